@@ -1,0 +1,39 @@
+# Every target makes .venv itself when it is missing. Needs Python 3.11 or newer and make.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test soak lint fmt types bench clean
+
+.venv: .venv/.ready
+
+.venv/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[daemon,dev]'
+	touch $@
+
+demo: .venv
+	$(BIN)/python -m recall_daemon.demo
+
+test: .venv
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+# The full counts, and the second S3 server.
+soak: .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[soak]'
+	RECALLD_TEST_SOAK=1 $(BIN)/python -m pytest -n 2 --dist loadgroup --timeout 3600
+
+lint: .venv
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+fmt: .venv
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: .venv
+	$(BIN)/python bench/embedding.py
+	$(BIN)/python bench/merge.py
+
+clean:
+	rm -rf .venv dist build
