@@ -5,15 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import UTC, datetime
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Final, Literal, Self, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from recall_wire import layout
 from recall_wire.errors import ManifestInvalid, UnsafeKey
 
-FORMAT = "recall-snapshot"
-VERSION = 1
+FORMAT: Final = "recall-snapshot"
+VERSION: Final = 1
 SNAPSHOT_MAX_ROWS = 50_000
 MANIFEST_MAX_BYTES = 1 << 20
 HEAD_MAX_BYTES = 4096
