@@ -1,0 +1,33 @@
+"""What can go wrong in the hub alone. The contract's errors are in `recall_wire.errors`."""
+
+from __future__ import annotations
+
+from recall_wire.errors import TerminalError, TransientError
+
+
+class StoreBusy(TransientError):
+    """Another process holds the store."""
+
+
+class StoreTooNew(TerminalError):
+    """A newer recalld wrote this store."""
+
+
+class StoreDamaged(TerminalError):
+    """The store file cannot be opened."""
+
+
+class DiskFull(TransientError):
+    """Less free space than ingest needs; search goes on."""
+
+
+class SnapshotIncomplete(TransientError):
+    """The manifest is there, a data object is absent or short: a folder that is still syncing."""
+
+
+class HubUnreachable(TransientError):
+    """The running daemon does not answer on its port."""
+
+
+class NotInQuarantine(TerminalError):
+    """No quarantined snapshot with that system and number."""

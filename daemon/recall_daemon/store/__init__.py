@@ -1,0 +1,7 @@
+"""The store: one DuckDB file, and the only room in which SQL is written.
+
+`schema` the tables and their migrations · `store` opening, the one writer, readers · `ledger` what
+became of each snapshot · `merge` rows into memories, with the ledger in one transaction ·
+`memories` reading rows · `vectors` embeddings and the backlog · `audit` the logical hash and the
+checks behind `recalld verify`.
+"""

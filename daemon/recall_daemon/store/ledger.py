@@ -1,0 +1,226 @@
+"""The ledger: what became of each snapshot, and where each system stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from recall_daemon.store.store import Connection
+
+Origin = Literal["bucket", "push", "bare"]
+State = Literal["waiting", "merging", "merged", "quarantined", "dropped"]
+
+# Settled: nothing more is done by itself. `waiting` and `merging` are tried again.
+_SETTLED = "('merged', 'quarantined', 'dropped')"
+_DONE = "('merged', 'dropped')"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A snapshot's place in its system's order: the higher (seq, sub) wins."""
+
+    system_id: str
+    seq: int
+    sub: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.system_id}/{self.seq}" + (f".{self.sub}" if self.sub else "")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the ledger. `locator` is the key it came from; `etag` that of its manifest."""
+
+    place: Place
+    origin: Origin
+    locator: str
+    state: State
+    first_seen_at: datetime
+    etag: str | None = None
+    kind: str | None = None
+    manifest_sha256: str | None = None
+    rows: int = 0
+    deletes: int = 0
+    bytes: int = 0
+    rows_done: int = 0
+    reason: str | None = None
+    created_at: datetime | None = None
+    settled_at: datetime | None = None
+
+
+_COLUMNS = (
+    "system_id, seq, sub, origin, locator, etag, state, kind, manifest_sha256, rows, deletes, "
+    "bytes, rows_done, reason, created_at, first_seen_at, settled_at"
+)
+
+
+def record(connection: Connection, entry: Entry) -> None:
+    """Write an entry, replacing the one at its place."""
+    place = entry.place
+    connection.execute(
+        f"INSERT OR REPLACE INTO snapshots ({_COLUMNS}) VALUES ({', '.join('?' * 17)})",
+        [
+            *(place.system_id, place.seq, place.sub, entry.origin, entry.locator, entry.etag),
+            *(entry.state, entry.kind, entry.manifest_sha256, entry.rows, entry.deletes),
+            *(entry.bytes, entry.rows_done, entry.reason, entry.created_at),
+            *(entry.first_seen_at, entry.settled_at),
+        ],
+    )
+
+
+def find(connection: Connection, place: Place) -> Entry | None:
+    entries = _select(
+        connection,
+        "system_id = ? AND seq = ? AND sub = ?",
+        [place.system_id, place.seq, place.sub],
+    )
+    return entries[0] if entries else None
+
+
+def entries(connection: Connection, state: State, *, system_id: str | None = None) -> list[Entry]:
+    """The entries in one state, in order."""
+    if system_id is None:
+        return _select(connection, "state = ?", [state])
+    return _select(connection, "state = ? AND system_id = ?", [state, system_id])
+
+
+def newest_bare(connection: Connection) -> dict[str, Entry]:
+    """The newest entry of each bare object, by key."""
+    found = _select(connection, "origin = 'bare'", [])
+    return {entry.locator: entry for entry in found}
+
+
+def known_seqs(connection: Connection, system_id: str) -> set[int]:
+    """The numbered snapshots that the ledger knows, in whatever state."""
+    rows = connection.execute(
+        "SELECT seq FROM snapshots WHERE system_id = ? AND sub = 0", [system_id]
+    ).fetchall()
+    return {int(seq) for (seq,) in rows}
+
+
+def highest_settled(connection: Connection, system_id: str) -> int:
+    """The highest number that was merged (or dropped by hand); 0 where there is none."""
+    rows = connection.execute(
+        f"SELECT coalesce(max(seq), 0) FROM snapshots "
+        f"WHERE system_id = ? AND sub = 0 AND state IN {_DONE}",
+        [system_id],
+    ).fetchall()
+    return int(rows[0][0])
+
+
+def next_sub(connection: Connection, system_id: str) -> Place:
+    """The next free place after the highest merged seq, for what came without a number."""
+    seq = highest_settled(connection, system_id)
+    rows = connection.execute(
+        "SELECT coalesce(max(sub), 0) + 1 FROM snapshots WHERE system_id = ? AND seq = ?",
+        [system_id, seq],
+    ).fetchall()
+    return Place(system_id, seq, int(rows[0][0]))
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Numbers `first`..`last` are absent although a later snapshot is there since `noticed_at`."""
+
+    system_id: str
+    first: int
+    last: int
+    noticed_at: datetime
+
+
+def gaps(connection: Connection) -> list[Gap]:
+    """Every hole below a known snapshot, as inclusive ranges, lowest first."""
+    rows = connection.execute(
+        """
+        SELECT system_id, previous + 1, seq - 1, noticed_at FROM (
+            SELECT system_id, seq, first_seen_at AS noticed_at,
+                   lag(seq, 1, 0) OVER (PARTITION BY system_id ORDER BY seq) AS previous
+            FROM snapshots WHERE sub = 0 AND seq > 0
+        ) WHERE seq > previous + 1
+        ORDER BY system_id, seq
+        """
+    ).fetchall()
+    return [Gap(*row) for row in rows]
+
+
+def complete_to(connection: Connection) -> dict[str, int]:
+    """Per system the highest N such that everything up to N is merged, or was dropped by hand."""
+    rows = connection.execute(
+        f"""
+        SELECT system_id, max(seq) FROM (
+            SELECT system_id, seq,
+                   row_number() OVER (PARTITION BY system_id ORDER BY seq) AS position
+            FROM snapshots WHERE sub = 0 AND seq > 0 AND state IN {_DONE}
+        ) WHERE seq = position GROUP BY system_id
+        """
+    ).fetchall()
+    return {system_id: int(seq) for system_id, seq in rows}
+
+
+@dataclass(frozen=True)
+class System:
+    """What the hub remembers of one system between polls."""
+
+    system_id: str
+    first_seen_at: datetime
+    machine: str | None = None
+    instance_id: str | None = None
+    clash: str | None = None
+    head_etag: str | None = None
+    head_seq: int | None = None
+    head_changed_at: datetime | None = None
+    ack_sha256: str | None = None
+    last_merged_at: datetime | None = None
+
+
+_SYSTEM_COLUMNS = (
+    "system_id, first_seen_at, machine, instance_id, clash, head_etag, head_seq, "
+    "head_changed_at, ack_sha256, last_merged_at"
+)
+
+
+def systems(connection: Connection) -> dict[str, System]:
+    rows = connection.execute(
+        f"SELECT {_SYSTEM_COLUMNS} FROM systems ORDER BY system_id"
+    ).fetchall()
+    return {row[0]: System(*row) for row in rows}
+
+
+def see_system(connection: Connection, system_id: str, now: datetime) -> None:
+    """Make sure the system has its line. Idempotent."""
+    connection.execute(
+        "INSERT INTO systems (system_id, first_seen_at) VALUES (?, ?) ON CONFLICT DO NOTHING",
+        [system_id, now],
+    )
+
+
+def update_system(connection: Connection, system_id: str, **values: object) -> None:
+    """Set columns of a system's line."""
+    assignments = ", ".join(f"{name} = ?" for name in values)
+    connection.execute(
+        f"UPDATE systems SET {assignments} WHERE system_id = ?", [*values.values(), system_id]
+    )
+
+
+def fact(connection: Connection, name: str) -> str | None:
+    """One of the hub's own facts, such as its id."""
+    rows = connection.execute("SELECT value FROM facts WHERE name = ?", [name]).fetchall()
+    return rows[0][0] if rows else None
+
+
+def set_fact(connection: Connection, name: str, value: str) -> None:
+    connection.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", [name, value])
+
+
+def _select(connection: Connection, where: str, parameters: list[object]) -> list[Entry]:
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM snapshots WHERE {where} ORDER BY system_id, seq, sub", parameters
+    ).fetchall()
+    return [_entry(row) for row in rows]
+
+
+def _entry(row: tuple[object, ...]) -> Entry:
+    values = dict(zip(_COLUMNS.split(", "), row, strict=True))
+    place = Place(values.pop("system_id"), values.pop("seq"), values.pop("sub"))  # type: ignore[arg-type]
+    return Entry(place=place, **values)  # type: ignore[arg-type]

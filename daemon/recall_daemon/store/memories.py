@@ -1,0 +1,103 @@
+"""Reading memories: the feed that indexes follow, rows by id, and counts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import pyarrow as pa
+
+from recall_daemon.store.store import Connection, Store
+
+
+@dataclass(frozen=True)
+class StoredRow:
+    """A live memory with all its fields, and the snapshot (`seq`) its newest version came with."""
+
+    row_id: int
+    system_id: str
+    memory_id: str
+    kind: str
+    text: str | None
+    created_at: datetime | None
+    updated_at: datetime | None
+    project: str | None
+    namespace: str | None
+    session_id: str | None
+    agent_id: str | None
+    user_id: str | None
+    tags: tuple[str, ...]
+    importance: float | None
+    parent_id: str | None
+    metadata: str
+    seq: int
+    merged_at: datetime
+    tier: str
+
+
+_ROW = (
+    "row_id, system_id, memory_id, kind, text, created_at, updated_at, project, namespace, "
+    "session_id, agent_id, user_id, tags, importance, parent_id, metadata, seq, merged_at"
+)
+
+
+def row_changes(connection: Connection, after: int, limit: int) -> pa.Table:
+    """Rows with a higher change_no than `after`, lowest first, at most `limit`."""
+    return connection.execute(
+        """
+        SELECT row_id, change_no, state = 'live' AS live, system_id, memory_id, kind, text,
+               text_hash, created_at, project, namespace, session_id, agent_id, user_id, tags
+        FROM memories WHERE change_no > ? ORDER BY change_no LIMIT ?
+        """,
+        [after, limit],
+    ).to_arrow_table()
+
+
+def by_row_ids(connection: Connection, row_ids: Sequence[int]) -> dict[int, StoredRow]:
+    """The live rows among `row_ids`, by id."""
+    if not row_ids:
+        return {}
+    rows = connection.execute(
+        f"SELECT {_ROW} FROM memories WHERE state = 'live' AND row_id IN "
+        "(SELECT unnest(?::BIGINT[]))",
+        [list(row_ids)],
+    ).fetchall()
+    return {row[0]: _stored(row) for row in rows}
+
+
+def counts(connection: Connection) -> dict[str, int]:
+    """Live rows per system."""
+    rows = connection.execute(
+        "SELECT system_id, count(*) FROM memories WHERE state = 'live' GROUP BY system_id"
+    ).fetchall()
+    return {system_id: int(count) for system_id, count in rows}
+
+
+def _stored(row: tuple[object, ...]) -> StoredRow:
+    values = dict(zip(_ROW.split(", "), row, strict=True))
+    values["tags"] = tuple(values["tags"] or ())  # type: ignore[arg-type]
+    # Every row is hot until the store has tiers.
+    return StoredRow(**values, tier="hot")  # type: ignore[arg-type]
+
+
+class StoreFeed:
+    """What the index and the search read, each call with a cursor of its own."""
+
+    def __init__(self, store: Store, space_id: str | None) -> None:
+        self._store = store
+        self._space_id = space_id
+
+    def row_changes(self, after: int, limit: int) -> pa.Table:
+        with self._store.read() as connection:
+            return row_changes(connection, after, limit)
+
+    def vector_changes(self, after: int, limit: int) -> pa.Table:
+        from recall_daemon.store import vectors
+
+        with self._store.read() as connection:
+            return vectors.changes(connection, self._space_id or "", after, limit)
+
+    def rows(self, row_ids: Sequence[int]) -> dict[int, StoredRow]:
+        with self._store.read() as connection:
+            return by_row_ids(connection, row_ids)

@@ -1,0 +1,114 @@
+"""The store's tables, as a list of migrations. A migration commits together with its record."""
+
+from __future__ import annotations
+
+import duckdb
+
+from recall_daemon.errors import StoreTooNew
+
+# No foreign keys (updating a LIST column of a referenced row fails) and no function defaults (a WAL
+# that holds one cannot be replayed by every way of opening a file).
+_FIRST = """
+CREATE TABLE counters (name VARCHAR PRIMARY KEY, value BIGINT NOT NULL);
+INSERT INTO counters VALUES ('change_no', 0), ('row_id', 0);
+
+CREATE TABLE facts (name VARCHAR PRIMARY KEY, value VARCHAR NOT NULL);
+
+CREATE TABLE systems (
+    system_id VARCHAR PRIMARY KEY,
+    machine VARCHAR,
+    instance_id VARCHAR,
+    clash VARCHAR,
+    head_etag VARCHAR,
+    head_seq BIGINT,
+    head_changed_at TIMESTAMPTZ,
+    ack_sha256 VARCHAR,
+    first_seen_at TIMESTAMPTZ NOT NULL,
+    last_merged_at TIMESTAMPTZ
+);
+
+-- The ledger. A snapshot's place in its system's order is (seq, sub): sub is 0 for a snapshot with
+-- a number of its own, and 1, 2, … for what came without one after the highest merged seq.
+CREATE TABLE snapshots (
+    system_id VARCHAR NOT NULL,
+    seq BIGINT NOT NULL,
+    sub BIGINT NOT NULL,
+    origin VARCHAR NOT NULL,
+    locator VARCHAR NOT NULL,
+    etag VARCHAR,
+    state VARCHAR NOT NULL,
+    kind VARCHAR,
+    manifest_sha256 VARCHAR,
+    rows BIGINT NOT NULL,
+    deletes BIGINT NOT NULL,
+    bytes BIGINT NOT NULL,
+    rows_done BIGINT NOT NULL,
+    reason VARCHAR,
+    created_at TIMESTAMPTZ,
+    first_seen_at TIMESTAMPTZ NOT NULL,
+    settled_at TIMESTAMPTZ,
+    PRIMARY KEY (system_id, seq, sub)
+);
+
+CREATE TABLE memories (
+    row_id BIGINT NOT NULL,
+    change_no BIGINT NOT NULL,
+    system_id VARCHAR NOT NULL,
+    memory_id VARCHAR NOT NULL,
+    state VARCHAR NOT NULL,
+    seq BIGINT NOT NULL,
+    sub BIGINT NOT NULL,
+    row_no BIGINT NOT NULL,
+    content_hash VARCHAR NOT NULL,
+    text_hash VARCHAR,
+    kind VARCHAR,
+    text VARCHAR,
+    created_at TIMESTAMPTZ,
+    updated_at TIMESTAMPTZ,
+    project VARCHAR,
+    namespace VARCHAR,
+    session_id VARCHAR,
+    agent_id VARCHAR,
+    user_id VARCHAR,
+    tags VARCHAR[],
+    importance FLOAT,
+    parent_id VARCHAR,
+    metadata VARCHAR,
+    base_version VARCHAR,
+    merged_at TIMESTAMPTZ NOT NULL,
+    PRIMARY KEY (system_id, memory_id)
+);
+
+CREATE TABLE vectors (
+    space_id VARCHAR NOT NULL,
+    text_hash VARCHAR NOT NULL,
+    change_no BIGINT NOT NULL,
+    vector FLOAT[] NOT NULL,
+    PRIMARY KEY (space_id, text_hash)
+);
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST,)
+
+
+def migrate(connection: duckdb.DuckDBPyConnection) -> None:
+    """Bring the attached store to the newest version. Idempotent.
+
+    Raises `StoreTooNew` for a store that a newer recalld wrote.
+    """
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS migrations (version BIGINT PRIMARY KEY, applied_at TIMESTAMPTZ)"
+    )
+    rows = connection.execute("SELECT coalesce(max(version), 0) FROM migrations").fetchall()
+    version = rows[0][0]
+    if version > len(MIGRATIONS):
+        raise StoreTooNew(
+            f"the store has version {version}, this recalld knows {len(MIGRATIONS)}",
+            hint="start the newer recalld that wrote it",
+        )
+    for number, sql in enumerate(MIGRATIONS[version:], start=version + 1):
+        connection.execute("BEGIN")
+        connection.execute(sql)
+        connection.execute("INSERT INTO migrations VALUES (?, current_timestamp)", [number])
+        connection.execute("COMMIT")
+        connection.execute("CHECKPOINT")

@@ -1,0 +1,131 @@
+"""Opening the store, its one writer, and readers that never wait for it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import duckdb
+
+from recall_daemon.errors import DiskFull, StoreBusy, StoreDamaged
+from recall_daemon.store.schema import migrate
+
+_Result = TypeVar("_Result")
+Connection = duckdb.DuckDBPyConnection
+
+FILE_NAME = "store.duckdb"
+
+
+class Store:
+    """One `store.duckdb`, held by this process alone.
+
+    Every file is opened by ATTACH from an in-memory connection: a WAL that was left by a killed
+    process can always be replayed that way, and nothing stored in a file can shadow a built-in.
+    Raises `StoreBusy` where another process holds the file, `StoreTooNew`, `StoreDamaged`.
+    """
+
+    def __init__(
+        self, folder: Path, *, memory_limit_bytes: int = 1 << 30, threads: int = 2
+    ) -> None:
+        self.path = folder / FILE_NAME
+        self._lock = threading.RLock()
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._root = duckdb.connect(
+            ":memory:",
+            config={
+                "memory_limit": f"{memory_limit_bytes // (1 << 20)}MiB",
+                "threads": threads,
+                "temp_directory": str(folder / "tmp"),
+                "autoinstall_known_extensions": False,
+                "autoload_known_extensions": False,
+            },
+        )
+        try:
+            self._root.execute(f"ATTACH '{_quoted(self.path)}' AS store")
+            self._writer = self._root.cursor()
+            _prepare(self._writer)
+            migrate(self._writer)
+        except duckdb.IOException as error:
+            self._root.close()
+            raise _opening(error, self.path) from error
+        except (duckdb.Error, UnicodeDecodeError) as error:
+            self._root.close()
+            raise StoreDamaged(
+                f"{self.path} cannot be opened: {str(error).splitlines()[0]}",
+                hint="move it away and start again: it is rebuilt from the bucket",
+            ) from error
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A cursor of its own, which sees what was committed before each statement."""
+        cursor = self._root.cursor()
+        try:
+            _prepare(cursor)
+            yield cursor
+        finally:
+            cursor.close()
+
+    def write(self, work: Callable[[Connection], _Result]) -> _Result:
+        """Run `work` in one transaction of the one writer; it is durable when this returns.
+
+        Whatever `work` raises rolls everything back.
+        """
+        with self._lock:
+            self._writer.execute("BEGIN")
+            try:
+                result = work(self._writer)
+                self._writer.execute("COMMIT")
+            except BaseException as error:
+                self._rollback()
+                if isinstance(error, duckdb.IOException) and "space" in str(error).lower():
+                    raise DiskFull(f"no space left for {self.path}") from error
+                raise
+            return result
+
+    def _rollback(self) -> None:
+        # A failed COMMIT has rolled back already; a second ROLLBACK is then an error of its own.
+        try:
+            self._writer.execute("ROLLBACK")
+        except duckdb.TransactionException:
+            return
+
+    def checkpoint(self) -> None:
+        """Fold the write-ahead log into the file."""
+        with self._lock:
+            self._writer.execute("CHECKPOINT store")
+
+    def close(self) -> None:
+        with self._lock:
+            self._writer.close()
+            self._root.close()
+
+
+def _prepare(cursor: Connection) -> None:
+    cursor.execute("USE store")
+    cursor.execute("SET TimeZone = 'UTC'")
+
+
+def next_numbers(connection: Connection, name: str, count: int) -> int:
+    """Take `count` numbers of a counter inside the running transaction; returns the first."""
+    rows = connection.execute(
+        "UPDATE counters SET value = value + ? WHERE name = ? RETURNING value", [count, name]
+    ).fetchall()
+    return int(rows[0][0]) - count + 1
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("'", "''")
+
+
+def _opening(error: duckdb.IOException, path: Path) -> StoreBusy | StoreDamaged:
+    if "lock" in str(error).lower():
+        return StoreBusy(
+            f"another process holds {path}", hint="stop it, or ask it through its port"
+        )
+    return StoreDamaged(
+        f"{path} cannot be opened: {str(error).splitlines()[0]}",
+        hint="move it away and start again: it is rebuilt from the bucket",
+    )

@@ -1,0 +1,106 @@
+"""Embeddings, one per distinct text and space, and the backlog that is derived from them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from recall_daemon.store.store import Connection, next_numbers
+
+# A text is in the backlog when a live row has it and the space has no vector for it: nothing is
+# queued anywhere, so a crash loses nothing.
+_BACKLOG = """
+FROM memories m
+WHERE m.state = 'live' AND m.text_hash IS NOT NULL
+  AND NOT EXISTS (
+      SELECT 1 FROM vectors v WHERE v.space_id = ? AND v.text_hash = m.text_hash)
+"""
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A text that waits for its vector."""
+
+    text_hash: str
+    text: str
+
+
+def backlog(connection: Connection, space_id: str, limit: int) -> list[Pending]:
+    """At most `limit` distinct texts without a vector in the space, oldest change first."""
+    rows = connection.execute(
+        f"SELECT m.text_hash, arg_min(m.text, m.change_no) {_BACKLOG} "
+        "GROUP BY m.text_hash ORDER BY min(m.change_no) LIMIT ?",
+        [space_id, limit],
+    ).fetchall()
+    return [Pending(*row) for row in rows]
+
+
+def backlog_size(connection: Connection, space_id: str) -> int:
+    """How many distinct texts wait for a vector in the space."""
+    rows = connection.execute(
+        f"SELECT count(DISTINCT m.text_hash) {_BACKLOG}", [space_id]
+    ).fetchall()
+    return int(rows[0][0])
+
+
+def put(
+    connection: Connection,
+    space_id: str,
+    text_hashes: Sequence[str],
+    vectors: NDArray[np.float32],
+) -> None:
+    """Store vectors of shape (len(text_hashes), dim) inside the running transaction. Idempotent."""
+    rows = _table(text_hashes, vectors)
+    first = next_numbers(connection, "change_no", len(text_hashes))
+    connection.register("incoming", rows)
+    try:
+        connection.execute(
+            "INSERT OR IGNORE INTO store.vectors "
+            "SELECT ?, text_hash, ? + row_number() OVER () - 1, vector FROM incoming",
+            [space_id, first],
+        ).fetchall()
+    finally:
+        connection.unregister("incoming")
+
+
+def take_from_snapshot(connection: Connection, space_id: str, rows: pa.Table) -> int:
+    """Keep the vectors that came with rows whose declared space is the hub's own.
+
+    `rows` has `text_hash` and `embedding`. Returns how many rows had one.
+    """
+    known = rows.filter(
+        pa.compute.and_(
+            pa.compute.is_valid(rows["embedding"]), pa.compute.is_valid(rows["text_hash"])
+        )
+    )
+    if not known.num_rows:
+        return 0
+    _, first = np.unique(known["text_hash"].to_numpy(zero_copy_only=False), return_index=True)
+    distinct = known.take(pa.array(np.sort(first)))
+    flat = distinct["embedding"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    matrix = np.asarray(flat, dtype=np.float32).reshape(distinct.num_rows, -1)
+    put(connection, space_id, distinct["text_hash"].to_pylist(), matrix)
+    return int(known.num_rows)
+
+
+def changes(connection: Connection, space_id: str, after: int, limit: int) -> pa.Table:
+    """Vectors of one space with a higher change_no than `after`, lowest first.
+
+    Columns: change_no int64, text_hash string, vector list<float32>.
+    """
+    return connection.execute(
+        "SELECT change_no, text_hash, vector FROM vectors "
+        "WHERE space_id = ? AND change_no > ? ORDER BY change_no LIMIT ?",
+        [space_id, after, limit],
+    ).to_arrow_table()
+
+
+def _table(text_hashes: Sequence[str], vectors: NDArray[np.float32]) -> pa.Table:
+    dim = vectors.shape[1]
+    flat = pa.array(np.ascontiguousarray(vectors, dtype=np.float32).ravel())
+    lists = pa.FixedSizeListArray.from_arrays(flat, dim)
+    return pa.table({"text_hash": pa.array(text_hashes, pa.string()), "vector": lists})
