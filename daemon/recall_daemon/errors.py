@@ -17,6 +17,14 @@ class StoreDamaged(TerminalError):
     """The store file cannot be opened."""
 
 
+class StoreFailed(TransientError):
+    """A transaction did not commit; nothing of it is in the store."""
+
+
+class StoreRefused(TerminalError):
+    """The store cannot hold these values."""
+
+
 class DiskFull(TransientError):
     """Less free space than ingest needs; search goes on."""
 

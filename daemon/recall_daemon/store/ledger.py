@@ -9,11 +9,12 @@ from typing import Literal
 from recall_daemon.store.store import Connection
 
 Origin = Literal["bucket", "push", "bare"]
-State = Literal["waiting", "merging", "merged", "quarantined", "dropped"]
+State = Literal["waiting", "merging", "merged", "quarantined", "dropped", "refused", "ignored"]
 
-# Settled: nothing more is done by itself. `waiting` and `merging` are tried again.
-_SETTLED = "('merged', 'quarantined', 'dropped')"
+# `waiting` and `merging` are tried again by themselves. A refused snapshot (a number far beyond its
+# system's others), and one ignored by hand, have no place in the system's order.
 _DONE = "('merged', 'dropped')"
+_OUT_OF_ORDER = "('refused', 'ignored')"
 
 
 @dataclass(frozen=True)
@@ -91,12 +92,25 @@ def newest_bare(connection: Connection) -> dict[str, Entry]:
     return {entry.locator: entry for entry in found}
 
 
-def known_seqs(connection: Connection, system_id: str) -> set[int]:
-    """The numbered snapshots that the ledger knows, in whatever state."""
+@dataclass(frozen=True)
+class Known:
+    """What the ledger says of one number."""
+
+    state: State
+    etag: str | None
+
+    @property
+    def in_order(self) -> bool:
+        """False for a number that was refused: it says nothing about its system's order."""
+        return self.state not in ("refused", "ignored")
+
+
+def known_seqs(connection: Connection, system_id: str) -> dict[int, Known]:
+    """The numbered snapshots that the ledger knows."""
     rows = connection.execute(
-        "SELECT seq FROM snapshots WHERE system_id = ? AND sub = 0", [system_id]
+        "SELECT seq, state, etag FROM snapshots WHERE system_id = ? AND sub = 0", [system_id]
     ).fetchall()
-    return {int(seq) for (seq,) in rows}
+    return {int(seq): Known(state, etag) for seq, state, etag in rows}
 
 
 def highest_settled(connection: Connection, system_id: str) -> int:
@@ -132,11 +146,18 @@ class Gap:
 def gaps(connection: Connection) -> list[Gap]:
     """Every hole below a known snapshot, as inclusive ranges, lowest first."""
     rows = connection.execute(
-        """
+        f"""
         SELECT system_id, previous + 1, seq - 1, noticed_at FROM (
             SELECT system_id, seq, first_seen_at AS noticed_at,
                    lag(seq, 1, 0) OVER (PARTITION BY system_id ORDER BY seq) AS previous
-            FROM snapshots WHERE sub = 0 AND seq > 0
+            FROM (
+                SELECT system_id, seq, first_seen_at FROM snapshots
+                WHERE sub = 0 AND seq > 0 AND state NOT IN {_OUT_OF_ORDER}
+                UNION ALL
+                -- A head that points above every snapshot: those up to it are missing too.
+                SELECT system_id, head_seq + 1, head_changed_at FROM systems
+                WHERE head_seq IS NOT NULL
+            )
         ) WHERE seq > previous + 1
         ORDER BY system_id, seq
         """

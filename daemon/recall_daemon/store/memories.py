@@ -44,13 +44,13 @@ _ROW = (
 
 def row_changes(connection: Connection, after: int, limit: int) -> pa.Table:
     """Rows with a higher change_no than `after`, lowest first, at most `limit`."""
-    return connection.execute(
+    return connection.sql(
         """
         SELECT row_id, change_no, state = 'live' AS live, system_id, memory_id, kind, text,
                text_hash, created_at, project, namespace, session_id, agent_id, user_id, tags
         FROM memories WHERE change_no > ? ORDER BY change_no LIMIT ?
         """,
-        [after, limit],
+        params=[after, limit],
     ).to_arrow_table()
 
 

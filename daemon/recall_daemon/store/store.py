@@ -10,13 +10,20 @@ from typing import TypeVar
 
 import duckdb
 
-from recall_daemon.errors import DiskFull, StoreBusy, StoreDamaged
+from recall_daemon.errors import DiskFull, StoreBusy, StoreDamaged, StoreFailed, StoreRefused
 from recall_daemon.store.schema import migrate
 
 _Result = TypeVar("_Result")
 Connection = duckdb.DuckDBPyConnection
 
 FILE_NAME = "store.duckdb"
+
+_ABOUT_VALUES = (
+    duckdb.ConstraintException,
+    duckdb.ConversionException,
+    duckdb.InvalidInputException,
+    duckdb.OutOfRangeException,
+)
 
 
 class Store:
@@ -71,19 +78,32 @@ class Store:
     def write(self, work: Callable[[Connection], _Result]) -> _Result:
         """Run `work` in one transaction of the one writer; it is durable when this returns.
 
-        Whatever `work` raises rolls everything back.
+        Whatever `work` raises rolls everything back. Raises `DiskFull`, `StoreFailed` (try again)
+        and `StoreRefused` (these values will never do).
         """
         with self._lock:
-            self._writer.execute("BEGIN")
             try:
+                self._writer.execute("BEGIN")
                 result = work(self._writer)
-                self._writer.execute("COMMIT")
-            except BaseException as error:
+                self._commit()
+            except duckdb.Error as error:
                 self._rollback()
-                if isinstance(error, duckdb.IOException) and "space" in str(error).lower():
-                    raise DiskFull(f"no space left for {self.path}") from error
+                raise self._failed(error) from error
+            except BaseException:
+                self._rollback()
                 raise
             return result
+
+    def _commit(self) -> None:
+        self._writer.execute("COMMIT")
+
+    def _failed(self, error: duckdb.Error) -> DiskFull | StoreFailed | StoreRefused:
+        first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if isinstance(error, duckdb.IOException) and "space" in first_line.lower():
+            return DiskFull(f"no space left for {self.path}")
+        if isinstance(error, _ABOUT_VALUES):
+            return StoreRefused(f"the store cannot hold these values: {first_line}")
+        return StoreFailed(f"a transaction on {self.path} failed: {first_line}")
 
     def _rollback(self) -> None:
         # A failed COMMIT has rolled back already; a second ROLLBACK is then an error of its own.

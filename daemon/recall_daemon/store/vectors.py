@@ -90,13 +90,17 @@ def take_from_snapshot(connection: Connection, space_id: str, rows: pa.Table) ->
 def changes(connection: Connection, space_id: str, after: int, limit: int) -> pa.Table:
     """Vectors of one space with a higher change_no than `after`, lowest first.
 
-    Columns: change_no int64, text_hash string, vector list<float32>.
+    Columns: change_no int64, text_hash string, vector fixed_size_list<float32>.
     """
-    return connection.execute(
+    rows = connection.sql(
         "SELECT change_no, text_hash, vector FROM vectors "
         "WHERE space_id = ? AND change_no > ? ORDER BY change_no LIMIT ?",
-        [space_id, after, limit],
+        params=[space_id, after, limit],
     ).to_arrow_table()
+    lists = rows["vector"].combine_chunks()
+    dim = len(lists[0]) if len(lists) else 1
+    fixed = pa.FixedSizeListArray.from_arrays(lists.flatten(), dim)
+    return rows.set_column(2, "vector", fixed)
 
 
 def _table(text_hashes: Sequence[str], vectors: NDArray[np.float32]) -> pa.Table:

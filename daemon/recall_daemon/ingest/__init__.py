@@ -1,0 +1,7 @@
+"""From the bucket into the store, in the order the data passes.
+
+`poll` who has news · `fetch` a snapshot's objects into the spool, checked · `validate` read by a
+child process (`reader_child`) · `merge` rows and ledger · `quarantine` what could not be read ·
+`receive` the same for snapshots pushed to the hub · `ack` what an instance is told · `gaps` numbers
+that are missing · `pipeline` the one module that knows this order.
+"""

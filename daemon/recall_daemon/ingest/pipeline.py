@@ -1,0 +1,266 @@
+"""One poll: poll → fetch → validate → merge, for every system with news, none in another's way."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import structlog
+
+from recall_daemon.errors import DiskFull, SnapshotIncomplete
+from recall_daemon.ingest import ack, fetch, merge, quarantine
+from recall_daemon.ingest.agenda import Agenda, Turns, new_entry
+from recall_daemon.ingest.fetch import Spooled
+from recall_daemon.ingest.merge import Outcome, Ticket
+from recall_daemon.ingest.poll import Found, FoundBare
+from recall_daemon.ingest.validate import InputFile, Reader, ReadRequest
+from recall_daemon.store import ledger
+from recall_daemon.store.ledger import Entry
+from recall_daemon.store.store import Connection, Store
+from recall_wire.buckets.base import AsyncBucket
+from recall_wire.errors import BucketRefused, ObjectNotFound, TerminalError, TransientError
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much one snapshot may cost, and how long to wait for what is missing."""
+
+    max_snapshot_bytes: int
+    min_free_bytes: int
+    concurrency: int
+    time_zone: str
+    incomplete_max_age: timedelta
+
+
+@dataclass
+class PollReport:
+    """What one poll did. `pending` counts what has to be tried again."""
+
+    merged: int = 0
+    changed_rows: int = 0
+    quarantined: int = 0
+    pending: int = 0
+    errors: list[str] = field(default_factory=list)
+
+
+class Pipeline:
+    """Pulls what is new into the store.
+
+    `on_merged` is called after each merged snapshot, so that its words can be found at once;
+    `space_id` answers the hub's embedding space, or None while there is no model.
+    """
+
+    def __init__(
+        self,
+        *,
+        bucket: AsyncBucket,
+        store: Store,
+        reader: Reader,
+        agenda: Agenda,
+        spool: Path,
+        limits: Limits,
+        now: Callable[[], datetime],
+        space_id: Callable[[], str | None],
+        on_merged: Callable[[], None],
+    ) -> None:
+        self._bucket = bucket
+        self._store = store
+        self._reader = reader
+        self._agenda = agenda
+        self._spool = spool
+        self._limits = limits
+        self._now = now
+        self._space_id = space_id
+        self._on_merged = on_merged
+        shutil.rmtree(spool, ignore_errors=True)  # what a killed process left is fetched again
+        spool.mkdir(parents=True, mode=0o700)
+
+    async def poll(self) -> PollReport:
+        """One poll of everything that is due.
+
+        Raises `TransientError` or `BucketRefused` where the bucket itself cannot be asked; what
+        concerns one system alone is in the report.
+        """
+        report = PollReport()
+        self._check_disk()
+        work = await self._agenda.collect()
+        queue: asyncio.Queue[Turns] = asyncio.Queue()
+        for turns in work.values():
+            queue.put_nowait(turns)
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(min(self._limits.concurrency, len(work))):
+                tasks.create_task(self._take_turns(queue, report))
+        await self._tell(report)
+        return report
+
+    async def _tell(self, report: PollReport) -> None:
+        """Write the acks that changed. A hub that may not write to the bucket goes on without."""
+        try:
+            await ack.write_changed(self._bucket, self._store)
+        except (TransientError, BucketRefused) as error:
+            report.pending += isinstance(error, TransientError)
+            report.errors.append(str(error))
+            log.warning("ack.failed", error=str(error))
+
+    async def _take_turns(self, queue: asyncio.Queue[Turns], report: PollReport) -> None:
+        """One snapshot of a system, then the next system's: a flood of one delays no other."""
+        while not queue.empty():
+            turns = queue.get_nowait()
+            if turns.jobs:
+                await self._one(turns.jobs.popleft(), turns, report)
+                queue.put_nowait(turns)
+            elif turns.head_etag is not None and not turns.postponed:
+                etag = turns.head_etag
+                await self._write(
+                    lambda c, s=turns.system_id, e=etag: ledger.update_system(c, s, head_etag=e)  # type: ignore[misc]
+                )
+
+    async def _one(self, job: Found | FoundBare, turns: Turns, report: PollReport) -> None:
+        """Fetch, validate and merge one snapshot, or settle why not."""
+        try:
+            self._check_disk()
+            outcome = await self._ingest(job)
+        except ObjectNotFound as error:
+            if isinstance(job, Found) and job.etag is not None:
+                await self._wait(job, turns, report, SnapshotIncomplete(str(error)))
+        except SnapshotIncomplete as error:
+            await self._wait(job, turns, report, error)
+        except (TransientError, BucketRefused) as error:
+            await self._note_waiting(job)
+            self._postpone(turns, report, error)
+        except TerminalError as error:
+            await self._quarantine(job, report, str(error))
+        except Exception as error:
+            # Whatever a snapshot brings up here, it must not stop the other systems.
+            log.exception("snapshot.unexpected", system_id=turns.system_id)
+            await self._quarantine(job, report, f"{type(error).__name__}: {error}")
+        else:
+            report.merged += 1
+            report.changed_rows += outcome.changed
+            log.info(
+                "snapshot.merged",
+                place=str(outcome.place),
+                rows=outcome.rows,
+                deletes=outcome.deletes,
+                changed=outcome.changed,
+            )
+            self._on_merged()
+
+    async def _ingest(self, job: Found | FoundBare) -> Outcome:
+        with self._folder() as folder:
+            limit = self._limits.max_snapshot_bytes
+            if isinstance(job, Found):
+                spooled = await fetch.fetch_snapshot(self._bucket, job, folder, max_bytes=limit)
+                return await self.ingest_spooled(spooled, "bucket", folder)
+            spooled = await fetch.fetch_bare(self._bucket, job, folder, max_bytes=limit)
+            return await self.ingest_spooled(spooled, "bare", folder)
+
+    async def ingest_spooled(
+        self, spooled: Spooled, origin: ledger.Origin, folder: Path
+    ) -> Outcome:
+        """Validate and merge a snapshot that lies in the spool, whichever way it came.
+
+        Raises `SnapshotInvalid` and `LimitExceeded` where it cannot be read.
+        """
+        ticket = Ticket(origin, self._space_id(), self._now())
+        read = None
+        if spooled.files:
+            request = ReadRequest(
+                files=tuple(InputFile(f.path, f.format, f.rows) for f in spooled.files),
+                contract=spooled.is_contract,
+                embedding_dim=spooled.embedding.dim if spooled.embedding else None,
+                time_zone=self._limits.time_zone,
+                output=folder / "rows.arrow",
+            )
+            read = await self._reader.read(request)
+        return await asyncio.to_thread(merge.merge_snapshot, self._store, spooled, read, ticket)
+
+    # What happens to a snapshot that did not get through
+
+    async def _wait(
+        self,
+        job: Found | FoundBare,
+        turns: Turns,
+        report: PollReport,
+        error: SnapshotIncomplete,
+    ) -> None:
+        """A folder that is still syncing: try again at the next polls, up to `max_age`."""
+        entry = new_entry(job, self._now())
+        with self._store.read() as connection:
+            known = ledger.find(connection, entry.place)
+        if known is None:
+            await self._note_waiting(job)
+        elif self._now() - known.first_seen_at > self._limits.incomplete_max_age:
+            await self._quarantine(job, report, str(error))
+            return
+        self._postpone(turns, report, error)
+
+    async def _note_waiting(self, job: Found | FoundBare) -> None:
+        """Keep in the ledger that a listed snapshot is still to be had: no listing shows it again.
+
+        A missing number (no ETag) has its own backoff, a bare one is listed again anyway.
+        """
+        if isinstance(job, FoundBare) or job.etag is None:
+            return
+        entry = new_entry(job, self._now())
+
+        def work(connection: Connection) -> None:
+            if ledger.find(connection, entry.place) is None:
+                ledger.see_system(connection, job.system_id, entry.first_seen_at)
+                ledger.record(connection, entry)
+
+        try:
+            await self._write(work)
+        except TransientError:
+            self._agenda.look_again()
+
+    def _postpone(self, turns: Turns, report: PollReport, error: Exception) -> None:
+        turns.postponed += 1
+        report.pending += 1
+        report.errors.append(str(error))
+        log.warning("snapshot.postponed", system_id=turns.system_id, error=str(error))
+
+    async def _quarantine(self, job: Found | FoundBare, report: PollReport, reason: str) -> None:
+        report.quarantined += 1
+        now = self._now()
+        entry = new_entry(job, now)
+        if isinstance(job, FoundBare):
+            entry = await self._bare_entry(entry)
+        await asyncio.to_thread(quarantine.put, self._store, entry, reason, now)
+        log.warning("snapshot.quarantined", place=str(entry.place), reason=reason)
+
+    async def _bare_entry(self, entry: Entry) -> Entry:
+        """A bare snapshot's place: that of an earlier try at the same bytes, else a new one."""
+        with self._store.read() as connection:
+            known = ledger.newest_bare(connection).get(entry.locator)
+            if known is not None and known.etag == entry.etag:
+                return replace(entry, place=known.place)
+            return replace(entry, place=ledger.next_sub(connection, entry.place.system_id))
+
+    # The ground it stands on
+
+    async def _write(self, work: Callable[[Connection], None]) -> None:
+        await asyncio.to_thread(self._store.write, work)
+
+    def _check_disk(self) -> None:
+        """Ingest stops before the store is hurt. Raises `DiskFull`."""
+        free = shutil.disk_usage(self._spool).free
+        if free < self._limits.min_free_bytes:
+            raise DiskFull(
+                f"{free} bytes are free on the disk of {self._spool}",
+                hint=f"ingest goes on when there are {self._limits.min_free_bytes}",
+            )
+
+    @contextmanager
+    def _folder(self) -> Iterator[Path]:
+        """A folder of its own in the spool for one snapshot."""
+        with tempfile.TemporaryDirectory(dir=self._spool) as name:
+            yield Path(name)

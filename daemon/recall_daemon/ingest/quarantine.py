@@ -1,0 +1,69 @@
+"""Snapshots that could not be read: kept, listed with their reason, retried or dropped by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from recall_daemon.errors import NotInQuarantine
+from recall_daemon.store import ledger
+from recall_daemon.store.ledger import Entry, Place
+from recall_daemon.store.store import Connection, Store
+
+REASON_MAX_CHARS = 1000
+
+
+def put(store: Store, entry: Entry, reason: str, now: datetime, *, refused: bool = False) -> None:
+    """Settle a snapshot as quarantined. A refused one leaves no trace in the system's order."""
+    settled = replace(
+        entry,
+        state="refused" if refused else "quarantined",
+        reason=reason[:REASON_MAX_CHARS],
+        settled_at=now,
+    )
+
+    def work(connection: Connection) -> None:
+        ledger.see_system(connection, entry.place.system_id, now)
+        ledger.record(connection, settled)
+
+    store.write(work)
+
+
+def listed(connection: Connection) -> list[Entry]:
+    """Everything in quarantine, in order."""
+    found = ledger.entries(connection, "quarantined") + ledger.entries(connection, "refused")
+    return sorted(found, key=lambda e: (e.place.system_id, e.place.seq, e.place.sub))
+
+
+def find(connection: Connection, place: Place) -> Entry:
+    """Raises `NotInQuarantine`."""
+    entry = ledger.find(connection, place)
+    if entry is None or entry.state not in ("quarantined", "refused"):
+        raise NotInQuarantine(
+            f"snapshot {place} is not in quarantine", hint="see `recalld quarantine list`"
+        )
+    return entry
+
+
+def retry(store: Store, place: Place, now: datetime) -> Entry:
+    """Have the snapshot read again at the next poll."""
+
+    def work(connection: Connection) -> Entry:
+        entry = replace(find(connection, place), state="waiting", first_seen_at=now, rows_done=0)
+        ledger.record(connection, entry)
+        return entry
+
+    return store.write(work)
+
+
+def drop(store: Store, place: Place, now: datetime) -> Entry:
+    """Give the snapshot up: its number counts as settled. Its objects stay in the bucket."""
+
+    def work(connection: Connection) -> Entry:
+        entry = find(connection, place)
+        state: ledger.State = "ignored" if entry.state == "refused" else "dropped"
+        dropped = replace(entry, state=state, settled_at=now)
+        ledger.record(connection, dropped)
+        return dropped
+
+    return store.write(work)

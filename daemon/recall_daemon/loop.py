@@ -1,0 +1,73 @@
+"""The clockwork: a poll every interval without drift, and `once`, which runs until all is done."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from recall_daemon.ingest.pipeline import PollReport
+from recall_wire.errors import RecallError, TransientError
+
+log = structlog.get_logger(__name__)
+
+Poll = Callable[[], Awaitable[PollReport]]
+Sleep = Callable[[float], Awaitable[None]]
+
+# `once` gives up after this many polls in a row that brought nothing forward.
+ONCE_TRIES = 6
+ONCE_BACKOFF_S = 0.5
+
+
+async def every(interval_s: float, step: Callable[[], Awaitable[object]], *, sleep: Sleep) -> None:
+    """Run `step` at start and then at each multiple of `interval_s`, for ever.
+
+    A step that takes longer than the interval skips the beats it missed: no drift, no pile.
+    """
+    clock = asyncio.get_running_loop().time
+    start = clock()
+    while True:
+        await step()
+        beats = int((clock() - start) / interval_s) + 1
+        await sleep(start + beats * interval_s - clock())
+
+
+async def poll_safely(poll: Poll) -> PollReport:
+    """A poll whose failure is logged and reported: the next beat tries again."""
+    try:
+        return await poll()
+    except RecallError as error:
+        log.warning("poll.failed", error=str(error))
+        return PollReport(pending=1, errors=[str(error)])
+
+
+async def until_done(
+    poll: Poll, finish: Callable[[], Awaitable[int]], *, sleep: Sleep
+) -> PollReport:
+    """Poll until a poll finds nothing and `finish` (index, embed) leaves no backlog.
+
+    Returns the sum of all polls; its `pending` is what could not be done after `ONCE_TRIES` polls
+    in a row without progress. Raises at once what no other try can mend.
+    """
+    total = PollReport()
+    idle = 0
+    while True:
+        try:
+            report = await poll()
+        except TransientError as error:
+            report = PollReport(pending=1, errors=[str(error)])
+        waiting = report.pending + await finish()
+        total.merged += report.merged
+        total.changed_rows += report.changed_rows
+        total.quarantined += report.quarantined
+        total.pending, total.errors = waiting, report.errors
+        moved = report.merged + report.quarantined
+        if not moved and not waiting:
+            return total
+        idle = 0 if moved else idle + 1
+        if idle >= ONCE_TRIES:
+            return total
+        if waiting and not moved:
+            await sleep(random.uniform(0, ONCE_BACKOFF_S * 2**idle))
