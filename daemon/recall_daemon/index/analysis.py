@@ -1,0 +1,66 @@
+"""How text becomes terms: the same way for rows and for queries.
+
+Words are lower-cased, folded to ASCII and stemmed as English. On 1,451 turns of public
+long-conversation data with 495 questions stemming lifted recall@10 of BM25 from 0.539 to 0.564;
+leaving stop words out lowered it to 0.555, so they stay. Scripts without spaces give one term a
+character (and a query's neighbours are then looked for as pairs); a pictograph is a term too.
+Punctuation separates, so `max.poll.records` and `max_poll_records` are the same three terms.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from tantivy import Filter, TextAnalyzer, TextAnalyzerBuilder, Tokenizer
+
+TERM_MAX_BYTES = 255
+
+_SPACELESS = "".join(
+    rf"\p{{{script}}}"
+    for script in ("Han", "Hiragana", "Katakana", "Hangul", "Thai", "Lao", "Khmer", "Myanmar")
+)
+_TERM = (
+    rf"[[\p{{Alphabetic}}\p{{M}}\p{{N}}]--[{_SPACELESS}]]+"
+    rf"|[{_SPACELESS}]|\p{{Extended_Pictographic}}"
+)
+_CAMEL = re.compile(r"\b[A-Za-z]+[a-z][A-Z][A-Za-z]*\b")
+_HUMP = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_JOINED = re.compile(r"\w+(?:[._/:\-]+\w+)+")
+# The scripts above, roughly; used on queries only, to find neighbours that form words.
+_SPACELESS_RUN = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
+    "\U00020000-\U0003ffff]{2,}"
+)
+
+
+def analyzer() -> TextAnalyzer:
+    """Terms longer than `TERM_MAX_BYTES` (base64, minified code) are dropped on both sides."""
+    return (
+        TextAnalyzerBuilder(Tokenizer.regex(_TERM))
+        .filter(Filter.remove_long(TERM_MAX_BYTES))
+        .filter(Filter.lowercase())
+        .filter(Filter.ascii_fold())
+        .filter(Filter.stemmer("english"))
+        .build()
+    )
+
+
+def composed(text: str) -> str:
+    """NFKC, so that composed, decomposed and full-width spellings give the same terms."""
+    return text if text.isascii() else unicodedata.normalize("NFKC", text)
+
+
+def humps(text: str) -> str:
+    """The words inside camelCase identifiers: "maxPollRecords" gives "max Poll Records"."""
+    return " ".join(
+        hump for camel in _CAMEL.finditer(text) for hump in _HUMP.findall(camel.group())
+    )
+
+
+def units(query: str) -> list[str]:
+    """The parts of a query whose terms belong together: identifiers, and pairs of characters."""
+    joined = [match.group() for match in _JOINED.finditer(query)]
+    runs = [match.group() for match in _SPACELESS_RUN.finditer(query)]
+    pairs = [run[at : at + 2] for run in runs for at in range(len(run) - 1)]
+    return list(dict.fromkeys(joined + pairs))

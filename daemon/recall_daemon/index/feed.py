@@ -1,0 +1,62 @@
+"""What the index and the search need of the store, as protocols."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+import pyarrow as pa
+
+
+class Feed(Protocol):
+    """The store's changes, in the order of the one counter `change_no`."""
+
+    def row_changes(self, after: int, limit: int) -> pa.Table:
+        """Rows with `change_no > after`, ascending by change_no, at most `limit`.
+
+        Columns: row_id int64 (stable, unique, dense-ish from 1), change_no int64, live bool,
+        system_id, memory_id, kind str, text, text_hash str?, created_at timestamp[us, UTC]?,
+        project, namespace, session_id, agent_id, user_id str?, tags list<str>. `live` False is a
+        row that was deleted or forgotten: its text is null.
+        """
+
+    def vector_changes(self, after: int, limit: int) -> pa.Table:
+        """Vectors of the hub's own space: change_no int64, text_hash str, vector list of float32.
+
+        A vector may come before or after the rows whose text it belongs to.
+        """
+
+
+class StoredRow(Protocol):
+    """A live row as the store has it. `seq` is the snapshot that brought it."""
+
+    @property
+    def system_id(self) -> str: ...
+    @property
+    def memory_id(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def text(self) -> str | None: ...
+    @property
+    def project(self) -> str | None: ...
+    @property
+    def session_id(self) -> str | None: ...
+    @property
+    def agent_id(self) -> str | None: ...
+    @property
+    def tags(self) -> Sequence[str]: ...
+    @property
+    def created_at(self) -> datetime | None: ...
+    @property
+    def seq(self) -> int: ...
+    @property
+    def tier(self) -> str: ...
+
+
+class Texts(Protocol):
+    """Where the rows behind the hits are fetched."""
+
+    def rows(self, row_ids: Sequence[int]) -> Mapping[int, StoredRow]:
+        """The live rows among `row_ids`, by id; a row that is gone is absent."""

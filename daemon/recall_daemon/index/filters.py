@@ -1,0 +1,49 @@
+"""What a search may be narrowed to. Filters apply before top-k, never after."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Allowed values of each field; an empty tuple allows all. A row passes when every field does.
+
+    Of the tags one must be among the allowed. Times are aware: `since <= created_at < until`; a
+    row without a time passes neither.
+    """
+
+    systems: tuple[str, ...] = ()
+    projects: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    sessions: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+NO_FILTERS = Filters()
+
+
+@dataclass(frozen=True, slots=True)
+class CodedFilters:
+    """The same with the index's codes: field name → allowed codes, only for fields that narrow.
+
+    `since_us` and `until_us` are microseconds since 1970, half-open.
+    """
+
+    allowed: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    since_us: int | None = None
+    until_us: int | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.allowed and self.since_us is None and self.until_us is None
+
+
+def microseconds(moment: datetime | None) -> int | None:
+    """Microseconds since 1970, exact (a float timestamp would lose some)."""
+    return None if moment is None else (moment - _EPOCH) // timedelta(microseconds=1)

@@ -1,0 +1,208 @@
+"""BM25 over every live row, by tantivy in memory.
+
+One document a row. `text` holds its words with positions; `parts` the words inside camelCase
+identifiers and, for a row without text, its tags, project and id. The filterable fields are
+indexed as the columns' codes, so filters are clauses of the query: they apply before top-k,
+however few rows they leave. Memory is about the size of the text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+from tantivy import (
+    Document,
+    FieldType,
+    Index,
+    Occur,
+    Query,
+    Schema,
+    SchemaBuilder,
+    Searcher,
+    TextAnalyzer,
+)
+
+from recall_daemon.index.analysis import analyzer, composed, humps, units
+from recall_daemon.index.columns import FIELDS, NO_TIME, CodedRows
+from recall_daemon.index.filters import CodedFilters
+
+QUERY_MAX_TERMS = 64
+PHRASE_MAX_TERMS = 4_096
+_UNITS_MAX = 32
+_WRITER_HEAP_BYTES = 64 << 20
+_TOKENIZER = "memory"
+
+
+def _schema() -> Schema:
+    builder = SchemaBuilder()
+    builder.add_unsigned_field("row_id", indexed=True, fast=True)
+    builder.add_text_field("text", tokenizer_name=_TOKENIZER, index_option="position")
+    builder.add_text_field("parts", tokenizer_name=_TOKENIZER, index_option="freq")
+    builder.add_integer_field("created_us", fast=True)
+    for name in (*FIELDS, "tag"):
+        builder.add_unsigned_field(name, indexed=True)
+    return builder.build()
+
+
+@dataclass(frozen=True, slots=True)
+class WordsView:
+    """The rows' words as they were at one moment. Scores are BM25; hits are (row id, score)."""
+
+    searcher: Searcher
+    schema: Schema
+    analyzer: TextAnalyzer
+
+    def search(self, query: str, filters: CodedFilters, k: int) -> list[tuple[int, float]]:
+        """The k best rows that hold any of the query's words, and all that tie with the last."""
+        words = self._words(query)
+        return [] if words is None else self._top(self._within(words, filters), k)
+
+    def scores(self, query: str, row_ids: Sequence[int]) -> dict[int, float]:
+        """The scores `search` would give these rows; a row with none of the words is absent."""
+        words = self._words(query)
+        if words is None or not row_ids:
+            return {}
+        these = Query.term_set_query(self.schema, "row_id", list(row_ids))
+        return dict(self._hits(_both(words, these), len(row_ids)))
+
+    def phrase(self, query: str, filters: CodedFilters, k: int) -> list[tuple[int, float]]:
+        """Rows that hold all terms of the query side by side; nothing below three terms."""
+        tokens = self.analyzer.pre_tokenize(composed(query)).tokens[:PHRASE_MAX_TERMS]
+        if len(tokens) < 3:
+            return []
+        first = tokens[0].position
+        places = [(token.position - first, token.text) for token in tokens]
+        phrase = Query.phrase_query(self.schema, "text", places)
+        return self._top(self._within(phrase, filters), k)
+
+    def _words(self, query: str) -> Query | None:
+        plain = composed(query)
+        terms = self._rarest(self.analyzer.analyze(f"{plain} {humps(plain)}"))
+        clauses = [self._term("text", term) for term in terms]
+        clauses += [self._term("parts", term) for term in terms]
+        clauses += self._together(plain)
+        return _any(clauses) if clauses else None
+
+    def _rarest(self, terms: list[str]) -> list[str]:
+        """Of a long query the rarest terms say most; their order is the query's."""
+        distinct = list(dict.fromkeys(terms))
+        if len(distinct) <= QUERY_MAX_TERMS:
+            return distinct
+        rows = {term: self.searcher.doc_freq("text", term) for term in distinct}
+        found = [term for term in distinct if rows[term]]
+        return sorted(found, key=lambda term: rows[term])[:QUERY_MAX_TERMS]
+
+    def _together(self, query: str) -> list[Query]:
+        terms = [self.analyzer.analyze(unit) for unit in units(query)[:_UNITS_MAX]]
+        # tantivy panics on a phrase of a single term.
+        return [Query.phrase_query(self.schema, "text", t) for t in terms if len(t) > 1]
+
+    def _term(self, field: str, term: str) -> Query:
+        # Not "position": a term query needs none, and reading them costs time.
+        return Query.term_query(self.schema, field, term, index_option="freq")
+
+    def _within(self, query: Query, filters: CodedFilters) -> Query:
+        narrowed = query
+        for name, codes in filters.allowed:
+            narrowed = _both(narrowed, Query.term_set_query(self.schema, name, list(codes)))
+        if filters.since_us is None and filters.until_us is None:
+            return narrowed
+        span = Query.range_query(
+            self.schema,
+            "created_us",
+            FieldType.Integer,
+            lower_bound=filters.since_us,
+            upper_bound=filters.until_us,
+            include_upper=False,
+        )
+        return _both(narrowed, span)
+
+    def _top(self, query: Query, k: int) -> list[tuple[int, float]]:
+        """tantivy breaks ties by where a row happens to lie, so fetch past a tie at the end.
+
+        Up to 40 k rows; past that the cut is arbitrary, but the same until the next change.
+        """
+        hits = self._hits(query, k + 1)
+        if len(hits) <= k or hits[k][1] < hits[k - 1][1]:
+            return hits[:k]
+        lowest = hits[k - 1][1]
+        return [hit for hit in self._hits(query, 40 * k) if hit[1] >= lowest]
+
+    def _hits(self, query: Query, limit: int) -> list[tuple[int, float]]:
+        hits = self.searcher.search(query, limit, count=False).hits
+        if not hits:
+            return []
+        row_ids = self.searcher.fast_field_values("row_id", [address for _, address in hits])
+        return [(int(row_id), score) for row_id, (score, _) in zip(row_ids, hits, strict=True)]
+
+
+def _any(clauses: Sequence[Query]) -> Query:
+    return Query.boolean_query([(Occur.Should, clause) for clause in clauses])
+
+
+def _both(query: Query, narrowing: Query) -> Query:
+    """`query` with its scores, only where `narrowing` matches."""
+    silent = Query.const_score_query(narrowing, 0.0)
+    return Query.boolean_query([(Occur.Must, query), (Occur.Must, silent)])
+
+
+class Words:
+    """The writing side. One thread only."""
+
+    def __init__(self) -> None:
+        self._schema = _schema()
+        self._analyzer = analyzer()
+        self._index = Index(self._schema)
+        self._index.register_tokenizer(_TOKENIZER, self._analyzer)
+        self._index.config_reader("manual")
+        self._writer = self._index.writer(_WRITER_HEAP_BYTES, 1)
+
+    def replace(self, gone: Sequence[int], rows: pa.Table, coded: CodedRows) -> None:
+        """Take out the documents of the `gone` row ids and add the live `rows`; all or nothing."""
+        try:
+            for row_id in gone:
+                self._writer.delete_documents_by_term("row_id", row_id)
+            for document in _documents(rows, coded):
+                self._writer.add_document(document)
+            self._writer.commit()
+        except BaseException:
+            self._writer.rollback()
+            raise
+        self._index.reload()
+
+    def view(self) -> WordsView:
+        return WordsView(self._index.searcher(), self._schema, self._analyzer)
+
+
+def _documents(rows: pa.Table, coded: CodedRows) -> list[Document]:
+    texts = rows["text"].to_pylist()
+    named = list(zip(rows["memory_id"].to_pylist(), rows["project"].to_pylist(), strict=True))
+    tags = rows["tags"].to_pylist()
+    documents = []
+    for at, row_id in enumerate(coded.row_id.tolist()):
+        # add_unsigned: `Document(row_id=5)` would write a signed number and end the writer.
+        document = Document()
+        document.add_unsigned("row_id", row_id)
+        if coded.created_us[at] != NO_TIME:
+            document.add_integer("created_us", int(coded.created_us[at]))
+        for name, codes in coded.fields.items():
+            if codes[at] >= 0:
+                document.add_unsigned(name, codes[at])
+        for code in coded.tags[at]:
+            document.add_unsigned("tag", code)
+        _add_words(document, texts[at], [*named[at], *(tags[at] or [])])
+        documents.append(document)
+    return documents
+
+
+def _add_words(document: Document, text: str | None, names: Sequence[str | None]) -> None:
+    if text is None:
+        document.add_text("parts", composed(" ".join(name for name in names if name)))
+        return
+    plain = composed(text)
+    document.add_text("text", plain)
+    parts = humps(plain)
+    if parts:
+        document.add_text("parts", parts)

@@ -1,0 +1,222 @@
+"""Keeps web pages and oversized bodies away from a port that has no tokens.
+
+A page in the user's browser can reach a loopback port, directly or by a name that it has resolve
+to 127.0.0.1. So: the Host must be a loopback name with our port (rebinding), an Origin must be that
+same host (cross-site calls), the browser must not call the request cross-site, and a body must
+be of a media type that no form can send.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Awaitable, Callable, Collection, MutableMapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any
+
+from recall_daemon.serve.problem import MEDIA_TYPE, REQUEST_ID, problem, problem_bytes
+
+Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+BODY_MAX_BYTES = 1 << 20
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_HOST = re.compile(r"(?P<name>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+)(?::(?P<port>[0-9]{1,5}))?")
+_STANDING = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    status: int
+    code: str
+    detail: str
+
+
+class Guard:
+    """Pure ASGI middleware, for http and websocket; put it around the whole app, outermost.
+
+    Every answer carries `x-request-id`: the caller's own where it is a plain one, else a new one;
+    the app finds it in `scope["state"]["request_id"]`. Refusals are problem details. `names` are
+    further host names that are let in, for a hub that is bound to more than loopback.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        port: int,
+        names: Collection[str] = (),
+        media_types: Collection[str] = ("application/json",),
+        body_max_bytes: int = BODY_MAX_BYTES,
+    ) -> None:
+        self._app = app
+        self._port = port
+        self._names = frozenset(name.lower() for name in names)
+        self._media_types = frozenset(media_types)
+        self._body_max_bytes = body_max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        request_id = _request_id(scope)
+        scope.setdefault("state", {})[REQUEST_ID] = request_id
+        refusal = self._refusal(scope)
+        if scope["type"] == "websocket":
+            await self._websocket(scope, receive, send, refusal)
+            return
+        exchange = _Exchange(receive, send, request_id, self._body_max_bytes)
+        if refusal is not None:
+            await exchange.refuse(refusal)
+            return
+        await exchange.run(self._app, scope)
+
+    async def _websocket(
+        self, scope: Scope, receive: Receive, send: Send, refusal: Refusal | None
+    ) -> None:
+        if refusal is None:
+            await self._app(scope, receive, send)
+            return
+        await receive()  # websocket.connect; a close before accept is answered 403
+        await send({"type": "websocket.close", "code": 1008, "reason": refusal.code})
+
+    def _refusal(self, scope: Scope) -> Refusal | None:
+        return (
+            self._wrong_host(scope)
+            or _wrong_origin(scope)
+            or self._wrong_media_type(scope)
+            or self._too_long(scope)
+        )
+
+    def _wrong_host(self, scope: Scope) -> Refusal | None:
+        hosts = _values(scope, b"host")
+        if len(hosts) != 1:
+            return Refusal(400, "host_invalid", f"there are {len(hosts)} Host headers, not one")
+        match = _HOST.fullmatch(hosts[0])
+        if match and int(match["port"] or 80) == self._port and self._is_ours(match["name"]):
+            return None
+        return Refusal(421, "host_refused", f"this hub is not {hosts[0][:100]!r}")
+
+    def _is_ours(self, name: str) -> bool:
+        if name.lower() == "localhost" or name.lower() in self._names:
+            return True
+        try:
+            return ip_address(name.strip("[]")).is_loopback
+        except ValueError:
+            return False
+
+    def _wrong_media_type(self, scope: Scope) -> Refusal | None:
+        if scope["type"] != "http" or scope["method"] in ("GET", "HEAD", "OPTIONS"):
+            return None
+        types = _values(scope, b"content-type")
+        if not types and not _has_body(scope):
+            return None
+        named = types[0].partition(";")[0].strip().lower() if len(types) == 1 else ""
+        if named in self._media_types:
+            return None
+        allowed = ", ".join(sorted(self._media_types))
+        return Refusal(415, "media_type_refused", f"the body must be {allowed}")
+
+    def _too_long(self, scope: Scope) -> Refusal | None:
+        lengths = _values(scope, b"content-length")
+        if not lengths:
+            return None
+        if len(lengths) > 1 or not (lengths[0].isascii() and lengths[0].isdigit()):
+            return Refusal(400, "length_invalid", "Content-Length is not one whole number")
+        # Compared by digits first: Python refuses to read a number of thousands of them.
+        if len(lengths[0]) > 18 or int(lengths[0]) > self._body_max_bytes:
+            return _too_large(self._body_max_bytes)
+        return None
+
+
+def _wrong_origin(scope: Scope) -> Refusal | None:
+    host = _values(scope, b"host")[0].lower()
+    for origin in _values(scope, b"origin"):
+        if origin.lower() != f"http://{host}":
+            return Refusal(403, "origin_refused", "web pages of other origins may not call the hub")
+    for site in _values(scope, b"sec-fetch-site"):
+        if site not in ("same-origin", "none"):
+            return Refusal(403, "origin_refused", "web pages of other sites may not call the hub")
+    return None
+
+
+def _too_large(body_max_bytes: int) -> Refusal:
+    return Refusal(413, "body_too_large", f"the body is larger than {body_max_bytes} bytes")
+
+
+def _values(scope: Scope, name: bytes) -> list[str]:
+    return [value.decode("latin-1") for key, value in scope["headers"] if key.lower() == name]
+
+
+def _has_body(scope: Scope) -> bool:
+    lengths = _values(scope, b"content-length")
+    return any(length != "0" for length in lengths) or bool(_values(scope, b"transfer-encoding"))
+
+
+def _request_id(scope: Scope) -> str:
+    given = _values(scope, b"x-request-id")
+    return given[0] if len(given) == 1 and _REQUEST_ID.fullmatch(given[0]) else uuid.uuid4().hex
+
+
+class _Exchange:
+    """One request: counts the body as it comes, and adds our headers to the answer."""
+
+    def __init__(self, receive: Receive, send: Send, request_id: str, body_max_bytes: int) -> None:
+        self._receive = receive
+        self._send = send
+        self._request_id = request_id
+        self._body_max_bytes = body_max_bytes
+        self._received_bytes = 0
+        self._answered = False
+        self._cut_off = False
+
+    async def run(self, app: App, scope: Scope) -> None:
+        try:
+            await app(scope, self._counted, self._answering)
+        except Exception:
+            # The app was told that the client is gone; how it takes that is of no interest.
+            if not self._cut_off:
+                raise
+
+    async def _counted(self) -> Message:
+        if self._cut_off:
+            return {"type": "http.disconnect"}
+        message = await self._receive()
+        self._received_bytes += len(message.get("body", b""))
+        if self._received_bytes <= self._body_max_bytes:
+            return message
+        self._cut_off = True
+        if not self._answered:
+            await self.refuse(_too_large(self._body_max_bytes))
+        return {"type": "http.disconnect"}
+
+    async def _answering(self, message: Message) -> None:
+        if self._cut_off:
+            return
+        if message["type"] == "http.response.start":
+            self._answered = True
+            message = {**message, "headers": [*message.get("headers", ()), *self._headers()]}
+        await self._send(message)
+
+    async def refuse(self, refusal: Refusal) -> None:
+        members = problem(refusal.status, refusal.code, refusal.detail, request_id=self._request_id)
+        body = problem_bytes(members)
+        headers = [
+            (b"content-type", MEDIA_TYPE.encode()),
+            (b"content-length", str(len(body)).encode()),
+            (b"connection", b"close"),  # what is left of the body is not read
+            *self._headers(),
+        ]
+        start = {"type": "http.response.start", "status": refusal.status, "headers": headers}
+        await self._send(start)
+        await self._send({"type": "http.response.body", "body": body})
+
+    def _headers(self) -> list[tuple[bytes, bytes]]:
+        return [(b"x-request-id", self._request_id.encode()), *_STANDING]
