@@ -1,0 +1,173 @@
+"""S3 for instances: boto3, blocking, safe to call from several threads."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import boto3
+
+from recall_wire.buckets import receiving, s3_requests
+from recall_wire.buckets.base import ListPage, ObjectInfo, Part, PendingUpload
+from recall_wire.buckets.location import S3Location
+from recall_wire.buckets.options import S3Options
+from recall_wire.buckets.receiving import CHUNK_BYTES, NewFile
+from recall_wire.buckets.s3_errors import translated
+from recall_wire.buckets.s3_requests import S3Requests, next_page
+from recall_wire.buckets.s3_session import client_arguments, session_arguments
+from recall_wire.errors import ObjectNotFound
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+
+class S3Bucket:
+    """See `base.Bucket`. The client is made at the first call."""
+
+    def __init__(self, location: S3Location, options: S3Options) -> None:
+        self._options = options
+        self._requests = S3Requests(location)
+        self._lock = threading.Lock()
+        self._made: S3Client | None = None
+        self.url = location.url
+
+    def __repr__(self) -> str:
+        return f"S3Bucket({self.url!r})"
+
+    def list(
+        self, prefix: str, *, start_after: str = "", delimiter: str = ""
+    ) -> Iterator[ListPage]:
+        ask = self._requests.list(prefix, start_after, delimiter)
+        while ask:
+            with translated(f"list {prefix}", self.url):
+                answer = self._client.list_objects_v2(**ask)
+            yield self._requests.page(answer)
+            ask = next_page(answer, ask, {"NextContinuationToken": "ContinuationToken"})
+
+    def get(self, key: str, *, max_bytes: int) -> bytes:
+        with self._opened(key) as answer:
+            receiving.check_limit(answer.bytes, max_bytes, key)
+            return receiving.collect(answer.chunks(), max_bytes=max_bytes, what=key)
+
+    def head(self, key: str) -> ObjectInfo:
+        at = self._requests.at(key)
+        with translated(f"look up {key}", self.url):
+            return s3_requests.object_info(key, self._client.head_object(**at))
+
+    def download(self, key: str, path: Path, *, max_bytes: int) -> str:
+        with self._opened(key) as answer, NewFile(path, max_bytes=max_bytes, what=key) as file:
+            file.expect(answer.bytes)
+            for chunk in answer.chunks():
+                file.write(chunk)
+            return file.sha256()
+
+    def put(self, key: str, data: bytes, *, if_absent: bool = False) -> str:
+        at = self._requests.put(key, if_absent=if_absent)
+        with translated(f"write {key}", self.url):
+            return s3_requests.etag(self._client.put_object(**at, Body=_body(data)))
+
+    def delete(self, key: str) -> None:
+        at = self._requests.at(key)
+        try:
+            with translated(f"delete {key}", self.url):
+                self._client.delete_object(**at)
+        except ObjectNotFound:
+            return  # S3 itself answers 204; others say that it was not there
+
+    def create_multipart(self, key: str) -> str:
+        at = self._requests.at(key)
+        with translated(f"start an upload of {key}", self.url):
+            return str(self._client.create_multipart_upload(**at)["UploadId"])
+
+    def upload_part(self, key: str, upload_id: str, number: int, data: bytes) -> Part:
+        at = self._requests.at(key) | {"UploadId": upload_id, "PartNumber": number}
+        with translated(f"upload part {number} of {key}", self.url):
+            answer = self._client.upload_part(**at, Body=_body(data))
+            return Part(number, s3_requests.etag(answer), len(data))
+
+    def complete_multipart(self, key: str, upload_id: str, parts: tuple[Part, ...]) -> str:
+        ask = self._requests.complete(key, upload_id, parts)
+        with translated(f"complete the upload of {key}", self.url):
+            return s3_requests.etag(self._client.complete_multipart_upload(**ask))
+
+    def abort_multipart(self, key: str, upload_id: str) -> None:
+        at = self._requests.at(key)
+        try:
+            with translated(f"abort an upload of {key}", self.url):
+                self._client.abort_multipart_upload(**at, UploadId=upload_id)
+        except ObjectNotFound:
+            return
+
+    def list_parts(self, key: str, upload_id: str) -> tuple[Part, ...]:
+        ask = self._requests.at(key) | {"UploadId": upload_id}
+        found: tuple[Part, ...] = ()
+        while ask:
+            with translated(f"list the parts of {key}", self.url):
+                answer = self._client.list_parts(**ask)
+            found += s3_requests.parts(answer)
+            ask = next_page(answer, ask, {"NextPartNumberMarker": "PartNumberMarker"})
+        return found
+
+    def list_multipart(self, prefix: str) -> tuple[PendingUpload, ...]:
+        ask = self._requests.under(prefix)
+        found: tuple[PendingUpload, ...] = ()
+        while ask:
+            with translated(f"list the uploads under {prefix}", self.url):
+                answer = self._client.list_multipart_uploads(**ask)
+            found += self._requests.pending(answer)
+            markers = {"NextKeyMarker": "KeyMarker", "NextUploadIdMarker": "UploadIdMarker"}
+            ask = next_page(answer, ask, markers)
+        return found
+
+    def close(self) -> None:
+        with self._lock:
+            made, self._made = self._made, None
+        if made is not None:
+            made.close()
+
+    @property
+    def _client(self) -> S3Client:
+        with self._lock:
+            if self._made is None:
+                session = boto3.Session(**session_arguments(self._options))
+                arguments = client_arguments(self._options, chain_region=session.region_name)
+                self._made = cast("S3Client", session.client(**arguments))
+            return self._made
+
+    def _opened(self, key: str) -> _Body:
+        at = self._requests.at(key)
+        with translated(f"read {key}", self.url):
+            return _Body(self._client.get_object(**at), f"read {key}", self.url)
+
+
+class _Body:
+    """An object being read. Closing it early drops the connection instead of draining it."""
+
+    def __init__(self, answer: Any, what: str, where: str) -> None:
+        self.bytes: int = answer["ContentLength"]
+        self._stream = answer["Body"]
+        self._what = what
+        self._where = where
+
+    def __enter__(self) -> _Body:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.close()
+
+    def chunks(self) -> Iterator[bytes]:
+        """To the end and once more: only the empty read compares the length with the header."""
+        while True:
+            with translated(self._what, self._where):
+                chunk: bytes = self._stream.read(CHUNK_BYTES)
+            if not chunk:
+                return
+            yield chunk
+
+
+def _body(data: bytes) -> io.BytesIO:
+    """A view on `data`: given plain bytes, botocore copies them once more to send them."""
+    return io.BytesIO(data)

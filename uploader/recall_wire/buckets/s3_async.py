@@ -1,0 +1,141 @@
+"""S3 for the hub: aioboto3, one client held open until `close`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import aioboto3
+
+from recall_wire.buckets import receiving, s3_requests
+from recall_wire.buckets.base import ListPage, ObjectInfo
+from recall_wire.buckets.location import S3Location
+from recall_wire.buckets.options import S3Options
+from recall_wire.buckets.receiving import CHUNK_BYTES, NewFile
+from recall_wire.buckets.s3_errors import translated
+from recall_wire.buckets.s3_requests import S3Requests, next_page
+from recall_wire.buckets.s3_session import client_arguments, session_arguments
+from recall_wire.errors import ObjectNotFound
+
+
+class AsyncS3Bucket:
+    """See `base.AsyncBucket`. The client is made at the first call, in the loop that makes it."""
+
+    def __init__(self, location: S3Location, options: S3Options) -> None:
+        self._options = options
+        self._requests = S3Requests(location)
+        self._lock = asyncio.Lock()
+        self._stack = AsyncExitStack()
+        self._made: Any = None
+        self.url = location.url
+
+    def __repr__(self) -> str:
+        return f"AsyncS3Bucket({self.url!r})"
+
+    async def list(
+        self, prefix: str, *, start_after: str = "", delimiter: str = ""
+    ) -> AsyncIterator[ListPage]:
+        ask = self._requests.list(prefix, start_after, delimiter)
+        while ask:
+            with translated(f"list {prefix}", self.url):
+                answer = await (await self._client()).list_objects_v2(**ask)
+            yield self._requests.page(answer)
+            ask = next_page(answer, ask, {"NextContinuationToken": "ContinuationToken"})
+
+    async def get(self, key: str, *, max_bytes: int) -> bytes:
+        data = bytearray()
+        async with await self._opened(key) as body:
+            receiving.check_limit(body.bytes, max_bytes, key)
+            async for chunk in body.chunks():
+                data += chunk
+                receiving.check_limit(len(data), max_bytes, key)
+        return bytes(data)
+
+    async def head(self, key: str) -> ObjectInfo:
+        at = self._requests.at(key)
+        with translated(f"look up {key}", self.url):
+            return s3_requests.object_info(key, await (await self._client()).head_object(**at))
+
+    async def download(self, key: str, path: Path, *, max_bytes: int) -> str:
+        """Hashing and writing happen in threads: a large object does not stall the loop."""
+        async with await self._opened(key) as body:
+            with NewFile(path, max_bytes=max_bytes, what=key) as file:
+                file.expect(body.bytes)
+                async for chunk in body.chunks():
+                    await _in_thread(file, chunk)
+                return file.sha256()
+
+    async def put(self, key: str, data: bytes, *, if_absent: bool = False) -> str:
+        at = self._requests.put(key, if_absent=if_absent)
+        with translated(f"write {key}", self.url):
+            answer = await (await self._client()).put_object(**at, Body=data)
+            return s3_requests.etag(answer)
+
+    async def delete(self, key: str) -> None:
+        at = self._requests.at(key)
+        try:
+            with translated(f"delete {key}", self.url):
+                await (await self._client()).delete_object(**at)
+        except ObjectNotFound:
+            return  # S3 itself answers 204; others say that it was not there
+
+    async def close(self) -> None:
+        async with self._lock:
+            self._made = None
+            await self._stack.aclose()
+
+    async def _client(self) -> Any:
+        async with self._lock:
+            if self._made is None:
+                session = aioboto3.Session(**session_arguments(self._options))
+                arguments = client_arguments(self._options, chain_region=session.region_name)
+                self._made = await self._stack.enter_async_context(session.client(**arguments))
+            return self._made
+
+    async def _opened(self, key: str) -> _Body:
+        at = self._requests.at(key)
+        with translated(f"read {key}", self.url):
+            answer = await (await self._client()).get_object(**at)
+        return _Body(answer, f"read {key}", self.url)
+
+
+class _Body:
+    """An object being read. Closing it early drops the connection instead of draining it."""
+
+    def __init__(self, answer: Any, what: str, where: str) -> None:
+        self.bytes: int = answer["ContentLength"]
+        self._stream = answer["Body"]
+        self._what = what
+        self._where = where
+
+    async def __aenter__(self) -> _Body:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._stream.close()
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Small network reads gathered into chunks that are worth a thread's while."""
+        gathered = bytearray()
+        while True:
+            with translated(self._what, self._where):
+                piece: bytes = await self._stream.read(CHUNK_BYTES)
+            gathered += piece
+            if len(gathered) >= CHUNK_BYTES or (gathered and not piece):
+                yield bytes(gathered)
+                gathered.clear()
+            if not piece:
+                return
+
+
+async def _in_thread(file: NewFile, chunk: bytes) -> None:
+    """Cancelled, it still waits for the write: the file is closed and removed right after."""
+    write = asyncio.ensure_future(asyncio.to_thread(file.write, chunk))
+    try:
+        await asyncio.shield(write)
+    except asyncio.CancelledError:
+        await asyncio.wait([write])
+        raise
