@@ -1,0 +1,68 @@
+"""The command `recall`.
+
+Exit codes: 0 delivered, or nothing new · 1 unexpected (a disk error, a defect) · 2 refused: bad
+input or settings, missing permission, or somebody else's system · 3 not delivered now: it waits
+in the outbox, another run holds the state folder, or the source is busy; run it again · 130 Ctrl-C.
+
+Results go to standard output, everything else to standard error. Light on purpose: whatever reads
+data or settings is imported by the command that needs it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+
+from cyclopts import App, CycloptsError, Parameter
+
+from recall_uploader.commands.forget import forget
+from recall_uploader.commands.init import init
+from recall_uploader.commands.upload import upload
+from recall_wire.errors import RecallError, TransientError
+
+UNEXPECTED, REFUSED, NOT_NOW, INTERRUPTED = 1, 2, 3, 130
+
+app = App(
+    name="recall",
+    help="Send this machine's agent memories to the bucket that a recalld hub reads.",
+    version=lambda: version("recalld"),
+    help_format="plaintext",
+    suppress_keyboard_interrupt=False,
+    default_parameter=Parameter(negative=()),
+)
+app.command(upload)
+app.command(forget)
+app.command(init)
+
+
+def main() -> None:
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code; what a person can cause is one sentence."""
+    try:
+        code = app(
+            list(arguments), exit_on_error=False, print_error=False, result_action="return_value"
+        )
+        sys.stdout.flush()
+    except CycloptsError as error:
+        return _say(str(error), REFUSED)
+    except RecallError as error:
+        return _say(str(error), NOT_NOW if isinstance(error, TransientError) else REFUSED)
+    except OSError as error:
+        return _say(_os_sentence(error), UNEXPECTED)
+    except KeyboardInterrupt:
+        return _say("interrupted; the next run goes on from here", INTERRUPTED)
+    return code if isinstance(code, int) else 0
+
+
+def _say(sentence: str, code: int) -> int:
+    print(f"recall: {' '.join(sentence.split())}", file=sys.stderr)
+    return code
+
+
+def _os_sentence(error: OSError) -> str:
+    reason = error.strerror or type(error).__name__
+    return f"{error.filename}: {reason}" if error.filename else reason

@@ -1,0 +1,29 @@
+"""What only an instance can meet, beside the contract's errors."""
+
+from __future__ import annotations
+
+from recall_wire.errors import TerminalError, TransientError
+
+
+class StateBusy(TransientError):
+    """Another run holds the state folder."""
+
+
+class StateNewer(TerminalError):
+    """The state folder was written by a newer version of this program."""
+
+
+class SystemClash(TerminalError):
+    """Two writers claim one system id, or this state folder is not this machine's own."""
+
+
+class DeletesUnconfirmed(TerminalError):
+    """So many rows are gone from the source, or it is so old, that a person must agree."""
+
+
+class OutboxDamaged(TerminalError):
+    """A snapshot in the outbox is not what was written there."""
+
+    def __init__(self, seq: int, message: str) -> None:
+        super().__init__(message)
+        self.seq = seq

@@ -1,0 +1,108 @@
+"""An instance's settings: command line, then RECALL_… variables, then the YAML file."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from recall_wire.buckets.base import PART_BYTES
+from recall_wire.errors import UnsafeKey
+from recall_wire.layout import check_system_id
+from recall_wire.manifest import SNAPSHOT_MAX_ROWS, EmbeddingSpace
+from recall_wire.settings import BucketSettings, load
+
+ENV_PREFIX = "RECALL_"
+CONFIG_VARIABLE = "RECALL_CONFIG"
+_PART_MAX_BYTES = 5 << 30
+
+
+class UploaderSettings(BucketSettings):
+    """Every key, its meaning and its default stand in settings/recall.yaml, too."""
+
+    tolerated_env: ClassVar[frozenset[str]] = frozenset({CONFIG_VARIABLE})
+
+    system_id: str | None = None
+    machine_id: Annotated[str, Field(min_length=1)] | None = None
+    state_dir: Path | None = None
+    source: Path | None = None
+    hub_url: str | None = None
+    hub_token: SecretStr | None = None
+    deletes: Literal["keep", "propagate"] = "keep"
+    time_zone: str = "UTC"
+    embedding_model: str | None = None
+    embedding_revision: str | None = None
+    embedding_dim: Annotated[int, Field(ge=1, le=8192)] | None = None
+    embedding_normalized: bool = True
+    snapshot_max_rows: Annotated[int, Field(ge=1, le=SNAPSHOT_MAX_ROWS)] = SNAPSHOT_MAX_ROWS
+    part_bytes: Annotated[int, Field(ge=PART_BYTES, le=_PART_MAX_BYTES)] = PART_BYTES
+    parts_in_flight: Annotated[int, Field(ge=1, le=32)] = 4
+    max_retries: Annotated[int, Field(ge=0, le=20)] = 4
+    lock_wait_s: Annotated[float, Field(ge=0, le=3600)] = 10.0
+
+    @field_validator("system_id")
+    @classmethod
+    def _safe(cls, system_id: str | None) -> str | None:
+        try:
+            return None if system_id is None else check_system_id(system_id)
+        except UnsafeKey as error:
+            raise ValueError(str(error)) from None
+
+    @model_validator(mode="after")
+    def _one_space(self) -> Self:
+        given = [self.embedding_model, self.embedding_revision, self.embedding_dim]
+        if any(given) and not all(given):
+            raise ValueError(
+                "embedding_model, embedding_revision and embedding_dim belong together: set all "
+                "three, or none to leave a source's vectors out"
+            )
+        return self
+
+    @property
+    def embedding(self) -> EmbeddingSpace | None:
+        """The space of the vectors that come with a source; None: they are not sent."""
+        if not (self.embedding_model and self.embedding_revision and self.embedding_dim):
+            return None
+        return EmbeddingSpace(
+            model=self.embedding_model,
+            revision=self.embedding_revision,
+            dim=self.embedding_dim,
+            normalized=self.embedding_normalized,
+        )
+
+    @property
+    def state_folder(self) -> Path:
+        return (self.state_dir or default_state_folder()).expanduser()
+
+
+def load_settings(
+    config: Path | None = None, overrides: Mapping[str, object] | None = None
+) -> UploaderSettings:
+    """Raises `SettingsInvalid`, one sentence that names the setting and where it came from."""
+    return load(
+        UploaderSettings,
+        env_prefix=ENV_PREFIX,
+        yaml_file=config or _config_file(),
+        overrides=overrides,
+    )
+
+
+def default_state_folder() -> Path:
+    if data := os.environ.get("XDG_DATA_HOME"):
+        return Path(data) / "recall"
+    if platform.system() == "Darwin":
+        return Path.home() / "Library/Application Support/recall"
+    return Path.home() / ".local/share/recall"
+
+
+def _config_file() -> Path | None:
+    """The file RECALL_CONFIG names, else the one in the user's configuration, where there is."""
+    if named := os.environ.get(CONFIG_VARIABLE):
+        return Path(named)
+    folder = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    usual = folder / "recall/recall.yaml"
+    return usual if usual.is_file() else None

@@ -1,0 +1,187 @@
+"""From the outbox into the bucket: data, then the manifest, then one head for the run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from recall_uploader.errors import OutboxDamaged, SystemClash
+from recall_uploader.identity import Newest, check_story, newest_in_bucket
+from recall_uploader.outbox import Outbox, Pending
+from recall_uploader.recover import REMEDY
+from recall_uploader.retry import Retry
+from recall_uploader.state import Committed, State
+from recall_wire import layout
+from recall_wire.buckets.base import PART_BYTES, Bucket
+from recall_wire.buckets.multipart import abort_stale, upload_file
+from recall_wire.errors import (
+    ManifestInvalid,
+    ObjectNotFound,
+    PreconditionFailed,
+    RecallError,
+    SnapshotInvalid,
+    TerminalError,
+)
+from recall_wire.manifest import (
+    MANIFEST_MAX_BYTES,
+    DataFile,
+    Head,
+    Manifest,
+    parse_manifest,
+    sha256_hex,
+)
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Shipment:
+    """How one run delivers. `progress` is told of each piece of bytes that went out."""
+
+    bucket: Bucket
+    retry: Retry
+    part_bytes: int = PART_BYTES
+    parts_in_flight: int = 4
+    progress: Progress | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """What one run delivered, in order."""
+
+    manifests: tuple[Manifest, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def ship(shipment: Shipment, state: State, outbox: Outbox) -> Delivered:
+    """Deliver everything that waits, by number.
+
+    A snapshot leaves `sending/` only when the head that covers it is written. Raises what the
+    bucket raises, retries included; the rest then stays in the outbox. Raises `SystemClash`
+    where another writer has one of the numbers, `OutboxDamaged` where a file is not what it was.
+    """
+    waiting = outbox.pending()
+    if not waiting:
+        return Delivered()
+    newest = newest_in_bucket(shipment.bucket, state.identity.system_id, shipment.retry)
+    check_story(state, waiting, newest)
+    sent: list[tuple[Pending, Committed]] = []
+    try:
+        for pending in waiting:
+            sending = outbox.begin(pending)
+            sha256 = _deliver(shipment, sending, resumed=pending.begun)
+            sent.append((sending, Committed(pending.seq, sha256)))
+    except TerminalError as error:
+        # One snapshot that cannot be sent must not hold back those before it.
+        _settle(shipment, state, outbox, sent, newest)
+        if isinstance(error, SnapshotInvalid):
+            raise OutboxDamaged(sending.seq, str(error)) from error
+        raise
+    _settle(shipment, state, outbox, sent, newest)
+    manifests = tuple(pending.manifest for pending, _ in sent)
+    return Delivered(manifests, tuple(_abort_stale(shipment, state.identity.system_id)))
+
+
+def _settle(
+    shipment: Shipment,
+    state: State,
+    outbox: Outbox,
+    sent: Sequence[tuple[Pending, Committed]],
+    newest: Newest,
+) -> None:
+    if not sent:
+        return
+    committed = sent[-1][1]
+    _write_head(shipment, state, committed, newest)
+    if committed.seq > state.committed.seq:
+        state.commit(committed)
+    for pending, _ in sent:
+        outbox.finish(pending)
+    outbox.tidy()
+
+
+def _deliver(shipment: Shipment, pending: Pending, *, resumed: bool) -> str:
+    """Returns the sha256 of the manifest that holds this number now."""
+    key = layout.manifest_key(pending.manifest.system_id, pending.seq)
+    for file in pending.manifest.files:
+        _deliver_file(shipment, pending, file, resumed=resumed)
+    try:
+        shipment.retry(lambda: shipment.bucket.put(key, pending.data, if_absent=True))
+    except PreconditionFailed:
+        return _same_or_clash(shipment, pending, key)
+    return pending.sha256
+
+
+def _deliver_file(shipment: Shipment, pending: Pending, file: DataFile, *, resumed: bool) -> None:
+    key = layout.data_key(pending.manifest.system_id, pending.seq, file.name)
+    if resumed and _is_there(shipment, key, file):
+        return
+    # It is patient with each part itself; its few other calls get one more try.
+    once_more = replace(shipment.retry, retries=min(1, shipment.retry.retries))
+    once_more(
+        lambda: upload_file(
+            shipment.bucket,
+            key,
+            pending.path(file),
+            sha256=file.sha256,
+            bytes_=file.bytes,
+            part_bytes=shipment.part_bytes,
+            parts_in_flight=shipment.parts_in_flight,
+            progress=shipment.progress,
+            sleep=shipment.retry.sleep,
+        )
+    )
+
+
+def _is_there(shipment: Shipment, key: str, file: DataFile) -> bool:
+    """The key carries the sha256, so an object of that length under it is the file."""
+    try:
+        return shipment.retry(lambda: shipment.bucket.head(key)).bytes == file.bytes
+    except ObjectNotFound:
+        return False
+
+
+def _same_or_clash(shipment: Shipment, pending: Pending, key: str) -> str:
+    """A manifest is there already: our own, whose answer was lost, or somebody else's."""
+    there = shipment.retry(lambda: shipment.bucket.get(key, max_bytes=MANIFEST_MAX_BYTES))
+    if there == pending.data or _was_ours_before(pending.manifest, there):
+        return sha256_hex(there)
+    raise SystemClash(
+        f"snapshot {pending.seq} of system {pending.manifest.system_id} is in the bucket already "
+        "and was written by another instance",
+        hint=REMEDY,
+    )
+
+
+def _was_ours_before(manifest: Manifest, there: bytes) -> bool:
+    """A void stands for a snapshot that was taken out after its manifest had arrived."""
+    if manifest.kind != "void":
+        return False
+    try:
+        found = parse_manifest(there, system_id=manifest.system_id, seq=manifest.seq)
+    except ManifestInvalid:
+        return False
+    return found.instance_id == manifest.instance_id
+
+
+def _write_head(shipment: Shipment, state: State, committed: Committed, newest: Newest) -> None:
+    """Never lowers a head. Not conditional: R2 allows it, and `check_story` came before."""
+    if newest.head_seq >= committed.seq:
+        return
+    identity = state.identity
+    head = Head(
+        seq=committed.seq, manifest_sha256=committed.manifest_sha256, machine=identity.machine
+    )
+    key = layout.head_key(identity.system_id)
+    shipment.retry(lambda: shipment.bucket.put(key, head.to_bytes()))
+
+
+def _abort_stale(shipment: Shipment, system_id: str) -> Iterator[str]:
+    """Abort what a dead run left under this system's own prefix; a failure is only a warning."""
+    bucket, prefix = shipment.bucket, layout.snapshots_prefix(system_id)
+    try:
+        # All of them: under the lock, no other run of this system has one under way.
+        shipment.retry(lambda: abort_stale(bucket, prefix, datetime.max.replace(tzinfo=UTC)))
+    except RecallError as error:
+        yield f"stale multipart uploads could not be looked for: {error}"
