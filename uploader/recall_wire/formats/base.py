@@ -65,6 +65,8 @@ class RecordSource(Protocol):
     def records(self) -> Iterator[Record]:
         """Every memory once, in an order that is the same for the same file.
 
+        May be called again, when one iterator is done: the counts then begin anew.
+
         Raises `SourceInvalid` where the file turns out to be damaged; what came before is then
         not the whole source and must not be used.
         """
@@ -90,6 +92,12 @@ class Notes:
         self._counts[sentence] += 1
         if example:
             self._examples.setdefault(sentence, example[:80])
+
+    def clear(self) -> None:
+        """Begin anew: the source is read again."""
+        self._counts.clear()
+        self._examples.clear()
+        self.skipped = 0
 
     def skip(self, sentence: str, example: str = "") -> None:
         self.skipped += 1

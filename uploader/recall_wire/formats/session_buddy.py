@@ -76,6 +76,7 @@ class SessionBuddySource:
         return self._notes.skipped
 
     def records(self) -> Iterator[Record]:
+        self._notes.clear()
         repeats = find_repeats(self._keys, tuple(part.kind.suffix for part in self._parts))
         position = 0
         for part in self._parts:
@@ -116,7 +117,7 @@ class SessionBuddySource:
         return self._rows.record(values, identity=identity, reflections=part.kind.reflections)
 
     def _find_parts(self, path: Path) -> list[_Part]:
-        parts = []
+        parts: list[_Part] = []
         for kind in _KINDS:
             table, others = self._file.table(kind.name)
             self._said += [f"{other} was not read" for other in others]

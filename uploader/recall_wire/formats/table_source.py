@@ -38,6 +38,7 @@ class TableSource:
         return map(identity_of, self.rows())
 
     def records(self) -> Iterator[Record]:
+        self._notes.clear()
         repeats = find_repeats(self._keys)
         for position, row in enumerate(self.rows()):
             identity = identity_of(row)
