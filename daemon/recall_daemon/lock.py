@@ -5,11 +5,14 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 from pathlib import Path
 
 from recall_daemon.errors import StoreBusy
 
 FILE_NAME = "recalld.lock"
+LOOKS = 5
+LOOK_S = 0.02
 
 
 class FolderLock:
@@ -20,13 +23,22 @@ class FolderLock:
         self._path = folder / FILE_NAME
         self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._take()
         except OSError as error:
             os.close(self._file)
             raise StoreBusy(
                 f"another recalld holds {folder}", hint="stop it, or ask it through its port"
             ) from error
         self.announce(None)
+
+    def _take(self) -> None:
+        # `running_at` holds the lock for an instant when it looks; that is no other daemon.
+        for _ in range(LOOKS):
+            try:
+                return fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                time.sleep(LOOK_S)
+        return fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def announce(self, url: str | None) -> None:
         """Say where this process answers; None while it does not."""

@@ -24,7 +24,9 @@ _TERM = (
     rf"[[\p{{Alphabetic}}\p{{M}}\p{{N}}]--[{_SPACELESS}]]+"
     rf"|[{_SPACELESS}]|\p{{Extended_Pictographic}}"
 )
-_CAMEL = re.compile(r"\b[A-Za-z]+[a-z][A-Z][A-Za-z]*\b")
+_LETTERS = re.compile(r"[A-Za-z]+")
+_HUMP_EDGE = re.compile(r"[a-z][A-Z]")
+_CAMEL_MAX_CHARS = 80
 _HUMP = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _JOINED = re.compile(r"\w+(?:[._/:\-]+\w+)+")
 # The scripts above, roughly; used on queries only, to find neighbours that form words.
@@ -53,9 +55,11 @@ def composed(text: str) -> str:
 
 def humps(text: str) -> str:
     """The words inside camelCase identifiers: "maxPollRecords" gives "max Poll Records"."""
-    return " ".join(
-        hump for camel in _CAMEL.finditer(text) for hump in _HUMP.findall(camel.group())
-    )
+    if not _HUMP_EDGE.search(text):
+        return ""
+    words = (match.group() for match in _LETTERS.finditer(text))
+    camels = (w for w in words if len(w) <= _CAMEL_MAX_CHARS and _HUMP_EDGE.search(w))
+    return " ".join(hump for camel in camels for hump in _HUMP.findall(camel))
 
 
 def units(query: str) -> list[str]:

@@ -54,6 +54,10 @@ class WordsView:
     schema: Schema
     analyzer: TextAnalyzer
 
+    @property
+    def rows(self) -> int:
+        return int(self.searcher.num_docs)
+
     def search(self, query: str, filters: CodedFilters, k: int) -> list[tuple[int, float]]:
         """The k best rows that hold any of the query's words, and all that tie with the last."""
         words = self._words(query)
@@ -162,8 +166,10 @@ class Words:
     def replace(self, gone: Sequence[int], rows: pa.Table, coded: CodedRows) -> None:
         """Take out the documents of the `gone` row ids and add the live `rows`; all or nothing."""
         try:
-            for row_id in gone:
-                self._writer.delete_documents_by_term("row_id", row_id)
+            if gone:
+                # Not delete_documents_by_term: with an unsigned field it silently deletes nothing.
+                these = Query.term_set_query(self._schema, "row_id", list(gone))
+                self._writer.delete_documents_by_query(these)
             for document in _documents(rows, coded):
                 self._writer.add_document(document)
             self._writer.commit()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import pyarrow as pa
 
+from recall_daemon.store import vectors
 from recall_daemon.store.store import Connection, Store
 
 
@@ -84,7 +85,7 @@ def _stored(row: tuple[object, ...]) -> StoredRow:
 class StoreFeed:
     """What the index and the search read, each call with a cursor of its own."""
 
-    def __init__(self, store: Store, space_id: str | None) -> None:
+    def __init__(self, store: Store, space_id: Callable[[], str | None]) -> None:
         self._store = store
         self._space_id = space_id
 
@@ -93,10 +94,8 @@ class StoreFeed:
             return row_changes(connection, after, limit)
 
     def vector_changes(self, after: int, limit: int) -> pa.Table:
-        from recall_daemon.store import vectors
-
         with self._store.read() as connection:
-            return vectors.changes(connection, self._space_id or "", after, limit)
+            return vectors.changes(connection, self._space_id() or "", after, limit)
 
     def rows(self, row_ids: Sequence[int]) -> dict[int, StoredRow]:
         with self._store.read() as connection:

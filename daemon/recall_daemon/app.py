@@ -1,0 +1,189 @@
+"""Builds the hub's parts once and hands them to each other; nothing here does any work itself."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from recall_daemon.backlog import Backlog
+from recall_daemon.embed.lazy import DIM, LazyEmbedder
+from recall_daemon.index.follower import Index
+from recall_daemon.ingest.agenda import Agenda, Intervals
+from recall_daemon.ingest.gaps import GapAsker
+from recall_daemon.ingest.pipeline import Limits, Pipeline, PollReport
+from recall_daemon.ingest.validate import Reader
+from recall_daemon.lock import FolderLock
+from recall_daemon.operations import Operations
+from recall_daemon.search.engine import Search
+from recall_daemon.settings import HubSettings
+from recall_daemon.store import ledger
+from recall_daemon.store.memories import StoreFeed
+from recall_daemon.store.store import Connection, Store
+from recall_wire.buckets import open_async_bucket
+from recall_wire.buckets.base import AsyncBucket
+from recall_wire.errors import SettingsInvalid
+from recall_wire.manifest import now_utc
+
+Clock = Callable[[], datetime]
+
+
+@dataclass(frozen=True)
+class Core:
+    """The store and what is derived from it: enough to search and to answer for the hub."""
+
+    settings: HubSettings
+    lock: FolderLock
+    store: Store
+    feed: StoreFeed
+    index: Index
+    embedder: LazyEmbedder
+    operations: Operations
+    now: Clock
+
+    def follow(self) -> int:
+        """Bring the index up to the store; returns the changes applied. Blocking."""
+        return self.index.apply(self.feed)
+
+
+@contextmanager
+def open_core(settings: HubSettings, *, now: Clock = now_utc) -> Iterator[Core]:
+    """Hold the data folder, open the store. Raises `StoreBusy` where another process has it."""
+    lock = FolderLock(settings.data_dir)
+    try:
+        store = Store(settings.data_dir, memory_limit_bytes=settings.store_memory_bytes)
+        try:
+            store.write(_name_hub)
+            yield _core(settings, lock, store, now)
+        finally:
+            store.close()
+    finally:
+        lock.release()
+
+
+def _core(settings: HubSettings, lock: FolderLock, store: Store, now: Clock) -> Core:
+    index = Index(DIM)
+    embedder = LazyEmbedder(
+        settings.embedder,
+        data_dir=settings.data_dir,
+        model_dir=settings.model_dir,
+        threads=settings.embed_threads,
+    )
+    feed = StoreFeed(store, embedder.space_id)
+    return Core(
+        settings=settings,
+        lock=lock,
+        store=store,
+        feed=feed,
+        index=index,
+        embedder=embedder,
+        operations=Operations(
+            store,
+            Search(index, feed, embedder.embed_query),
+            space_id=embedder.space_id,
+            now=now,
+            index_problems=lambda: index_problems(store, index, feed),
+        ),
+        now=now,
+    )
+
+
+def _name_hub(connection: Connection) -> None:
+    if ledger.fact(connection, "hub_id") is None:
+        ledger.set_fact(connection, "hub_id", uuid.uuid4().hex[:12])
+
+
+def index_problems(store: Store, index: Index, feed: StoreFeed) -> list[str]:
+    """One sentence where the index does not hold what the store holds."""
+    index.apply(feed)
+    with store.read() as connection:
+        rows = connection.execute("SELECT count(*) FROM memories WHERE state = 'live'").fetchall()
+    held = index.counts.rows
+    return [] if held == rows[0][0] else [f"the index holds {held} rows, the store {rows[0][0]}"]
+
+
+@dataclass(frozen=True)
+class Hub:
+    """A core with everything that pulls: bucket, reader, pipeline and backlog."""
+
+    core: Core
+    bucket: AsyncBucket
+    pipeline: Pipeline
+    backlog: Backlog
+
+    async def poll(self) -> PollReport:
+        return await self.pipeline.poll()
+
+    async def finish(self) -> int:
+        """Index and embed everything there is; returns how many texts still wait."""
+        core = self.core
+        await asyncio.to_thread(core.follow)
+        embedder = await asyncio.to_thread(core.embedder.get)
+        if embedder is not None:
+            await asyncio.to_thread(self.backlog.drain, embedder)
+            await asyncio.to_thread(core.follow)
+        return await asyncio.to_thread(self.backlog.size, core.embedder.space_id() or "")
+
+
+@asynccontextmanager
+async def open_hub(
+    core: Core,
+    *,
+    on_merged: Callable[[], None] = lambda: None,
+    bucket: AsyncBucket | None = None,
+) -> AsyncIterator[Hub]:
+    """Connect a core to its bucket. Raises `SettingsInvalid` where none is named."""
+    settings = core.settings
+    if settings.bucket_url is None:
+        raise SettingsInvalid("no bucket is named", hint="set RECALLD_BUCKET_URL or bucket_url")
+    bucket = bucket or open_async_bucket(settings.bucket_url, settings.s3_options())
+    reader = Reader(
+        workers=settings.readers,
+        memory_bytes=settings.reader_memory_bytes,
+        timeout_s=settings.reader_timeout_s,
+        max_rows=settings.max_snapshot_rows,
+        max_bytes=settings.max_snapshot_bytes,
+    )
+    try:
+        yield _hub(core, bucket, reader, on_merged)
+    finally:
+        await reader.close()
+        await bucket.close()
+
+
+def _hub(core: Core, bucket: AsyncBucket, reader: Reader, on_merged: Callable[[], None]) -> Hub:
+    settings = core.settings
+    agenda = Agenda(
+        bucket,
+        core.store,
+        intervals=Intervals(
+            bare=timedelta(seconds=settings.bare_interval_s),
+            reconcile=timedelta(seconds=settings.reconcile_interval_s),
+        ),
+        gap_asker=GapAsker(
+            first_delay=timedelta(seconds=settings.poll_interval_s),
+            give_up_after=timedelta(seconds=settings.gap_give_up_s),
+        ),
+        now=core.now,
+    )
+    pipeline = Pipeline(
+        bucket=bucket,
+        store=core.store,
+        reader=reader,
+        agenda=agenda,
+        spool=settings.data_dir / "spool",
+        limits=Limits(
+            max_snapshot_bytes=settings.max_snapshot_bytes,
+            min_free_bytes=settings.min_free_bytes,
+            concurrency=settings.concurrency,
+            time_zone=settings.time_zone,
+            incomplete_max_age=timedelta(seconds=settings.incomplete_max_age_s),
+        ),
+        now=core.now,
+        space_id=core.embedder.space_id,
+        on_merged=on_merged,
+    )
+    return Hub(core, bucket, pipeline, Backlog(core.store, on_embedded=on_merged))

@@ -1,0 +1,128 @@
+"""`recalld run`: server, poll beat, index and backlog side by side, until a signal says stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from recall_daemon.app import Core, Hub, open_core, open_hub
+from recall_daemon.ingest.pipeline import PollReport
+from recall_daemon.loop import every, poll_safely
+from recall_daemon.operations import Json
+from recall_daemon.serve.routes import make_app
+from recall_daemon.serve.server import Server, bind, url_of
+from recall_daemon.settings import HubSettings
+
+log = structlog.get_logger(__name__)
+
+Announce = Callable[[str], None]
+
+
+class Daemon:
+    """The tasks of a running hub. Each waits for its own event; none polls for work."""
+
+    def __init__(self, hub: Hub, merged: asyncio.Event) -> None:
+        self._hub = hub
+        self._merged = merged
+        self._to_embed = asyncio.Event()
+        self._stopping = False
+        self._followed = False
+        self._report = PollReport()
+
+    def tasks(self) -> list[Callable[[], Awaitable[None]]]:
+        return [self._beat, self._follow, self._embed]
+
+    def stop(self) -> None:
+        """Have the embedding thread end after its present batch."""
+        self._stopping = True
+
+    async def _beat(self) -> None:
+        interval_s = self._hub.core.settings.poll_interval_s
+        await every(interval_s, self._poll, sleep=asyncio.sleep)
+
+    async def _poll(self) -> None:
+        self._report = await poll_safely(self._hub.poll)
+        self._to_embed.set()
+
+    async def _follow(self) -> None:
+        """The index follows each merge at once: words are found before their vectors."""
+        self._merged.set()
+        while True:
+            await self._merged.wait()
+            self._merged.clear()
+            await asyncio.to_thread(self._hub.core.follow)
+            self._followed = True
+
+    async def _embed(self) -> None:
+        self._to_embed.set()
+        while True:
+            await self._to_embed.wait()
+            self._to_embed.clear()
+            embedder = await asyncio.to_thread(self._hub.core.embedder.get)
+            self._merged.set()
+            if embedder is not None:
+                await asyncio.to_thread(
+                    self._hub.backlog.drain, embedder, stop=lambda: self._stopping
+                )
+
+    def ready(self) -> Json:
+        """Ready once the index holds the store; degraded while a part is away, with its reason."""
+        embedder = self._hub.core.embedder
+        parts = {
+            "index": "ok" if self._followed else "still reading the store",
+            "model": "ok" if embedder.space_id() else embedder.why_not,
+            "bucket": "; ".join(self._report.errors[:3]) or "ok",
+        }
+        degraded = any(reason != "ok" for reason in parts.values())
+        return {"ready": self._followed, "degraded": degraded, "parts": parts}
+
+
+async def run(settings: HubSettings, *, announce: Announce) -> None:
+    """Run the hub until SIGTERM or SIGINT. `announce` gets the address once it answers."""
+    with open_core(settings) as core, bind(settings.http_host, settings.http_port) as listener:
+        loop = asyncio.get_running_loop()
+        merged, stop = asyncio.Event(), asyncio.Event()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(name, stop.set)
+        async with open_hub(core, on_merged=_waker(loop, merged)) as hub:
+            daemon = Daemon(hub, merged)
+            server = Server(make_app(core.operations, daemon.ready), listener)
+            _announce(core, url_of(listener), announce)
+            await _until(stop, daemon, server)
+
+
+def _waker(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> Callable[[], None]:
+    """Sets the event from whichever thread calls."""
+
+    def wake() -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has closed: nothing is left to wake
+            loop.call_soon_threadsafe(event.set)
+
+    return wake
+
+
+def _announce(core: Core, url: str, announce: Announce) -> None:
+    core.lock.announce(url)
+    announce(url)
+    log.info("hub.started", url=url, bucket=core.settings.bucket_url)
+
+
+async def _until(stop: asyncio.Event, daemon: Daemon, server: Server) -> None:
+    async with asyncio.TaskGroup() as group:
+        serving = group.create_task(server.run_until_stopped())
+        working = [group.create_task(_run(step)) for step in daemon.tasks()]
+        await stop.wait()
+        log.info("hub.stopping")
+        daemon.stop()
+        server.stop()
+        await serving
+        for task in working:
+            task.cancel()
+
+
+async def _run(step: Callable[[], Awaitable[None]]) -> None:
+    await step()

@@ -1,0 +1,166 @@
+"""What the hub can be asked and told, as plain JSON shapes: one set for its port and its commands.
+
+`Operations` answers from a store this process holds; `RemoteHub` (in `remote`) asks the daemon that
+runs. The command line does not care which one it talks to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Protocol
+
+from recall_daemon.ingest import ack, quarantine
+from recall_daemon.search.engine import Search
+from recall_daemon.search.query import SearchRequest
+from recall_daemon.store import audit, ledger, memories, vectors
+from recall_daemon.store.ledger import Entry, Place
+from recall_daemon.store.store import Connection, Store
+
+Json = dict[str, Any]
+
+
+class HubApi(Protocol):
+    """What every way of reaching a hub offers."""
+
+    def search(self, request: SearchRequest) -> Json: ...
+
+    def status(self) -> Json: ...
+
+    def systems(self) -> Json: ...
+
+    def verify(self) -> Json: ...
+
+    def quarantine_list(self) -> Json: ...
+
+    def quarantine_show(self, place: Place) -> Json: ...
+
+    def quarantine_retry(self, place: Place) -> Json: ...
+
+    def quarantine_drop(self, place: Place) -> Json: ...
+
+
+class Operations:
+    """A `HubApi` on an open store.
+
+    `space_id` is the hub's embedding space, None while there is no model (then `degraded`);
+    `index_problems` compares the index with the store.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        search: Search,
+        *,
+        space_id: Callable[[], str | None],
+        now: Callable[[], datetime],
+        index_problems: Callable[[], list[str]],
+    ) -> None:
+        self._store = store
+        self._search = search
+        self._space_id = space_id
+        self._now = now
+        self._index_problems = index_problems
+
+    def search(self, request: SearchRequest) -> Json:
+        """`{query, degraded, hits}`; see `SearchHit`. Read-only."""
+        return self._search.search(request).to_json()
+
+    def status(self) -> Json:
+        """`{rows, backlog, degraded, systems}`. Read-only."""
+        systems = self.systems()["systems"]
+        space_id = self._space_id()
+        with self._store.read() as connection:
+            backlog = vectors.backlog_size(connection, space_id or "")
+        return {
+            "rows": sum(system["rows"] for system in systems),
+            "backlog": backlog,
+            "degraded": space_id is None,
+            "systems": systems,
+        }
+
+    def systems(self) -> Json:
+        """Each system: complete to N, missing ranges, quarantined, rows, lag. Read-only."""
+        with self._store.read() as connection:
+            known = ledger.systems(connection)
+            rows = memories.counts(connection)
+            acks = ack.acks(connection)
+            pending = _pending_since(connection)
+        return {
+            "systems": [
+                self._system(
+                    system, rows.get(name, 0), acks[name].model_dump(mode="json"), pending.get(name)
+                )
+                for name, system in known.items()
+            ]
+        }
+
+    def _system(
+        self, system: ledger.System, rows: int, told: Json, pending: datetime | None
+    ) -> Json:
+        lag_s = (self._now() - pending).total_seconds() if pending else 0.0
+        return {
+            "system_id": system.system_id,
+            "rows": rows,
+            "complete_to": told["complete_to"],
+            "missing": told["missing"],
+            "quarantined": told["quarantined"],
+            "lag_s": round(max(lag_s, 0.0), 3),
+            "last_merged_at": _iso(system.last_merged_at),
+            "warning": system.clash,
+        }
+
+    def verify(self) -> Json:
+        """`{ok, logical_hash, problems}`: the store against itself, its ledger and the index."""
+        with self._store.read() as connection:
+            problems = audit.problems(connection)
+            logical_hash = audit.logical_hash(connection)
+        problems += self._index_problems()
+        return {"ok": not problems, "logical_hash": logical_hash, "problems": problems}
+
+    def quarantine_list(self) -> Json:
+        with self._store.read() as connection:
+            return {"quarantined": [_entry(entry) for entry in quarantine.listed(connection)]}
+
+    def quarantine_show(self, place: Place) -> Json:
+        with self._store.read() as connection:
+            return _entry(quarantine.find(connection, place))
+
+    def quarantine_retry(self, place: Place) -> Json:
+        return _entry(quarantine.retry(self._store, place, self._now()))
+
+    def quarantine_drop(self, place: Place) -> Json:
+        return _entry(quarantine.drop(self._store, place, self._now()))
+
+
+def _pending_since(connection: Connection) -> dict[str, datetime]:
+    """Since when each system has something that is announced and not merged."""
+    since: dict[str, datetime] = {}
+    for state in ("waiting", "merging"):
+        for entry in ledger.entries(connection, state):
+            name = entry.place.system_id
+            since[name] = min(entry.first_seen_at, since.get(name, entry.first_seen_at))
+    for gap in ledger.gaps(connection):
+        name = gap.system_id
+        since[name] = min(gap.noticed_at, since.get(name, gap.noticed_at))
+    return since
+
+
+def _entry(entry: Entry) -> Json:
+    return {
+        "system_id": entry.place.system_id,
+        "seq": entry.place.seq,
+        "sub": entry.place.sub,
+        "state": entry.state,
+        "reason": entry.reason,
+        "origin": entry.origin,
+        "locator": entry.locator,
+        "etag": entry.etag,
+        "bytes": entry.bytes,
+        "first_seen_at": _iso(entry.first_seen_at),
+        "settled_at": _iso(entry.settled_at),
+    }
+
+
+def _iso(when: datetime | None) -> str | None:
+    return when.isoformat() if when else None

@@ -1,0 +1,76 @@
+"""Asks the daemon that runs, through its port, what `Operations` and `Search` answer in-process."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import datetime
+from urllib.parse import quote
+
+import httpx
+
+from recall_daemon.errors import HubUnreachable
+from recall_daemon.operations import Json
+from recall_daemon.search.query import SearchRequest
+from recall_daemon.store.ledger import Place
+from recall_wire.errors import TerminalError
+
+TIMEOUT_S = 120
+
+
+class HubRefused(TerminalError):
+    """The hub's own error, passed on."""
+
+
+class RemoteHub:
+    """A `HubApi` over HTTP. Raises `HubUnreachable` and `HubRefused`."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        # The daemon is on this machine: a proxy from the environment has no business here.
+        self._http = httpx.Client(base_url=url, timeout=TIMEOUT_S, trust_env=False)
+
+    def search(self, request: SearchRequest) -> Json:
+        body = {name: _plain(value) for name, value in asdict(request).items()}
+        return self._call("POST", "/v1/search", {k: v for k, v in body.items() if v})
+
+    def status(self) -> Json:
+        return self._call("GET", "/v1/status")
+
+    def systems(self) -> Json:
+        return self._call("GET", "/v1/systems")
+
+    def verify(self) -> Json:
+        return self._call("GET", "/v1/verify")
+
+    def quarantine_list(self) -> Json:
+        return self._call("GET", "/v1/quarantine")
+
+    def quarantine_show(self, place: Place) -> Json:
+        return self._call("GET", _path(place))
+
+    def quarantine_retry(self, place: Place) -> Json:
+        return self._call("POST", _path(place, "retry"))
+
+    def quarantine_drop(self, place: Place) -> Json:
+        return self._call("POST", _path(place, "drop"))
+
+    def _call(self, method: str, path: str, body: Json | None = None) -> Json:
+        try:
+            response = self._http.request(method, path, json=body)
+            answer = response.json()
+        except (httpx.HTTPError, ValueError) as error:
+            raise HubUnreachable(f"the hub at {self._url} does not answer: {error}") from error
+        if response.is_error:
+            raise HubRefused(str(answer.get("detail", answer)), hint=str(answer.get("hint", "")))
+        return dict(answer)
+
+
+def _path(place: Place, action: str = "") -> str:
+    path = f"/v1/quarantine/{quote(place.system_id, safe='')}/{place.seq}"
+    return f"{path}{'/' if action else ''}{action}?sub={place.sub}"
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,90 @@
+"""The hub's HTTP routes: search and operations under `/v1`, and the two health checks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Annotated
+
+from fastapi import Body, FastAPI
+from fastapi.responses import JSONResponse
+
+from recall_daemon.errors import NotInQuarantine
+from recall_daemon.operations import HubApi, Json
+from recall_daemon.search.query import SearchRequest
+from recall_daemon.serve import problem
+from recall_daemon.store.ledger import Place
+
+Ready = Callable[[], Json]
+
+
+def make_app(hub: HubApi, ready: Ready) -> FastAPI:
+    """The app over a hub. `ready()` answers `{ready, parts: {name: reason or "ok"}}`.
+
+    Routes are plain functions, so that each runs in a worker thread and none blocks the loop.
+    """
+    app = FastAPI(
+        title="recalld",
+        version=version("recalld"),
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/v1/openapi.json",
+    )
+    problem.install(app, {NotInQuarantine: 404})
+    _health(app, ready)
+    _search(app, hub)
+    _operations(app, hub)
+    return app
+
+
+def _health(app: FastAPI, ready: Ready) -> None:
+    @app.get("/healthz")
+    async def healthz() -> Json:
+        """The process is alive."""
+        return {"status": "alive"}
+
+    @app.get("/readyz")
+    def readyz() -> JSONResponse:
+        """Each part of the hub with its reason; 503 until it can answer searches."""
+        state = ready()
+        return JSONResponse(state, status_code=200 if state["ready"] else 503)
+
+
+def _search(app: FastAPI, hub: HubApi) -> None:
+    @app.post("/v1/search")
+    def search(body: Annotated[Json, Body()]) -> JSONResponse:
+        """`{query, system?, project?, kind?, session?, tags?, since?, until?, limit?}`."""
+        return JSONResponse(hub.search(SearchRequest.from_json(body)))
+
+
+def _operations(app: FastAPI, hub: HubApi) -> None:
+    @app.get("/v1/status")
+    def status() -> JSONResponse:
+        return JSONResponse(hub.status())
+
+    @app.get("/v1/systems")
+    def systems() -> JSONResponse:
+        return JSONResponse(hub.systems())
+
+    @app.get("/v1/verify")
+    def verify() -> JSONResponse:
+        """Proves the store against itself, its ledger and the index. Reads everything: slow."""
+        return JSONResponse(hub.verify())
+
+    @app.get("/v1/quarantine")
+    def quarantine() -> JSONResponse:
+        return JSONResponse(hub.quarantine_list())
+
+    @app.get("/v1/quarantine/{system_id}/{seq}")
+    def show(system_id: str, seq: int, sub: int = 0) -> JSONResponse:
+        return JSONResponse(hub.quarantine_show(Place(system_id, seq, sub)))
+
+    @app.post("/v1/quarantine/{system_id}/{seq}/retry")
+    def retry(system_id: str, seq: int, sub: int = 0) -> JSONResponse:
+        """Read the snapshot again at the next poll."""
+        return JSONResponse(hub.quarantine_retry(Place(system_id, seq, sub)))
+
+    @app.post("/v1/quarantine/{system_id}/{seq}/drop")
+    def drop(system_id: str, seq: int, sub: int = 0) -> JSONResponse:
+        """Give the snapshot up; its objects stay in the bucket."""
+        return JSONResponse(hub.quarantine_drop(Place(system_id, seq, sub)))

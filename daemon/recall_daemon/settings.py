@@ -1,0 +1,81 @@
+"""The hub's settings: command line, environment (`RECALLD_…`), YAML file, defaults."""
+
+from __future__ import annotations
+
+import os
+import sys
+import zoneinfo
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from pydantic import Field, field_validator
+
+from recall_wire.settings import BucketSettings, load
+
+ENV_PREFIX = "RECALLD_"
+CONFIG_ENV = "RECALLD_CONFIG"
+
+_GIB = 1 << 30
+_DAY_S = 86_400.0
+
+
+def default_data_dir() -> Path:
+    """Where the platform keeps a service's data."""
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "recalld"
+    base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return Path(base) / "recalld"
+
+
+class HubSettings(BucketSettings):
+    """Every key is in `settings/recalld.yaml` with its default and one comment."""
+
+    tolerated_env: ClassVar[frozenset[str]] = frozenset({CONFIG_ENV, "RECALLD_TEST_SOAK"})
+
+    data_dir: Path = Field(default_factory=default_data_dir)
+
+    poll_interval_s: float = Field(30.0, ge=1)
+    bare_interval_s: float = Field(300.0, ge=0)
+    reconcile_interval_s: float = Field(_DAY_S, ge=60)
+    gap_give_up_s: float = Field(7 * _DAY_S, ge=0)
+    incomplete_max_age_s: float = Field(_DAY_S, ge=0)
+    concurrency: int = Field(4, ge=1, le=64)
+
+    max_snapshot_bytes: int = Field(4 * _GIB, ge=1)
+    max_snapshot_rows: int = Field(5_000_000, ge=1)
+    min_free_bytes: int = Field(_GIB // 2, ge=0)
+    readers: int = Field(2, ge=1, le=16)
+    reader_memory_bytes: int = Field(3 * _GIB, ge=_GIB)
+    reader_timeout_s: float = Field(600.0, gt=0)
+    store_memory_bytes: int = Field(_GIB, ge=64 << 20)
+    time_zone: str = "UTC"
+
+    embedder: Literal["auto", "minilm", "hash"] = "auto"
+    model_dir: Path | None = None
+    embed_threads: int | None = Field(None, ge=1)
+
+    http_host: str = "127.0.0.1"
+    http_port: int = Field(8682, ge=0, le=65535)
+
+    @field_validator("data_dir", "model_dir")
+    @classmethod
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return value.expanduser().absolute() if value else None
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            zoneinfo.ZoneInfo(value)
+        except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError) as error:
+            raise ValueError(f"{value[:60]!r} is no time zone") from error
+        return value
+
+
+def load_settings(config: Path | None = None) -> HubSettings:
+    """The settings of this process. `config` defaults to the file that `RECALLD_CONFIG` names.
+
+    Raises `SettingsInvalid`.
+    """
+    named = config or os.environ.get(CONFIG_ENV) or None
+    return load(HubSettings, env_prefix=ENV_PREFIX, yaml_file=Path(named) if named else None)

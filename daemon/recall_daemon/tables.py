@@ -1,0 +1,77 @@
+"""What a person sees on a terminal: the answers of a hub as tables."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from recall_daemon.operations import Json
+
+TEXT_CHARS = 240
+
+
+def print_hits(console: Console, answer: Json) -> None:
+    """Each hit with where it came from, best first."""
+    if answer["degraded"]:
+        console.print("[yellow]degraded: no model, words only[/]")
+    if not answer["hits"]:
+        console.print("nothing found")
+    for number, hit in enumerate(answer["hits"], start=1):
+        about = [hit["system_id"], hit["project"], hit["session_id"], hit["kind"], hit["tier"]]
+        when = (hit["created_at"] or "")[:16].replace("T", " ")
+        line = " · ".join(escape(str(part)) for part in [*about, when] if part)
+        console.print(f"[bold]{number}. {hit['score']:.3f}[/]  [cyan]{line}[/]")
+        console.print(f"   {escape(_short(hit['text'] or ''))}  [dim]{escape(hit['memory_id'])}[/]")
+
+
+def print_status(console: Console, status: Json) -> None:
+    """The totals, then one line per system."""
+    words = "  [yellow]degraded: no model, words only[/]" if status["degraded"] else ""
+    console.print(f"{status['rows']} memories, {status['backlog']} texts to embed{words}")
+    print_systems(console, status)
+
+
+def print_systems(console: Console, status: Json) -> None:
+    table = Table(box=None, pad_edge=False)
+    for name in ("system", "rows", "complete to", "missing", "quarantined", "lag s", "warning"):
+        table.add_column(name, justify="left" if name in ("system", "warning") else "right")
+    for system in status["systems"]:
+        table.add_row(
+            escape(system["system_id"]),
+            str(system["rows"]),
+            str(system["complete_to"]),
+            ", ".join(_range(first, last) for first, last in system["missing"][:3]) or "-",
+            str(len(system["quarantined"])),
+            f"{system['lag_s']:.0f}",
+            escape(system["warning"] or "-"),
+        )
+    console.print(table)
+
+
+def print_quarantine(console: Console, answer: Json) -> None:
+    if not answer["quarantined"]:
+        console.print("nothing is in quarantine")
+        return
+    table = Table(box=None, pad_edge=False)
+    for name in ("snapshot", "since", "reason"):
+        table.add_column(name, overflow="fold")
+    for entry in answer["quarantined"]:
+        sub = f".{entry['sub']}" if entry["sub"] else ""
+        name = f"{entry['system_id']} {entry['seq']}{sub}"
+        table.add_row(escape(name), (entry["settled_at"] or "")[:19], escape(entry["reason"] or ""))
+    console.print(table)
+
+
+def print_fields(console: Console, fields: Json) -> None:
+    for name, value in fields.items():
+        console.print(f"[bold]{name}[/]  {escape(str(value))}", soft_wrap=True)
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= TEXT_CHARS else line[: TEXT_CHARS - 1] + "…"
+
+
+def _range(first: int, last: int) -> str:
+    return str(first) if first == last else f"{first}-{last}"

@@ -1,0 +1,111 @@
+"""Opening, the one writer, readers, and what a person is told when a file is no store."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from recall_daemon.errors import StoreDamaged, StoreFailed, StoreRefused, StoreTooNew
+from recall_daemon.store import ledger
+from recall_daemon.store.schema import MIGRATIONS
+from recall_daemon.store.store import FILE_NAME, Store, next_numbers
+
+
+def test_what_was_written_is_there_after_reopening(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.write(lambda connection: ledger.set_fact(connection, "hub_id", "h1"))
+    store.close()
+
+    store = Store(tmp_path)
+    with store.read() as connection:
+        assert ledger.fact(connection, "hub_id") == "h1"
+    store.close()
+
+
+def test_a_commit_survives_a_killed_process(tmp_path: Path) -> None:
+    script = f"""
+        import os, pathlib
+        from recall_daemon.store import ledger
+        from recall_daemon.store.store import Store
+        store = Store(pathlib.Path({str(tmp_path)!r}))
+        for number in range(50):
+            store.write(lambda c, n=number: ledger.set_fact(c, "n", str(n)))
+        os.kill(os.getpid(), 9)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=False)
+    assert done.returncode == -9
+
+    store = Store(tmp_path)
+    with store.read() as connection:
+        assert ledger.fact(connection, "n") == "49"
+    store.close()
+
+
+def test_a_reader_sees_only_what_is_committed(store: Store) -> None:
+    def work(connection: ledger.Connection) -> str | None:
+        ledger.set_fact(connection, "name", "uncommitted")
+        with store.read() as other:
+            return ledger.fact(other, "name")
+
+    assert store.write(work) is None
+    with store.read() as connection:
+        assert ledger.fact(connection, "name") == "uncommitted"
+
+
+def test_numbers_of_a_counter_are_never_given_twice(store: Store) -> None:
+    first = store.write(lambda connection: next_numbers(connection, "row_id", 3))
+    second = store.write(lambda connection: next_numbers(connection, "row_id", 1))
+
+    assert (first, second) == (1, 4)
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+    (tmp_path / FILE_NAME).write_bytes(b"not a database" * 1000)
+
+    with pytest.raises(StoreDamaged, match=r"cannot be opened.*; move it away"):
+        Store(tmp_path)
+
+
+def test_a_truncated_store_is_named(tmp_path: Path) -> None:
+    Store(tmp_path).close()
+    data = (tmp_path / FILE_NAME).read_bytes()
+    (tmp_path / FILE_NAME).write_bytes(data[:5000])
+
+    with pytest.raises(StoreDamaged, match="cannot be opened"):
+        Store(tmp_path)
+
+
+def test_a_store_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    newer = len(MIGRATIONS) + 1
+    store.write(
+        lambda c: c.execute("INSERT INTO migrations VALUES (?, current_timestamp)", [newer])
+    )
+    store.close()
+
+    with pytest.raises(StoreTooNew, match="start the newer recalld"):
+        Store(tmp_path)
+
+
+def test_errors_of_the_database_are_translated(store: Store) -> None:
+    def values(connection: ledger.Connection) -> None:
+        connection.execute("SELECT 'x'::INTEGER")
+
+    def failing(connection: ledger.Connection) -> None:
+        raise duckdb.TransactionException("commit failed")
+
+    with pytest.raises(StoreRefused, match="cannot hold these values"):
+        store.write(values)
+    with pytest.raises(StoreFailed, match="commit failed"):
+        store.write(failing)
+    assert store.write(lambda connection: next_numbers(connection, "row_id", 1)) == 1
+
+
+def test_there_are_no_function_defaults_in_the_schema() -> None:
+    # A WAL that holds one cannot be replayed by every way of opening the file.
+    assert not any(" DEFAULT " in sql.upper() for sql in MIGRATIONS)
