@@ -12,7 +12,7 @@ BIN := .venv/bin
 	touch $@
 
 demo: .venv
-	$(BIN)/python -m recall_daemon.demo
+	$(BIN)/python demo $(if $(KEEP),--keep $(KEEP))
 
 test: .venv
 	$(BIN)/python -m pytest -n 2 --dist loadgroup

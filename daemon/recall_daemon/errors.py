@@ -33,6 +33,10 @@ class SnapshotIncomplete(TransientError):
     """The manifest is there, a data object is absent or short: a folder that is still syncing."""
 
 
+class SnapshotClash(TerminalError):
+    """Two different snapshots with one number."""
+
+
 class HubUnreachable(TransientError):
     """The running daemon does not answer on its port."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -13,8 +13,8 @@ from pathlib import Path
 
 import structlog
 
-from recall_daemon.errors import DiskFull, SnapshotIncomplete
-from recall_daemon.ingest import ack, fetch, merge, quarantine
+from recall_daemon.errors import DiskFull, SnapshotClash, SnapshotIncomplete
+from recall_daemon.ingest import ack, fetch, merge, quarantine, receive
 from recall_daemon.ingest.agenda import Agenda, Turns, new_entry
 from recall_daemon.ingest.fetch import Spooled
 from recall_daemon.ingest.merge import Outcome, Ticket
@@ -159,17 +159,39 @@ class Pipeline:
             limit = self._limits.max_snapshot_bytes
             if isinstance(job, Found):
                 spooled = await fetch.fetch_snapshot(self._bucket, job, folder, max_bytes=limit)
-                return await self.ingest_spooled(spooled, "bucket", folder)
+                return await self._ingest_spooled(spooled, "bucket", folder)
             spooled = await fetch.fetch_bare(self._bucket, job, folder, max_bytes=limit)
-            return await self.ingest_spooled(spooled, "bare", folder)
+            return await self._ingest_spooled(spooled, "bare", folder)
 
-    async def ingest_spooled(
+    async def receive(
+        self, system_id: str, seq: int, manifest_data: bytes, files: Mapping[str, Path]
+    ) -> Outcome:
+        """Merge a snapshot that was pushed: it is searchable and durable when this returns.
+
+        Idempotent, also against the same snapshot from the bucket. Raises `SnapshotClash` where
+        another snapshot has its number, and `SnapshotInvalid` where it cannot be read.
+        """
+        spooled = receive.spool_pushed(
+            system_id, seq, manifest_data, files, max_bytes=self._limits.max_snapshot_bytes
+        )
+        with self._store.read() as connection:
+            known = ledger.find(connection, ledger.Place(system_id, seq))
+        if known is not None and known.state in ("merged", "merging"):
+            if known.manifest_sha256 != spooled.manifest_sha256:
+                raise SnapshotClash(
+                    f"another snapshot {seq} of {system_id} is in the hub already",
+                    hint="give each instance a system id of its own",
+                )
+            if known.state == "merged":
+                return Outcome(known.place, known.rows, known.deletes, 0, 0)
+        with self._folder() as folder:
+            outcome = await self._ingest_spooled(spooled, "push", folder)
+        self._on_merged()
+        return outcome
+
+    async def _ingest_spooled(
         self, spooled: Spooled, origin: ledger.Origin, folder: Path
     ) -> Outcome:
-        """Validate and merge a snapshot that lies in the spool, whichever way it came.
-
-        Raises `SnapshotInvalid` and `LimitExceeded` where it cannot be read.
-        """
         ticket = Ticket(origin, self._space_id(), self._now())
         read = None
         if spooled.files:
