@@ -15,10 +15,28 @@ from collections.abc import Iterator
 from pathlib import Path
 
 # Documented in prose, and installed with the hub. A package that is absent is left out.
-PACKAGES = (
-    "boto3 botocore duckdb fastapi fsspec huggingface_hub joblib networkx numpy onnx pydantic "
-    "rich scipy sentence_transformers sklearn starlette sympy tokenizers torch transformers"
-).split()
+PACKAGES = [
+    "boto3",
+    "botocore",
+    "duckdb",
+    "fastapi",
+    "fsspec",
+    "huggingface_hub",
+    "joblib",
+    "networkx",
+    "numpy",
+    "onnx",
+    "pydantic",
+    "rich",
+    "scipy",
+    "sentence_transformers",
+    "sklearn",
+    "starlette",
+    "sympy",
+    "tokenizers",
+    "torch",
+    "transformers",
+]
 MIN_WORDS = 8
 MAX_WORDS = 120
 MAX_FILE_BYTES = 1_000_000

@@ -9,9 +9,9 @@ from typing import Literal
 import numpy as np
 import structlog
 from numpy.typing import NDArray
+
 from recall_daemon.embed.base import Embedder
 from recall_daemon.embed.choose import open_embedder
-
 from recall_wire.errors import RecallError
 
 log = structlog.get_logger(__name__)

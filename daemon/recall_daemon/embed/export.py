@@ -1,0 +1,106 @@
+"""Writes the ONNX model into the data folder: once, checked against the reference, crash-safe."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from recall_daemon.embed.errors import ModelDamaged
+from recall_daemon.embed.locate import ModelFiles, sha256_of
+from recall_daemon.embed.onnx_session import OnnxEmbedder
+from recall_daemon.embed.reference import CHECK_TEXTS, lowest_cosine
+from recall_daemon.embed.torch_model import TorchEmbedder
+
+# Part of the record: a newer graph replaces an older export.
+GRAPH_VERSION = 1
+MIN_COSINE = 0.999
+MODEL_NAME = "model.onnx"
+RECORD_NAME = "model.json"
+
+
+def exported_model(files: ModelFiles, data_dir: Path) -> Path:
+    """The path of the ONNX model of these weights, made if it is absent or damaged.
+
+    Idempotent, and safe from several processes at once. The record is written after the model:
+    a crash in between leaves a model without a record, which is made again. Raises
+    `ModelDamaged` where the export disagrees with sentence-transformers; nothing is kept then.
+    """
+    folder = data_dir / "models" / f"all-MiniLM-L6-v2-{files.weights_sha256[:12]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    with _locked(folder):
+        if not _is_whole(folder, files):
+            _export(files, folder)
+    return folder / MODEL_NAME
+
+
+def _is_whole(folder: Path, files: ModelFiles) -> bool:
+    try:
+        recorded = json.loads((folder / RECORD_NAME).read_bytes())
+        return bool(recorded == _record(files, sha256_of(folder / MODEL_NAME)))
+    except (OSError, ValueError):
+        return False
+
+
+def _record(files: ModelFiles, onnx_sha256: str) -> dict[str, object]:
+    return {
+        "graph_version": GRAPH_VERSION,
+        "onnx_sha256": onnx_sha256,
+        "weights_sha256": files.weights_sha256,
+    }
+
+
+def _export(files: ModelFiles, folder: Path) -> None:
+    from recall_daemon.embed.graph import build
+
+    data = build(files).SerializeToString()
+    (folder / RECORD_NAME).unlink(missing_ok=True)
+    aside = _write_aside(folder / MODEL_NAME, data)
+    try:
+        _check(files, aside)
+    except BaseException:
+        aside.unlink()
+        raise
+    _put_in_place(aside, folder / MODEL_NAME)
+    record = json.dumps(_record(files, hashlib.sha256(data).hexdigest()), sort_keys=True)
+    _put_in_place(_write_aside(folder / RECORD_NAME, record.encode() + b"\n"), folder / RECORD_NAME)
+
+
+def _check(files: ModelFiles, model: Path) -> None:
+    lowest = lowest_cosine(OnnxEmbedder(files, model), TorchEmbedder(files, device="cpu"))
+    if not lowest >= MIN_COSINE:  # NaN fails too
+        raise ModelDamaged(
+            f"the ONNX export of {files.weights} disagrees with sentence-transformers "
+            f"(cosine {lowest:.4f} on one of {len(CHECK_TEXTS)} texts)",
+            hint="the weights may be damaged; fetch the model again",
+        )
+
+
+def _write_aside(path: Path, data: bytes) -> Path:
+    # One name, under the lock: what a crash left is overwritten, never collected.
+    aside = path.with_name(path.name + ".partial")
+    with aside.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    return aside
+
+
+def _put_in_place(aside: Path, path: Path) -> None:
+    aside.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    with (folder / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # released with the file, also by a crash
+        yield

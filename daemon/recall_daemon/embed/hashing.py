@@ -1,0 +1,62 @@
+"""The embedder `hash`: words and character trigrams hashed into 384 places, no model needed."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from hashlib import blake2b
+
+import numpy as np
+
+from recall_daemon.embed.base import Vectors
+from recall_wire.manifest import EmbeddingSpace
+
+DIM = 384
+MAX_CHARS = 20_000
+_WORD = re.compile(r"\w+")
+# A whole word says more than any one of its trigrams.
+_WORD_WEIGHT = 2
+
+
+class HashEmbedder:
+    """Deterministic: the same text gives the same bytes in every process and on every platform.
+
+    Texts that share words, or parts of words, are near each other; meaning is not seen.
+    Only the first 20,000 characters count.
+    """
+
+    space = EmbeddingSpace(model="hash", revision="1", dim=DIM, normalized=True)
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        vectors = np.zeros((len(texts), DIM), dtype=np.float32)
+        for row, text in enumerate(texts):
+            vectors[row] = _vector(text)
+        return vectors
+
+
+def _vector(text: str) -> Vectors:
+    sums = np.zeros(DIM, dtype=np.float64)
+    for feature, weight in _features(text).items():
+        digest = blake2b(feature.encode("utf-8", "replace"), digest_size=8).digest()
+        place = int.from_bytes(digest[:4], "little") % DIM
+        sums[place] += weight if digest[4] & 1 else -weight
+    length = float(np.sqrt(np.sum(sums * sums)))
+    if length == 0.0:  # no words, or features that cancel out: still a vector of length 1
+        sums[0] = length = 1.0
+    return (sums / length).astype(np.float32)
+
+
+def _features(text: str) -> Counter[str]:
+    folded = unicodedata.normalize("NFKC", text[:MAX_CHARS]).casefold()
+    features: Counter[str] = Counter()
+    for word in _WORD.findall(folded):
+        features[word] += _WORD_WEIGHT
+        features.update(_trigrams(word))
+    return features
+
+
+def _trigrams(word: str) -> Iterator[str]:
+    bounded = f"<{word}>"
+    return (bounded[start : start + 3] for start in range(len(bounded) - 2))
