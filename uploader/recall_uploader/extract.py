@@ -10,6 +10,7 @@ from pathlib import Path
 
 from recall_uploader.deletes import check_deletes
 from recall_uploader.diff import Diff, Scan
+from recall_uploader.durable import make_private_folder
 from recall_uploader.fit import fit
 from recall_uploader.settings import UploaderSettings
 from recall_uploader.source_copy import copy_stable
@@ -64,7 +65,9 @@ def opened(request: Request, settings: UploaderSettings, folder: Path) -> Iterat
     and `SourceBusy` where its owner keeps writing."""
     if request.source.is_dir():
         raise SourceInvalid(f"{request.source} is a folder", hint="name the database file in it")
-    copy = copy_stable(request.source, folder)
+    own = folder / "source"
+    make_private_folder(own)
+    copy = copy_stable(request.source, own)
     options = ReadOptions(
         time_zone=settings.time_zone, embedding=settings.embedding, scratch_dir=folder
     )
