@@ -27,6 +27,7 @@ _TERM = (
 _LETTERS = re.compile(r"[A-Za-z]+")
 _HUMP_EDGE = re.compile(r"[a-z][A-Z]")
 _CAMEL_MAX_CHARS = 80
+_UNIT_MAX_CHARS = 200
 _HUMP = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _JOINED = re.compile(r"\w+(?:[._/:\-]+\w+)+")
 # The scripts above, roughly; used on queries only, to find neighbours that form words.
@@ -64,7 +65,9 @@ def humps(text: str) -> str:
 
 def units(query: str) -> list[str]:
     """The parts of a query whose terms belong together: identifiers, and pairs of characters."""
-    joined = [match.group() for match in _JOINED.finditer(query)]
+    # Word by word and only short ones: over one long run the pattern takes quadratic time.
+    short = (word for word in query.split() if len(word) <= _UNIT_MAX_CHARS)
+    joined = [match.group() for word in short for match in _JOINED.finditer(word)]
     runs = [match.group() for match in _SPACELESS_RUN.finditer(query)]
     pairs = [run[at : at + 2] for run in runs for at in range(len(run) - 1)]
     return list(dict.fromkeys(joined + pairs))

@@ -1,7 +1,7 @@
 """BM25 over every live row, by tantivy in memory.
 
-One document a row. `text` holds its words with positions; `parts` the words inside camelCase
-identifiers and, for a row without text, its tags, project and id. The filterable fields are
+One document a row. `text` holds its words with positions, then the words inside its camelCase
+identifiers; for a row without text its tags, project and id. The filterable fields are
 indexed as the columns' codes, so filters are clauses of the query: they apply before top-k,
 however few rows they leave. Memory is about the size of the text.
 """
@@ -39,7 +39,6 @@ def _schema() -> Schema:
     builder = SchemaBuilder()
     builder.add_unsigned_field("row_id", indexed=True, fast=True)
     builder.add_text_field("text", tokenizer_name=_TOKENIZER, index_option="position")
-    builder.add_text_field("parts", tokenizer_name=_TOKENIZER, index_option="freq")
     builder.add_integer_field("created_us", fast=True)
     for name in (*FIELDS, "tag"):
         builder.add_unsigned_field(name, indexed=True)
@@ -84,8 +83,7 @@ class WordsView:
     def _words(self, query: str) -> Query | None:
         plain = composed(query)
         terms = self._rarest(self.analyzer.analyze(f"{plain} {humps(plain)}"))
-        clauses = [self._term("text", term) for term in terms]
-        clauses += [self._term("parts", term) for term in terms]
+        clauses = [self._term(term) for term in terms]
         clauses += self._together(plain)
         return _any(clauses) if clauses else None
 
@@ -103,9 +101,9 @@ class WordsView:
         # tantivy panics on a phrase of a single term.
         return [Query.phrase_query(self.schema, "text", t) for t in terms if len(t) > 1]
 
-    def _term(self, field: str, term: str) -> Query:
+    def _term(self, term: str) -> Query:
         # Not "position": a term query needs none, and reading them costs time.
-        return Query.term_query(self.schema, field, term, index_option="freq")
+        return Query.term_query(self.schema, "text", term, index_option="freq")
 
     def _within(self, query: Query, filters: CodedFilters) -> Query:
         narrowed = query
@@ -113,13 +111,10 @@ class WordsView:
             narrowed = _both(narrowed, Query.term_set_query(self.schema, name, list(codes)))
         if filters.since_us is None and filters.until_us is None:
             return narrowed
+        # `until` is exclusive; tantivy refuses an open side that is said to be exclusive.
+        last = None if filters.until_us is None else filters.until_us - 1
         span = Query.range_query(
-            self.schema,
-            "created_us",
-            FieldType.Integer,
-            lower_bound=filters.since_us,
-            upper_bound=filters.until_us,
-            include_upper=False,
+            self.schema, "created_us", FieldType.Integer, filters.since_us, last
         )
         return _both(narrowed, span)
 
@@ -205,10 +200,10 @@ def _documents(rows: pa.Table, coded: CodedRows) -> list[Document]:
 
 def _add_words(document: Document, text: str | None, names: Sequence[str | None]) -> None:
     if text is None:
-        document.add_text("parts", composed(" ".join(name for name in names if name)))
+        document.add_text("text", composed(" ".join(name for name in names if name)))
         return
     plain = composed(text)
     document.add_text("text", plain)
-    parts = humps(plain)
-    if parts:
-        document.add_text("parts", parts)
+    inner = humps(plain)
+    if inner:
+        document.add_text("text", inner)

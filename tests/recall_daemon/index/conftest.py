@@ -1,0 +1,128 @@
+"""A store in memory that behaves as the real one: one counter, the newest state of each row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+DIM = 4
+TIME = pa.timestamp("us", tz="UTC")
+ROW_SCHEMA = pa.schema(
+    [
+        ("row_id", pa.int64()),
+        ("change_no", pa.int64()),
+        ("live", pa.bool_()),
+        ("system_id", pa.string()),
+        ("memory_id", pa.string()),
+        ("kind", pa.string()),
+        ("text", pa.string()),
+        ("text_hash", pa.string()),
+        ("created_at", TIME),
+        ("project", pa.string()),
+        ("namespace", pa.string()),
+        ("session_id", pa.string()),
+        ("agent_id", pa.string()),
+        ("user_id", pa.string()),
+        ("tags", pa.list_(pa.string())),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    row_id: int
+    change_no: int = 0
+    live: bool = True
+    system_id: str = "alpha"
+    memory_id: str = ""
+    kind: str = "note"
+    text: str | None = None
+    text_hash: str | None = None
+    created_at: datetime | None = None
+    project: str | None = None
+    namespace: str | None = None
+    session_id: str | None = None
+    agent_id: str | None = None
+    user_id: str | None = None
+    tags: Sequence[str] = ()
+    seq: int = 1
+    tier: str = "hot"
+
+
+@dataclass
+class MemoryStore:
+    """Both protocols, `Feed` and `Texts`."""
+
+    change_no: int = 0
+    live_rows: dict[int, Row] = field(default_factory=dict)
+    all_rows: dict[int, Row] = field(default_factory=dict)
+    vectors: dict[str, tuple[int, list[float]]] = field(default_factory=dict)
+    page_rows: int = 1_000_000
+    dim: int = DIM
+
+    def put(self, row_id: int, text: str | None = None, **fields: object) -> None:
+        self.change_no += 1
+        row = Row(
+            row_id,
+            self.change_no,
+            text=text,
+            memory_id=str(fields.pop("memory_id", f"m{row_id}")),
+            text_hash=None if text is None else f"h:{text}",
+            **fields,  # type: ignore[arg-type]
+        )
+        self.live_rows[row_id] = self.all_rows[row_id] = row
+
+    def delete(self, row_id: int) -> None:
+        if row_id in self.live_rows:
+            self.change_no += 1
+            gone = replace(
+                self.live_rows.pop(row_id), live=False, text=None, text_hash=None, tags=()
+            )
+            self.all_rows[row_id] = replace(gone, change_no=self.change_no)
+
+    def embed(self, text: str, vector: Sequence[float]) -> None:
+        self.change_no += 1
+        self.vectors[f"h:{text}"] = (self.change_no, list(vector))
+
+    def row_changes(self, after: int, limit: int) -> pa.Table:
+        newer = sorted(
+            (r for r in self.all_rows.values() if r.change_no > after), key=lambda r: r.change_no
+        )[: min(limit, self.page_rows)]
+        columns = {f.name: [getattr(row, f.name) for row in newer] for f in ROW_SCHEMA}
+        columns["tags"] = [list(tags) for tags in columns["tags"]]
+        return pa.table(columns, schema=ROW_SCHEMA)
+
+    def vector_changes(self, after: int, limit: int) -> pa.Table:
+        newer = sorted((no, h, v) for h, (no, v) in self.vectors.items() if no > after)
+        newer = newer[: min(limit, self.page_rows)]
+        flat = np.asarray([v for _, _, v in newer], dtype=np.float32).ravel()
+        return pa.table(
+            {
+                "change_no": pa.array([no for no, _, _ in newer], pa.int64()),
+                "text_hash": pa.array([h for _, h, _ in newer], pa.string()),
+                "vector": pa.FixedSizeListArray.from_arrays(pa.array(flat), self.dim),
+            }
+        )
+
+    def rows(self, row_ids: Sequence[int]) -> dict[int, Row]:
+        return {i: self.live_rows[i] for i in row_ids if i in self.live_rows}
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore()
+
+
+@pytest.fixture
+def day():
+    return lambda number: datetime(2026, 1, number, tzinfo=UTC)
+
+
+@pytest.fixture(scope="session")
+def new_store():
+    return MemoryStore
