@@ -62,7 +62,7 @@ class SearchRequest:
             raise QueryInvalid(
                 f"{unknown[0]!r} is not known", hint=f"known are {', '.join(sorted(known))}"
             )
-        if "query" not in body:
+        if body.get("query") is None:
             raise QueryInvalid("there is no query")
         return cls(**{key: value for key, value in body.items() if value is not None})
 
