@@ -91,7 +91,10 @@ class Outbox:
 
     def finish(self, pending: Pending) -> None:
         """To `sent/`: the head that covers it is written."""
-        durable.move_folder(pending.folder, self.folder / "sent" / pending.folder.name)
+        target = self.folder / "sent" / pending.folder.name
+        # One may lie there from a former life of the system, in a bucket that is gone.
+        shutil.rmtree(target, ignore_errors=True)
+        durable.move_folder(pending.folder, target)
 
     def set_aside(self, folder: Path) -> Path:
         """To `failed/`, under a free name."""

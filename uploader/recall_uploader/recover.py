@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 
 from recall_uploader.diff import change_of
@@ -11,6 +12,7 @@ from recall_uploader.outbox import Broken, Pending
 from recall_uploader.snapshot_file import read_records
 from recall_uploader.spool import FORGET, Spool, raw_sha256
 from recall_uploader.state import Change, State
+from recall_wire.errors import SnapshotInvalid
 from recall_wire.records import Record
 
 REMEDY = (
@@ -30,8 +32,11 @@ def recover(spool: Spool) -> list[str]:
     warnings = [_drop(spool, broken) for broken in outbox.broken()]
     for pending in outbox.pending():
         _check_own(state, pending)
-        if pending.seq >= state.next_seq:
-            _learn(state, pending)
+        try:
+            if pending.seq >= state.next_seq:
+                _learn(state, pending)
+        except SnapshotInvalid as error:
+            warnings.append(_drop(spool, Broken(pending.seq, pending.folder, str(error))))
     known = {pending.seq for pending in outbox.pending()}
     for seq in range(state.committed.seq + 1, state.next_seq):
         if seq not in known:
@@ -46,7 +51,7 @@ def discard(spool: Spool, pending: Pending) -> None:
     Its rows are sent again under a later number when their source is uploaded next. Where its
     manifest had reached the bucket already, it stays delivered.
     """
-    spool.state.unlearn(pending.seq, _deletes(pending))
+    _unlearn(spool.state, pending)
     spool.outbox.set_aside(pending.folder)
     spool.void(pending.seq)
 
@@ -55,13 +60,21 @@ def set_all_aside(spool: Spool) -> int:
     """Before a new identity: what waits goes to `failed/` and its rows are to be sent again."""
     waiting = spool.outbox.pending()
     for pending in waiting:
-        if pending.seq >= spool.state.next_seq:
-            _learn(spool.state, pending)
-        spool.state.unlearn(pending.seq, _deletes(pending))
+        with suppress(SnapshotInvalid):  # then only what the state knows of it is sent again
+            if pending.seq >= spool.state.next_seq:
+                _learn(spool.state, pending)
+        _unlearn(spool.state, pending)
         spool.outbox.set_aside(pending.folder)
     for broken in spool.outbox.broken():
         spool.outbox.set_aside(broken.folder)
     return len(waiting)
+
+
+def _unlearn(state: State, pending: Pending) -> None:
+    try:
+        state.unlearn(pending.seq, _deletes(pending))
+    except SnapshotInvalid:  # what it would have deleted cannot be read any more
+        state.unlearn(pending.seq)
 
 
 def _drop(spool: Spool, broken: Broken) -> str:

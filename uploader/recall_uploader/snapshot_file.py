@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recall_uploader.diff import time_of
+from recall_wire.errors import SnapshotInvalid
 from recall_wire.manifest import DataFile
 from recall_wire.records import RECORD_SCHEMA, Record, to_batch
 
@@ -87,12 +88,18 @@ def text_bytes(record: Record) -> int:
 
 
 def read_records(path: Path) -> Iterator[Record]:
-    """The records of a snapshot's Parquet file as they were written, without their vectors."""
+    """The records of a snapshot's Parquet file as they were written, without their vectors.
+
+    Raises `SnapshotInvalid` where the file is not what was written.
+    """
     columns = [name for name in RECORD_SCHEMA.names if name != "embedding"]
-    with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(batch_size=_GROUP_ROWS, columns=columns):
-            for row in batch.to_pylist():
-                yield Record(**{**row, "tags": tuple(row["tags"])})
+    try:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=_GROUP_ROWS, columns=columns):
+                for row in batch.to_pylist():
+                    yield Record(**{**row, "tags": tuple(row["tags"])})
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise SnapshotInvalid(f"{path} cannot be read any more: {error}") from error
 
 
 class _HashingFile:
