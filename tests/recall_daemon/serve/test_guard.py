@@ -71,13 +71,7 @@ async def client(api):
 
 @pytest.mark.parametrize(
     "host",
-    [
-        f"127.0.0.1:{PORT}",
-        f"localhost:{PORT}",
-        f"LOCALHOST:{PORT}",
-        f"[::1]:{PORT}",
-        f"127.9.9.9:{PORT}",
-    ],
+    ["127.0.0.1", "localhost", "LOCALHOST", "[::1]", "127.9.9.9"],
 )
 async def test_loopback_names_with_our_port_pass(client, host):
     answer = await client.get("/memories", headers={"host": f"{host}:{PORT}"})
