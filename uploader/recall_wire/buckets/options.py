@@ -34,6 +34,11 @@ class S3Options:
         if self.endpoint_url is not None:
             _check_endpoint(self.endpoint_url)
 
+    @property
+    def longest_call_s(self) -> float:
+        """All tries of one small request together, with a second of backoff between them."""
+        return self.attempts * (self.connect_timeout_s + self.read_timeout_s + 1.0)
+
 
 def _check_endpoint(endpoint_url: str) -> None:
     try:

@@ -16,9 +16,11 @@ from recall_wire.buckets.location import S3Location
 from recall_wire.buckets.options import S3Options
 from recall_wire.buckets.receiving import CHUNK_BYTES, NewFile
 from recall_wire.buckets.s3_errors import translated
-from recall_wire.buckets.s3_requests import S3Requests, next_page
+from recall_wire.buckets.s3_requests import Parameters, S3Requests, next_page
 from recall_wire.buckets.s3_session import client_arguments, session_arguments
 from recall_wire.errors import ObjectNotFound
+
+_SLOWEST_BYTES_PER_S = 64 * 1024
 
 
 class AsyncS3Bucket:
@@ -40,8 +42,7 @@ class AsyncS3Bucket:
     ) -> AsyncIterator[ListPage]:
         ask = self._requests.list(prefix, start_after, delimiter)
         while ask:
-            with translated(f"list {prefix}", self.url):
-                answer = await (await self._client()).list_objects_v2(**ask)
+            answer = await self._call(f"list {prefix}", "list_objects_v2", ask)
             yield self._requests.page(answer)
             ask = next_page(answer, ask, {"NextContinuationToken": "ContinuationToken"})
 
@@ -55,9 +56,8 @@ class AsyncS3Bucket:
         return bytes(data)
 
     async def head(self, key: str) -> ObjectInfo:
-        at = self._requests.at(key)
-        with translated(f"look up {key}", self.url):
-            return s3_requests.object_info(key, await (await self._client()).head_object(**at))
+        answer = await self._call(f"look up {key}", "head_object", self._requests.at(key))
+        return s3_requests.object_info(key, answer)
 
     async def download(self, key: str, path: Path, *, max_bytes: int) -> str:
         """Hashing and writing happen in threads: a large object does not stall the loop."""
@@ -69,16 +69,14 @@ class AsyncS3Bucket:
                 return file.sha256()
 
     async def put(self, key: str, data: bytes, *, if_absent: bool = False) -> str:
-        at = self._requests.put(key, if_absent=if_absent)
-        with translated(f"write {key}", self.url):
-            answer = await (await self._client()).put_object(**at, Body=data)
-            return s3_requests.etag(answer)
+        ask = self._requests.put(key, if_absent=if_absent) | {"Body": data}
+        longer_s = len(data) / _SLOWEST_BYTES_PER_S
+        answer = await self._call(f"write {key}", "put_object", ask, longer_s=longer_s)
+        return s3_requests.etag(answer)
 
     async def delete(self, key: str) -> None:
-        at = self._requests.at(key)
         try:
-            with translated(f"delete {key}", self.url):
-                await (await self._client()).delete_object(**at)
+            await self._call(f"delete {key}", "delete_object", self._requests.at(key))
         except ObjectNotFound:
             return  # S3 itself answers 204; others say that it was not there
 
@@ -86,6 +84,17 @@ class AsyncS3Bucket:
         async with self._lock:
             self._made = None
             await self._stack.aclose()
+
+    async def _call(
+        self, what: str, operation: str, parameters: Parameters, *, longer_s: float = 0.0
+    ) -> Any:
+        """aiohttp's read timeout starts only after the request is sent, and a server that neither
+        reads it nor answers "100 Continue" would hold it for ever: hence a deadline of our own.
+        """
+        limit_s = self._options.longest_call_s + longer_s
+        with translated(what, self.url):
+            async with asyncio.timeout(limit_s):
+                return await getattr(await self._client(), operation)(**parameters)
 
     async def _client(self) -> Any:
         async with self._lock:
@@ -96,9 +105,7 @@ class AsyncS3Bucket:
             return self._made
 
     async def _opened(self, key: str) -> _Body:
-        at = self._requests.at(key)
-        with translated(f"read {key}", self.url):
-            answer = await (await self._client()).get_object(**at)
+        answer = await self._call(f"read {key}", "get_object", self._requests.at(key))
         return _Body(answer, f"read {key}", self.url)
 
 

@@ -72,6 +72,7 @@ _NO_CREDENTIALS = (
     boto.ConfigParseError,
 )
 _NO_ANSWER = (
+    boto.ConnectionError,
     boto.HTTPClientError,
     boto.IncompleteReadError,
     boto.ResponseStreamingError,

@@ -1,0 +1,507 @@
+"""What only a folder can get wrong: links, crashes, full disks, missing drives, order on disk."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from recall_wire.buckets import folder_staging
+from recall_wire.buckets.base import Bucket
+from recall_wire.buckets.folder import FolderBucket
+from recall_wire.buckets.folder_errors import translate
+from recall_wire.buckets.folder_files import TMP
+from recall_wire.errors import (
+    BucketRefused,
+    BucketUnreachable,
+    ObjectNotFound,
+    PreconditionFailed,
+    RecallError,
+    UnsafeKey,
+)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    path = tmp_path / "root"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
+def folder(root: Path) -> FolderBucket:
+    return FolderBucket(root)
+
+
+def keys(bucket: Bucket, prefix: str = "", **options: str) -> list[str]:
+    return [info.key for page in bucket.list(prefix, **options) for info in page.objects]
+
+
+# The root
+
+
+CALLS: list[Callable[[Bucket], object]] = [
+    lambda bucket: bucket.put("a", b""),
+    lambda bucket: bucket.put("a", b"", if_absent=True),
+    lambda bucket: bucket.get("a", max_bytes=1),
+    lambda bucket: bucket.head("a"),
+    lambda bucket: bucket.delete("a"),
+    lambda bucket: list(bucket.list("")),
+    lambda bucket: bucket.create_multipart("a"),
+    lambda bucket: bucket.list_multipart(""),
+]
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_missing_root_is_refused_and_never_created(
+    tmp_path: Path, call: Callable[[Bucket], object]
+) -> None:
+    missing = tmp_path / "not-mounted"
+    with pytest.raises(BucketRefused, match="mount its drive"):
+        call(FolderBucket(missing))
+    assert not missing.exists()
+
+
+def test_a_root_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(BucketRefused, match="is not there"):
+        FolderBucket(tmp_path / "file").put("a", b"")
+
+
+def test_a_root_may_be_a_link(tmp_path: Path, root: Path) -> None:
+    (tmp_path / "link").symlink_to(root)
+    FolderBucket(tmp_path / "link").put("a/b", b"x")
+    assert (root / "a" / "b").read_bytes() == b"x"
+
+
+# Links
+
+
+def test_links_are_never_followed(folder: FolderBucket, root: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "secret").write_bytes(b"secret")
+    folder.put("inside/real", b"real")
+    (root / "out").symlink_to(outside)
+    (root / "file").symlink_to(outside / "secret")
+    (root / "inside" / "loop").symlink_to(root)
+    assert keys(folder) == ["inside/real"]
+    assert keys(folder, "out/") == []
+    for key in ("out/secret", "file", "inside/loop/inside/real"):
+        with pytest.raises(ObjectNotFound):
+            folder.get(key, max_bytes=100)
+    for key in ("out/new", "inside/loop/new"):
+        with pytest.raises(BucketRefused, match="symbolic link"):
+            folder.put(key, b"")
+    with pytest.raises(BucketRefused):
+        folder.delete("out/secret")
+    assert sorted(path.name for path in outside.iterdir()) == ["secret"]
+
+
+def test_writing_replaces_a_link_and_not_what_it_points_to(
+    folder: FolderBucket, root: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "target").write_bytes(b"untouched")
+    (root / "key").symlink_to(tmp_path / "target")
+    folder.put("key", b"new")
+    assert (tmp_path / "target").read_bytes() == b"untouched"
+    assert folder.get("key", max_bytes=10) == b"new"
+
+
+def test_pipes_and_sockets_are_no_objects(folder: FolderBucket, root: Path) -> None:
+    os.mkfifo(root / "pipe")
+    assert keys(folder) == []
+    with pytest.raises(ObjectNotFound):
+        folder.get("pipe", max_bytes=1)
+
+
+# Names
+
+
+def test_the_buckets_own_folder_is_no_place_for_keys(folder: FolderBucket) -> None:
+    folder.put("a", b"")
+    with pytest.raises(UnsafeKey):
+        folder.put(f"{TMP}/a", b"")
+    with pytest.raises(UnsafeKey):
+        folder.get(f"{TMP}/a", max_bytes=1)
+    assert keys(folder) == ["a"]
+    assert keys(folder, TMP[:4]) == []
+
+
+def test_a_name_too_long_for_the_file_system_is_unsafe(folder: FolderBucket) -> None:
+    with pytest.raises(UnsafeKey):
+        folder.put("x" * 300, b"")
+
+
+def test_files_whose_names_are_no_keys_are_left_out(folder: FolderBucket, root: Path) -> None:
+    folder.put("good", b"")
+    with open(os.fsencode(root) + b"/bad\xff", "wb"):
+        pass
+    assert keys(folder) == ["good"]
+
+
+def test_a_file_in_a_folders_place_is_refused(folder: FolderBucket) -> None:
+    folder.put("a", b"")
+    folder.put("b/c", b"")
+    with pytest.raises(BucketRefused, match="stands where"):
+        folder.put("a/b", b"")
+    with pytest.raises(BucketRefused, match="stands where"):
+        folder.put("b", b"")
+
+
+# Listing
+
+
+NAMES = st.text(st.sampled_from("ab-./0~\u00e9\U0001f600\uffee"), min_size=1, max_size=6)
+
+
+def plausible(keys: set[str]) -> set[str]:
+    """Keys a folder can hold together: no empty or dotted segment, no key inside another."""
+    chosen: set[str] = set()
+    for key in sorted(keys):
+        segments = key.split("/")
+        above = {"/".join(segments[:n]) for n in range(1, len(segments))}
+        if not {"", ".", ".."} & set(segments) and not above & chosen:
+            chosen.add(key)
+    return chosen
+
+
+def listed_by_s3(
+    keys: set[str], prefix: str, start_after: str, delimiter: str
+) -> tuple[list[str], list[str]]:
+    """S3's listing, from its definition."""
+    objects, prefixes = [], set()
+    for key in sorted(keys, key=str.encode):
+        if not key.startswith(prefix) or key.encode() <= start_after.encode():
+            continue
+        before, found, _ = key[len(prefix) :].partition(delimiter) if delimiter else ("", "", "")
+        if found:
+            prefixes.add(prefix + before + found)
+        else:
+            objects.append(key)
+    return objects, sorted(prefixes, key=str.encode)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    names=st.sets(NAMES, max_size=12).map(plausible),
+    prefix=st.sampled_from(["", "a", "a/", "a/b", "-", "b/"]),
+    start_after=st.one_of(st.just(""), NAMES),
+    delimiter=st.sampled_from(["", "/", "a", "/b", "-/"]),
+)
+def test_any_folder_lists_as_s3_would(
+    tmp_path_factory: pytest.TempPathFactory,
+    names: set[str],
+    prefix: str,
+    start_after: str,
+    delimiter: str,
+) -> None:
+    root = tmp_path_factory.mktemp("listing")
+    for key in names:
+        (root / key).parent.mkdir(parents=True, exist_ok=True)
+        (root / key).write_bytes(b"")
+    (root / "empty" / "folders").mkdir(parents=True, exist_ok=True)
+    [page] = FolderBucket(root).list(prefix, start_after=start_after, delimiter=delimiter)
+    found = [info.key for info in page.objects], list(page.prefixes)
+    assert found == listed_by_s3(names, prefix, start_after, delimiter)
+
+
+def test_a_listing_reads_no_more_folders_than_it_must(
+    folder: FolderBucket, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for system in "abc":
+        for seq in range(1, 21):
+            path = root / "systems" / system / "snapshots" / f"{seq:012d}" / "manifest.json"
+            path.parent.mkdir(parents=True)
+            path.write_bytes(b"")
+    reads = 0
+    scandir = os.scandir
+
+    def counting(path: int) -> Iterator[os.DirEntry[str]]:
+        nonlocal reads
+        reads += 1
+        return scandir(path)  # type: ignore[return-value]
+
+    monkeypatch.setattr(os, "scandir", counting)
+
+    def folders_read(prefix: str, **options: str) -> int:
+        nonlocal reads
+        reads = 0
+        assert len(list(folder.list(prefix, **options))) == 1
+        return reads
+
+    prefix = "systems/b/snapshots/"
+    assert folders_read("heads/") == 0
+    assert folders_read(prefix, start_after=f"{prefix}{18:012d}/manifest.json") == 1 + 3
+    # systems, each system, each snapshots folder, and the first snapshot in it
+    assert folders_read("systems/", delimiter="/snapshots/") == 1 + 3 * 3
+
+
+# Durability
+
+
+def record_syncs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    events: list[str] = []
+    fsync, link, replace, mkdir = os.fsync, os.link, os.replace, os.mkdir
+
+    def name_of(fd: int) -> str:
+        return Path(os.readlink(f"/proc/self/fd/{fd}")).name
+
+    def tell(event: str, act: Callable[..., object]) -> Callable[..., object]:
+        def told(*args: object, **options: object) -> object:
+            events.append(event)
+            return act(*args, **options)
+
+        return told
+
+    def told_fsync(fd: int) -> None:
+        name = name_of(fd)
+        events.append("fsync file" if name.endswith(".tmp") else f"fsync {name}")
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", told_fsync)
+    monkeypatch.setattr(os, "link", tell("link", link))
+    monkeypatch.setattr(os, "replace", tell("replace", replace))
+    monkeypatch.setattr(os, "mkdir", tell("mkdir", mkdir))
+    return events
+
+
+linux = pytest.mark.parametrize("if_absent", [True, False] if Path("/proc/self/fd").exists() else [])
+
+
+@linux
+def test_bytes_then_folders_then_name_then_folder_are_durable(
+    folder: FolderBucket, monkeypatch: pytest.MonkeyPatch, if_absent: bool
+) -> None:
+    folder.put("warm-up", b"")
+    events = record_syncs(monkeypatch)
+    folder.put("a/b/key", b"", if_absent=if_absent)
+    named = events.index("link" if if_absent else "replace")
+    before, after = events[:named], events[named + 1 :]
+    assert before[0] == "fsync file"
+    assert before.count("mkdir") == 2
+    assert before[-2:] == ["fsync a", "fsync root"]
+    assert after == ["fsync b"]
+    events.clear()
+    folder.put("a/b/other", b"", if_absent=if_absent)
+    assert events == ["fsync file", "link" if if_absent else "replace", "fsync b"]
+
+
+@linux
+def test_folders_another_process_made_are_made_durable_too(
+    root: Path, monkeypatch: pytest.MonkeyPatch, if_absent: bool
+) -> None:
+    (root / "a" / "b").mkdir(parents=True)  # its maker may have died before its fsync
+    events = record_syncs(monkeypatch)
+    FolderBucket(root).put("a/b/key", b"", if_absent=if_absent)
+    assert {"fsync a", "fsync root"} <= set(events[: events.index("fsync b")])
+
+
+@pytest.mark.parametrize("last", ["fsync b"] if Path("/proc/self/fd").exists() else [])
+def test_who_hears_that_a_key_exists_can_rely_on_it(
+    folder: FolderBucket, monkeypatch: pytest.MonkeyPatch, last: str
+) -> None:
+    """Its writer may have died between the link and the fsync of the folder."""
+    folder.put("a/b/key", b"")
+    events = record_syncs(monkeypatch)
+    with pytest.raises(PreconditionFailed):
+        folder.put("a/b/key", b"", if_absent=True)
+    assert events[-1] == last
+
+
+def test_a_failed_write_leaves_neither_object_nor_temporary_file(
+    folder: FolderBucket, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.put("a", b"old")
+
+    def full(fd: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    for if_absent, key in ((False, "a"), (True, "new")):
+        with pytest.raises(BucketUnreachable, match="disk full"):
+            folder.put(key, b"new", if_absent=if_absent)
+    assert keys(folder) == ["a"]
+    assert folder.get("a", max_bytes=10) == b"old"
+    assert list((root / TMP).iterdir()) == []
+
+
+def test_what_a_crash_left_is_removed_after_a_day(root: Path) -> None:
+    tmp = root / TMP
+    (tmp / "multipart" / ("0" * 32)).mkdir(parents=True)  # cut off before its key was written
+    (tmp / "old.tmp").write_bytes(b"")
+    (tmp / "young.tmp").write_bytes(b"")
+    pending = FolderBucket(root).create_multipart("a")
+    a_day_ago = time.time() - folder_staging.STALE_S - 60
+    for path in (tmp / "old.tmp", tmp / "multipart" / ("0" * 32), tmp / "multipart" / pending):
+        os.utime(path, (a_day_ago, a_day_ago))
+    FolderBucket(root).put("b", b"")
+    assert sorted(path.name for path in tmp.iterdir()) == ["multipart", "young.tmp"]
+    assert [path.name for path in (tmp / "multipart").iterdir()] == [pending]
+
+
+# File systems with less
+
+
+def no_links(*_: object, **__: object) -> None:
+    raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+
+def test_create_if_absent_without_hard_links(
+    folder: FolderBucket, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "link", no_links)
+    folder.put("a/m", b"first", if_absent=True)
+    with pytest.raises(PreconditionFailed):
+        folder.put("a/m", b"second", if_absent=True)
+    assert folder.get("a/m", max_bytes=10) == b"first"
+    assert [path.name for path in (root / TMP).iterdir()] == ["lock"]
+    assert keys(folder) == ["a/m"]
+
+
+def test_a_race_without_hard_links_has_one_winner(
+    folder: FolderBucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "link", no_links)
+
+    def create(number: int) -> bool:
+        try:
+            folder.put("race", b"%d" % number, if_absent=True)
+        except PreconditionFailed:
+            return False
+        return True
+
+    with ThreadPoolExecutor(16) as pool:
+        assert list(pool.map(create, range(16))).count(True) == 1
+
+
+def test_a_folder_that_cannot_be_synced_is_still_written_to(
+    folder: FolderBucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fsync = os.fsync
+
+    def files_only(fd: int) -> None:
+        if os.path.isdir(f"/proc/self/fd/{fd}"):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", files_only)
+    folder.put("a/b", b"x")
+    assert folder.get("a/b", max_bytes=1) == b"x"
+
+
+ERRORS = [
+    (errno.EACCES, BucketRefused, "permission denied"),
+    (errno.EROFS, BucketRefused, "permission denied"),
+    (errno.ENOSPC, BucketUnreachable, "disk full"),
+    (errno.EDQUOT, BucketUnreachable, "disk full"),
+    (errno.EIO, BucketUnreachable, "Input/output error"),
+    (errno.ESTALE, BucketUnreachable, "Stale file handle"),
+    (errno.ENOTCONN, BucketUnreachable, "not connected"),
+    (errno.ENAMETOOLONG, UnsafeKey, "too long"),
+]
+
+
+@pytest.mark.parametrize(("number", "expected", "said"), ERRORS)
+@pytest.mark.parametrize("writes", [True, False])
+def test_every_os_error_has_its_error(
+    number: int, expected: type[RecallError], said: str, writes: bool
+) -> None:
+    error = translate(OSError(number, os.strerror(number)), "do it", "file:///x", writes=writes)
+    assert type(error) is expected
+    assert said in str(error)
+    assert "file:///x" in str(error)
+
+
+# ETags, deleting, multipart
+
+
+def test_the_etag_changes_when_another_tool_writes_in_place(
+    folder: FolderBucket, root: Path
+) -> None:
+    etag = folder.put("a.duckdb", b"one")
+    (root / "a.duckdb").write_bytes(b"two")
+    assert folder.head("a.duckdb").etag != etag
+
+
+def test_deleting_prunes_empty_folders_and_stops_at_the_root(
+    folder: FolderBucket, root: Path
+) -> None:
+    folder.put("a/b/c/d", b"")
+    folder.put("a/x", b"")
+    folder.delete("a/b/c/d")
+    assert sorted(path.name for path in (root / "a").iterdir()) == ["x"]
+    folder.delete("a/x")
+    assert [path.name for path in root.iterdir()] == [TMP]
+
+
+def test_a_write_wins_over_a_deletion_that_prunes_its_folder(
+    folder: FolderBucket, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = os.link
+    pruned = []
+
+    def prune_first(*args: object, **options: object) -> None:
+        if not pruned:
+            pruned.append(True)
+            (root / "a" / "b").rmdir()
+            (root / "a").rmdir()
+        link(*args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "link", prune_first)
+    folder.put("a/b/key", b"x", if_absent=True)
+    assert folder.get("a/b/key", max_bytes=1) == b"x"
+
+
+def test_an_upload_outlives_its_process(folder: FolderBucket, root: Path) -> None:
+    upload_id = folder.create_multipart("s/a")
+    part = folder.upload_part("s/a", upload_id, 1, b"part")
+    later = FolderBucket(root)
+    [pending] = later.list_multipart("s/")
+    assert (pending.key, pending.upload_id) == ("s/a", upload_id)
+    assert abs(datetime.now(UTC) - pending.started_at) < timedelta(minutes=1)
+    assert later.list_parts("s/a", upload_id) == (part,)
+    later.complete_multipart("s/a", upload_id, (part,))
+    assert folder.get("s/a", max_bytes=10) == b"part"
+
+
+@pytest.mark.parametrize("upload_id", ["", "..", "../../systems", "0" * 32, "x" * 300, "a/b", "\0"])
+def test_a_hostile_upload_id_is_not_found(folder: FolderBucket, root: Path, upload_id: str) -> None:
+    folder.put("systems/a", b"")
+    with pytest.raises(ObjectNotFound):
+        folder.upload_part("a", upload_id, 1, b"")
+    with pytest.raises(ObjectNotFound):
+        folder.list_parts("a", upload_id)
+    folder.abort_multipart("a", upload_id)
+    assert keys(folder) == ["systems/a"]
+
+
+def test_an_upload_belongs_to_its_key(folder: FolderBucket) -> None:
+    upload_id = folder.create_multipart("a")
+    with pytest.raises(ObjectNotFound):
+        folder.upload_part("b", upload_id, 1, b"")
+    folder.abort_multipart("b", upload_id)
+    assert [upload.key for upload in folder.list_multipart("")] == ["a"]
+
+
+def test_a_part_that_was_written_again_since_is_not_the_one_meant(folder: FolderBucket) -> None:
+    upload_id = folder.create_multipart("a")
+    old = folder.upload_part("a", upload_id, 1, b"old")
+    folder.upload_part("a", upload_id, 1, b"newer")
+    with pytest.raises(ObjectNotFound):
+        folder.complete_multipart("a", upload_id, (old,))
+    assert keys(folder) == []
+
+
+@pytest.mark.parametrize("number", [0, -1, 10_001])
+def test_a_part_number_out_of_range_is_a_defect(folder: FolderBucket, number: int) -> None:
+    upload_id = folder.create_multipart("a")
+    with pytest.raises(ValueError, match="part number"):
+        folder.upload_part("a", upload_id, number, b"")
