@@ -55,7 +55,8 @@ def main() -> None:
 def compare(ours: Encode, theirs: Encode, texts: list[str], rounds: int) -> dict[str, Any]:
     """Seconds of every round of both sides, and how near their vectors are."""
     mine, reference = ours(texts * (1 + 1024 // len(texts))), theirs(texts)
-    mine, seconds = mine[: len(texts)], ([], [])
+    mine = mine[: len(texts)]
+    seconds: tuple[list[float], list[float]] = ([], [])
     for _ in range(rounds):
         seconds[0].append(_seconds(theirs, texts))
         seconds[1].append(_seconds(ours, texts))
