@@ -24,6 +24,7 @@ from recall_wire.buckets.options import S3Options
 from recall_wire.errors import SettingsInvalid
 
 _Settings = TypeVar("_Settings", bound="ProgramSettings")
+_TWICE = "a name is there twice"
 
 
 class ProgramSettings(BaseSettings):
@@ -181,26 +182,22 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML takes the last of two equal keys in silence; here it is a mistake."""
+    """YAML takes the last of two equal names in silence; here it is a mistake."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        names = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
         seen: set[str] = set()
-        for key, _ in node.value:
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, "a name is there twice", key.start_mark
-                )
-            seen.add(str(key.value))
+        for name in names:
+            if name.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, _TWICE, name.start_mark)
+            seen.add(name.value)
         return super().construct_mapping(node, deep)
 
 
 def _place(error: Exception) -> str:
     mark = getattr(error, "problem_mark", None)
-    twice = ": a name is there twice" if getattr(error, "problem", "") == _TWICE else ""
+    twice = f": {_TWICE}" if getattr(error, "problem", "") == _TWICE else ""
     return f" at line {mark.line + 1}, column {mark.column + 1}{twice}" if mark else ""
-
-
-_TWICE = "a name is there twice"
 
 
 def _check_name(cls: type[BaseSettings], name: object, where: str) -> None:

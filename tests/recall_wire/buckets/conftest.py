@@ -13,6 +13,7 @@ import boto3
 import pytest
 from botocore.config import Config
 from moto.server import ThreadedMotoServer
+
 from recall_wire.buckets import AsyncBucket, Bucket, S3Options, open_async_bucket, open_bucket
 from recall_wire.buckets.threaded import ThreadedBucket
 

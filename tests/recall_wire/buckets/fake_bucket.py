@@ -81,7 +81,9 @@ class FakeBucket:
         self._call("list", lambda: None)
         keys = sorted(key for key in self.objects if key.startswith(prefix))
         yield ListPage(
-            tuple(ObjectInfo(k, len(self.objects[k]), _etag(self.objects[k]), LONG_AGO) for k in keys)
+            tuple(
+                ObjectInfo(k, len(self.objects[k]), _etag(self.objects[k]), LONG_AGO) for k in keys
+            )
         )
 
     def download(self, key: str, path: Path, *, max_bytes: int) -> str:

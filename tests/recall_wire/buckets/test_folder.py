@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from recall_wire.buckets import folder_staging
 from recall_wire.buckets.base import Bucket
 from recall_wire.buckets.folder import FolderBucket
@@ -273,7 +274,9 @@ def record_syncs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return events
 
 
-linux = pytest.mark.parametrize("if_absent", [True, False] if Path("/proc/self/fd").exists() else [])
+linux = pytest.mark.parametrize(
+    "if_absent", [True, False] if Path("/proc/self/fd").exists() else []
+)
 
 
 @linux

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from fake_bucket import LONG_AGO, FakeBucket
+
 from recall_wire.buckets import Bucket
 from recall_wire.buckets.base import PART_BYTES
 from recall_wire.buckets.multipart import BACKOFF_MAX_S, TRIES, abort_stale, upload_file

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from s3_answers import Answer, answering
+
 from recall_wire.buckets import Bucket, S3Options, open_async_bucket, open_bucket
 from recall_wire.buckets.s3_errors import translate
 from recall_wire.errors import (
@@ -19,7 +21,6 @@ from recall_wire.errors import (
     RecallError,
     WriteConflict,
 )
-from s3_answers import Answer, answering
 
 REGION = "<Region>eu-west-3</Region>"
 TABLE = [

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+
 from recall_wire.buckets import AsyncBucket, Bucket
 from recall_wire.buckets.base import PART_BYTES, ListPage
 from recall_wire.errors import (
@@ -294,10 +295,8 @@ def test_an_upload_that_is_gone_is_not_found(
 def test_one_of_many_that_create_one_key_wins(
     bucket: Bucket, request: pytest.FixtureRequest
 ) -> None:
-    if "swift" in request.node.name:  # its If-None-Match is known not to be atomic
-        writers = 1
-    else:
-        writers = 16
+    # swift's If-None-Match is known not to be atomic.
+    writers = 1 if "swift" in request.node.name else 16
 
     def create(number: int) -> int | None:
         try:

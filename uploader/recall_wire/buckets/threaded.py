@@ -41,11 +41,13 @@ class ThreadedBucket:
 
     async def download(self, key: str, path: Path, *, max_bytes: int) -> str:
         """Cancelled, it waits for its thread and removes the file that came after all."""
-        work = self._submit(partial(self._bucket.download, key, path, max_bytes=max_bytes))
+        in_thread = self._pool.submit(self._bucket.download, key, path, max_bytes=max_bytes)
+        work = asyncio.wrap_future(in_thread)
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
-            if not work.cancel():
+            # Asked of the thread's own future: the loop's would let itself be cancelled any time.
+            if not in_thread.cancel():
                 await asyncio.wait([work])
             with suppress(OSError):
                 path.unlink(missing_ok=True)
@@ -62,7 +64,4 @@ class ThreadedBucket:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     async def _run(self, call: Callable[[], _Result]) -> _Result:
-        return await self._submit(call)
-
-    def _submit(self, call: Callable[[], _Result]) -> asyncio.Future[_Result]:
-        return asyncio.get_running_loop().run_in_executor(self._pool, call)
+        return await asyncio.get_running_loop().run_in_executor(self._pool, call)
