@@ -8,7 +8,7 @@ from pathlib import Path
 
 import duckdb
 
-from recall_wire.errors import RecallError, SourceBusy, SourceInvalid
+from recall_wire.errors import RecallError, SourceBusy, SourceInvalid, TransientError
 
 MAGIC = b"DUCK"
 MAGIC_OFFSET = 8
@@ -39,6 +39,8 @@ def _translate(path: Path, said: str) -> RecallError:
         return SourceBusy(
             f"{name} is open in another process", hint="copy it with its .wal, or close the owner"
         )
+    if "No space left" in said:
+        return TransientError(f"no space left to read {name}", hint="free some disk")
     if "encrypted" in said:
         return SourceInvalid(f"{name} is encrypted", hint="decrypt it into a new file first")
     if "not a valid DuckDB database" in said:
