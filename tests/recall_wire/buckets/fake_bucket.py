@@ -98,14 +98,16 @@ class FakeBucket:
 
         return str(self._call("create", act))
 
-    def upload_part(self, key: str, upload_id: str, number: int, data: bytes) -> Part:
+    def upload_part(self, key: str, upload_id: str, number: int, data: bytes | bytearray) -> Part:
         with self._lock:
             self._in_flight += 1
             self.most_in_flight = max(self.most_in_flight, self._in_flight)
         try:
             self.before_part(number)
-            self._call(f"part {number}", lambda: self._parts(key, upload_id).update({number: data}))
-            return Part(number, _etag(data), len(data))
+            self._call(
+                f"part {number}", lambda: self._parts(key, upload_id).update({number: bytes(data)})
+            )
+            return Part(number, _etag(bytes(data)), len(data))
         finally:
             with self._lock:
                 self._in_flight -= 1

@@ -139,7 +139,28 @@ def test_no_checksum_trailers_that_s3_like_servers_refuse() -> None:
     config: Any = client_arguments(S3Options("https://minio"), chain_region=None)["config"]
     assert config.request_checksum_calculation == "when_required"
     assert config.response_checksum_validation == "when_required"
-    assert config.s3 == {"addressing_style": "path"}
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "style", "signed"),
+    [(None, "auto", False), ("https://minio", "path", False), ("http://minio:9000", "path", True)],
+)
+def test_without_tls_the_signature_covers_the_bytes(
+    monkeypatch: pytest.MonkeyPatch, endpoint: str | None, style: str, signed: bool
+) -> None:
+    expected = {"addressing_style": style, "payload_signing_enabled": signed}
+    given: Any = client_arguments(S3Options(endpoint), chain_region=None)
+    assert given["config"].s3 == expected
+    if endpoint:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    by_chain: Any = client_arguments(S3Options(), chain_region=None)
+    assert (by_chain["config"].s3, by_chain["endpoint_url"]) == (expected, endpoint)
+
+
+def test_an_endpoint_of_the_chain_that_is_no_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "minio:9000")
+    with pytest.raises(SettingsInvalid, match="AWS_ENDPOINT_URL is not the address"):
+        open_bucket("s3://memories").put("a", b"")
 
 
 def test_importing_the_package_loads_no_client_library() -> None:

@@ -64,7 +64,7 @@ class Bucket(Protocol):
     def list(
         self, prefix: str, *, start_after: str = "", delimiter: str = ""
     ) -> Iterator[ListPage]:
-        """The keys under `prefix` after `start_after`, one request a page.
+        """The keys under `prefix` after `start_after`, one request a page, at least one page.
 
         With a delimiter (any string, not only "/"), keys that contain it after `prefix` are
         rolled up into `prefixes`, as S3 does.
@@ -79,8 +79,9 @@ class Bucket(Protocol):
     def download(self, key: str, path: Path, *, max_bytes: int) -> str:
         """Stream an object into a new file and return its sha256 as hex.
 
-        Raises `ObjectNotFound`; `LimitExceeded` as soon as more than `max_bytes` came. On an
-        error the file is removed.
+        A file of that name is replaced. Raises `ObjectNotFound`; `LimitExceeded` as soon as more
+        than `max_bytes` came; `TransientError` where the disk is full. On an error the file is
+        removed.
         """
 
     def put(self, key: str, data: bytes, *, if_absent: bool = False) -> str:
@@ -96,8 +97,11 @@ class Bucket(Protocol):
     def create_multipart(self, key: str) -> str:
         """Start a multipart upload and return its id."""
 
-    def upload_part(self, key: str, upload_id: str, number: int, data: bytes) -> Part:
-        """`number` from 1; every part but the last of one size >= 5 MiB. Idempotent."""
+    def upload_part(self, key: str, upload_id: str, number: int, data: bytes | bytearray) -> Part:
+        """`number` from 1; every part but the last of one size >= 5 MiB. Idempotent.
+
+        The caller may fill `data` anew as soon as this returns.
+        """
 
     def complete_multipart(self, key: str, upload_id: str, parts: tuple[Part, ...]) -> str:
         """Make the object of its parts and return its ETag. Raises `ObjectNotFound`."""

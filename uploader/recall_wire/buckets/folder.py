@@ -89,7 +89,7 @@ class FolderBucket:
         with translated(f"start an upload of {key}", self.url, writes=True):
             return self._uploads.create(key)
 
-    def upload_part(self, key: str, upload_id: str, number: int, data: bytes) -> Part:
+    def upload_part(self, key: str, upload_id: str, number: int, data: bytes | bytearray) -> Part:
         with translated(f"upload part {number} of {key}", self.url, writes=True):
             return self._uploads.add_part(key, upload_id, number, data)
 

@@ -113,7 +113,7 @@ class StagedFile:
         self._name = name
         self.file = file
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | bytearray) -> None:
         rest = memoryview(data)
         while rest:
             rest = rest[self.file.write(rest) :]

@@ -47,7 +47,7 @@ class FolderUploads:
             staged.publish([TMP, MULTIPART, upload_id], KEY_FILE)
         return upload_id
 
-    def add_part(self, key: str, upload_id: str, number: int, data: bytes) -> Part:
+    def add_part(self, key: str, upload_id: str, number: int, data: bytes | bytearray) -> Part:
         """Durable before it is acknowledged: a resumed upload trusts it by its size."""
         if not 1 <= number <= MAX_PARTS:
             raise ValueError(f"part number {number} is outside 1..{MAX_PARTS}")

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
@@ -119,7 +120,7 @@ def _put_whole(transfer: _Transfer) -> str:
     data = transfer.path.read_bytes()
     if hashlib.sha256(data).hexdigest() != transfer.sha256:
         raise _damaged(transfer.path)
-    put = lambda: transfer.bucket.put(transfer.key, data)  # noqa: E731
+    put = partial(transfer.bucket.put, transfer.key, data)
     etag = _patiently(put, transfer.sleep, threading.Event())
     transfer.progress(len(data))
     return etag
@@ -212,6 +213,8 @@ class _Sender:
         self._stop = threading.Event()
         self._done: list[Part] = []
         self._running: set[Future[Part]] = set()
+        # Used again and again: the allocator keeps what is freed on another thread.
+        self._free = [bytearray(cut.part_bytes) for _ in range(in_flight)]
 
     def send(self, have: Mapping[int, Part]) -> tuple[Part, ...]:
         """Leaving, on whatever path, it has no part under way: an abort then finds them all."""
@@ -232,21 +235,22 @@ class _Sender:
     def _send_all(self, file: BinaryIO, pool: ThreadPoolExecutor, have: Mapping[int, Part]) -> None:
         for number in range(1, self._cut.parts + 1):
             self._wait_below(self._in_flight)
+            buffer = self._read(file, number)
             if number in have:
-                self._read(file, number)
+                self._free.append(buffer)
                 self._finish(have[number])
             else:
-                # No name for the bytes here: the last part would outlive its upload.
-                send = pool.submit(self._send_part, number, self._read(file, number))
-                self._running.add(send)
+                self._running.add(pool.submit(self._send_part, number, buffer))
         self._wait_below(1)
 
-    def _read(self, file: BinaryIO, number: int) -> bytes:
-        data = _read_exactly(file, self._cut.size(number))
-        if len(data) != self._cut.size(number):
+    def _read(self, file: BinaryIO, number: int) -> bytearray:
+        """One is free: fewer parts than buffers are under way. Only the last part is shorter."""
+        buffer, size = self._free.pop(), self._cut.size(number)
+        del buffer[size:]
+        if not _fill(buffer, file):
             raise _damaged(self._transfer.path)
-        self._sha256.update(data)
-        return data
+        self._sha256.update(buffer)
+        return buffer
 
     def _wait_below(self, count: int) -> None:
         while len(self._running) >= count:
@@ -258,13 +262,13 @@ class _Sender:
         self._done.append(part)
         self._transfer.progress(part.bytes)
 
-    def _send_part(self, number: int, data: bytes) -> Part:
+    def _send_part(self, number: int, buffer: bytearray) -> Part:
         bucket, key = self._transfer.bucket, self._transfer.key
-        return _patiently(
-            lambda: bucket.upload_part(key, self._upload_id, number, data),
-            self._transfer.sleep,
-            self._stop,
-        )
+        send = partial(bucket.upload_part, key, self._upload_id, number, buffer)
+        try:
+            return _patiently(send, self._transfer.sleep, self._stop)
+        finally:
+            self._free.append(buffer)
 
 
 def _patiently(call: Callable[[], _Result], sleep: Sleep, stop: threading.Event) -> _Result:
@@ -286,12 +290,13 @@ def _delay_s(attempt: int, error: TransientError) -> float:
     return max(jitter, min(asked or 0.0, BACKOFF_MAX_S))
 
 
-def _read_exactly(file: BinaryIO, size: int) -> bytes:
-    """`size` bytes, or what is left: a raw read may return less than asked for."""
-    data = file.read(size)
-    while len(data) < size and (more := file.read(size - len(data))):
-        data += more
-    return data
+def _fill(buffer: bytearray, file: BinaryIO) -> bool:
+    """Whether the file had enough: a raw read may return less than asked for."""
+    with memoryview(buffer) as whole:
+        rest = whole
+        while rest and (count := file.readinto(rest)):  # type: ignore[attr-defined]
+            rest = rest[count:]
+        return not rest
 
 
 def _damaged(path: Path) -> SnapshotInvalid:

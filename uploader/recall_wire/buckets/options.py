@@ -32,7 +32,7 @@ class S3Options:
                 hint="set both, or neither to use the AWS credential chain",
             )
         if self.endpoint_url is not None:
-            _check_endpoint(self.endpoint_url)
+            check_endpoint(self.endpoint_url, "s3_endpoint_url")
 
     @property
     def longest_call_s(self) -> float:
@@ -40,7 +40,8 @@ class S3Options:
         return self.attempts * (self.connect_timeout_s + self.read_timeout_s + 1.0)
 
 
-def _check_endpoint(endpoint_url: str) -> None:
+def check_endpoint(endpoint_url: str, setting: str) -> None:
+    """Raises `SettingsInvalid` in the name of `setting`."""
     try:
         parts = urlsplit(endpoint_url)
         valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -49,6 +50,6 @@ def _check_endpoint(endpoint_url: str) -> None:
     # The URL itself is not repeated: it may hold a password.
     if not valid or "@" in parts.netloc or parts.query or parts.fragment:
         raise SettingsInvalid(
-            "s3_endpoint_url is not the address of a server",
+            f"{setting} is not the address of a server",
             hint="write https://host or https://host:port, without credentials",
         )

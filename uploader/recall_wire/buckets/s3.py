@@ -82,10 +82,11 @@ class S3Bucket:
         with translated(f"start an upload of {key}", self.url):
             return str(self._client.create_multipart_upload(**at)["UploadId"])
 
-    def upload_part(self, key: str, upload_id: str, number: int, data: bytes) -> Part:
-        at = self._requests.at(key) | {"UploadId": upload_id, "PartNumber": number}
+    def upload_part(self, key: str, upload_id: str, number: int, data: bytes | bytearray) -> Part:
+        ask = self._requests.at(key) | {"UploadId": upload_id, "PartNumber": number}
+        ask["Body"] = _body(data)
         with translated(f"upload part {number} of {key}", self.url):
-            answer = self._client.upload_part(**at, Body=_body(data))
+            answer = self._client.upload_part(**ask)
             return Part(number, s3_requests.etag(answer), len(data))
 
     def complete_multipart(self, key: str, upload_id: str, parts: tuple[Part, ...]) -> str:
@@ -168,6 +169,6 @@ class _Body:
             yield chunk
 
 
-def _body(data: bytes) -> io.BytesIO:
-    """A view on `data`: given plain bytes, botocore copies them once more to send them."""
-    return io.BytesIO(data)
+def _body(data: bytes | bytearray) -> io.BytesIO | bytearray:
+    """botocore copies plain bytes once more to send them; a bytearray goes out in one call."""
+    return data if isinstance(data, bytearray) else io.BytesIO(data)
