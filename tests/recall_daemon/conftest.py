@@ -1,14 +1,37 @@
-"""A real store in a temporary folder, and rows as the reader hands them over."""
+"""A real store, rows as the reader hands them over, and a whole hub over a folder bucket."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import io
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from recall_daemon.app import Hub, open_core, open_hub
+from recall_daemon.ingest.pipeline import PollReport
+from recall_daemon.loop import until_done
+from recall_daemon.operations import Json
+from recall_daemon.search.query import SearchRequest
+from recall_daemon.settings import HubSettings
 from recall_daemon.store.store import Store
+from recall_wire import layout
+from recall_wire.buckets import AsyncBucket, Bucket, open_bucket
+from recall_wire.manifest import (
+    Ack,
+    DataFile,
+    Head,
+    Manifest,
+    Producer,
+    Source,
+    parse_ack,
+    sha256_hex,
+)
 from recall_wire.records import Record, text_hash, to_batch
 
 Rows = Callable[[Sequence[Record]], pa.Table]
@@ -33,3 +56,138 @@ def rows() -> Rows:
         ).append_column("text_hash", pa.array(hashes, pa.string()))
 
     return make
+
+
+@dataclass(frozen=True)
+class Publisher:
+    """Writes snapshots into a folder bucket as an instance would, and also as none should."""
+
+    root: Path
+
+    @property
+    def bucket(self) -> Bucket:
+        return open_bucket(f"file://{self.root}")
+
+    def manifest(
+        self, system_id: str, seq: int, records: Sequence[Record], **changes: object
+    ) -> tuple[Manifest, bytes]:
+        """A snapshot's manifest and its one data object."""
+        buffer = io.BytesIO()
+        pq.write_table(pa.Table.from_batches([to_batch(records)]), buffer, compression="zstd")
+        data = buffer.getvalue()
+        sha256 = sha256_hex(data)
+        name = f"memories-{sha256[:16]}.parquet"
+        file = DataFile(
+            name=name, format="parquet", bytes=len(data), sha256=sha256, rows=len(records)
+        )
+        manifest = Manifest(
+            system_id=system_id,
+            seq=seq,
+            machine="m",
+            instance_id="i",
+            created_at=datetime(2026, 1, 1, tzinfo=UTC),
+            producer=Producer(name="test", version="0"),
+            kind="delta",
+            source=Source(type="test", fingerprint="f"),
+            files=(file,),
+            rows=len(records),
+        )
+        return manifest.model_copy(update=changes), data
+
+    def publish(
+        self, system_id: str, seq: int, records: Sequence[Record], **changes: object
+    ) -> Manifest:
+        """A committed snapshot with its head."""
+        manifest, data = self.manifest(system_id, seq, records, **changes)
+        bucket = self.bucket
+        if manifest.files:
+            bucket.put(layout.data_key(system_id, seq, manifest.files[0].name), data)
+        self.commit(system_id, seq, manifest.to_bytes())
+        return manifest
+
+    def commit(self, system_id: str, seq: int, manifest: bytes) -> None:
+        """Any bytes as a manifest, and a head that points there."""
+        self.bucket.put(layout.manifest_key(system_id, seq), manifest)
+        self.head(system_id, seq, manifest)
+
+    def head(self, system_id: str, seq: int, manifest: bytes) -> None:
+        head = Head(seq=seq, manifest_sha256=sha256_hex(manifest), machine="m")
+        self.bucket.put(layout.head_key(system_id), head.to_bytes())
+
+    def ack(self, system_id: str) -> Ack:
+        data = self.bucket.get(layout.ack_key(system_id), max_bytes=1 << 20)
+        return parse_ack(data, system_id=system_id)
+
+
+@pytest.fixture
+def publisher(tmp_path: Path) -> Publisher:
+    root = tmp_path / "bucket"
+    root.mkdir()
+    return Publisher(root)
+
+
+@dataclass
+class TestHub:
+    """A whole hub over a bucket, with the hashing embedder and a clock that stands still."""
+
+    __test__ = False
+
+    hub: Hub
+    clock: list[datetime]
+
+    async def poll(self) -> PollReport:
+        return await self.hub.poll()
+
+    async def once(self) -> PollReport:
+        return await until_done(self.hub.poll, self.hub.finish, sleep=_no_sleep)
+
+    def system(self, system_id: str) -> Json:
+        systems = self.hub.core.operations.systems()["systems"]
+        return next(system for system in systems if system["system_id"] == system_id)
+
+    def verify(self) -> str:
+        """The logical hash of a hub that agrees with itself."""
+        answer = self.hub.core.operations.verify()
+        assert answer["problems"] == []
+        return str(answer["logical_hash"])
+
+    def texts(self, system_id: str) -> dict[str, str | None]:
+        with self.hub.core.store.read() as connection:
+            found = connection.execute(
+                "SELECT memory_id, text FROM memories WHERE state = 'live' AND system_id = ?",
+                [system_id],
+            ).fetchall()
+        return dict(found)
+
+    def search(self, query: str, **filters: object) -> list[str]:
+        answer = self.hub.core.operations.search(SearchRequest(query, **filters))  # type: ignore[arg-type]
+        return [hit["memory_id"] for hit in answer["hits"]]
+
+
+async def _no_sleep(_: float) -> None:
+    return None
+
+
+OpenHub = Callable[..., AbstractAsyncContextManager[TestHub]]
+
+
+@pytest.fixture
+def open_test_hub(tmp_path: Path, publisher: Publisher) -> OpenHub:
+    """Opens a hub in `folder`, over the folder bucket or over the bucket that is handed in."""
+
+    @asynccontextmanager
+    async def opened(
+        folder: str = "hub", bucket: AsyncBucket | None = None, **settings: object
+    ) -> AsyncIterator[TestHub]:
+        clock = [datetime(2026, 1, 2, tzinfo=UTC)]
+        values: dict[str, object] = {
+            "bucket_url": f"file://{publisher.root}",
+            "data_dir": tmp_path / folder,
+            "embedder": "hash",
+            "readers": 1,
+        }
+        with open_core(HubSettings(**(values | settings)), now=lambda: clock[0]) as core:  # type: ignore[arg-type]
+            async with open_hub(core, bucket=bucket) as hub:
+                yield TestHub(hub, clock)
+
+    return opened

@@ -18,7 +18,8 @@ from recall_daemon.search.query import Scores, SearchAnswer, SearchHit, SearchRe
 from recall_daemon.search.verbatim import holds, normal
 
 Vector = npt.NDArray[np.float32]
-EmbedQuery = Callable[[str], npt.ArrayLike]
+# None from it means that there is no model at present.
+EmbedQuery = Callable[[str], npt.ArrayLike | None]
 
 POOL_ROWS = 100
 PHRASE_POOL_ROWS = 200
@@ -61,7 +62,10 @@ class Search:
         if self._embed_query is None:
             return None
         try:
-            vector = np.asarray(self._embed_query(query[:_EMBED_MAX_CHARS]), dtype=np.float32)
+            found = self._embed_query(query[:_EMBED_MAX_CHARS])
+            if found is None:
+                return None
+            vector = np.asarray(found, dtype=np.float32)
         except Exception as error:  # whatever a model does, words still answer
             log.warning("query_embedding_failed", error=str(error), kind=type(error).__name__)
             return None
