@@ -6,7 +6,7 @@ import errno
 import os
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -194,16 +194,19 @@ def listed_by_s3(
 @given(
     names=st.sets(NAMES, max_size=12).map(plausible),
     prefix=st.sampled_from(["", "a", "a/", "a/b", "-", "b/"]),
-    start_after=st.one_of(st.just(""), NAMES),
+    nth=st.integers(0, 12),
+    other=NAMES,
     delimiter=st.sampled_from(["", "/", "a", "/b", "-/"]),
 )
 def test_any_folder_lists_as_s3_would(
     tmp_path_factory: pytest.TempPathFactory,
     names: set[str],
     prefix: str,
-    start_after: str,
+    nth: int,
+    other: str,
     delimiter: str,
 ) -> None:
+    start_after = ["", other, *sorted(names)][nth % (len(names) + 2)]
     root = tmp_path_factory.mktemp("listing")
     for key in names:
         (root / key).parent.mkdir(parents=True, exist_ok=True)
@@ -369,20 +372,28 @@ def test_create_if_absent_without_hard_links(
     assert keys(folder) == ["a/m"]
 
 
-def test_a_race_without_hard_links_has_one_winner(
-    folder: FolderBucket, monkeypatch: pytest.MonkeyPatch
+def test_without_hard_links_a_second_writer_waits_for_the_first(
+    folder: FolderBucket, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(os, "link", no_links)
+    """The second comes at the worst moment: the first has looked, and not yet renamed."""
+    replace = os.replace
+    other: list[Future[str]] = []
 
-    def create(number: int) -> bool:
-        try:
-            folder.put("race", b"%d" % number, if_absent=True)
-        except PreconditionFailed:
-            return False
-        return True
+    with ThreadPoolExecutor(1) as pool:
 
-    with ThreadPoolExecutor(16) as pool:
-        assert list(pool.map(create, range(16))).count(True) == 1
+        def second_comes(*args: object, **options: object) -> None:
+            if not other:
+                write = FolderBucket(root).put
+                other.append(pool.submit(write, "race", b"second", if_absent=True))
+                wait(other, timeout=0.3)
+            replace(*args, **options)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(os, "link", no_links)
+        monkeypatch.setattr(os, "replace", second_comes)
+        folder.put("race", b"first", if_absent=True)
+        with pytest.raises(PreconditionFailed):
+            other[0].result(30)
+    assert folder.get("race", max_bytes=10) == b"first"
 
 
 def test_a_folder_that_cannot_be_synced_is_still_written_to(
