@@ -200,6 +200,7 @@ def listed_by_s3(
 )
 def test_any_folder_lists_as_s3_would(
     tmp_path_factory: pytest.TempPathFactory,
+    *,
     names: set[str],
     prefix: str,
     nth: int,
