@@ -21,6 +21,10 @@ from recall_wire.records import RECORD_SCHEMA, Record, to_batch
 # _GROUP_ROWS x 12 KB where rows carry vectors.
 _GROUP_ROWS = 1_000
 _GROUP_TEXT_BYTES = 4 << 20
+# Of few distinct values. A dictionary of every text only costs memory: 12 MiB at the peak.
+_DICTIONARY_COLUMNS = [
+    *("kind", "project", "namespace", "session_id", "agent_id", "user_id", "op", "target_system")
+]
 _PART = "part"
 
 
@@ -31,7 +35,10 @@ class SnapshotFile:
         self._path = folder / _PART
         self._sink = _HashingFile(self._path.open("xb"))
         self._writer = pq.ParquetWriter(
-            pa.PythonFile(self._sink, mode="w"), RECORD_SCHEMA, compression="zstd"
+            pa.PythonFile(self._sink, mode="w"),
+            RECORD_SCHEMA,
+            compression="zstd",
+            use_dictionary=_DICTIONARY_COLUMNS,
         )
         self._group: list[Record] = []
         self._group_bytes = 0
