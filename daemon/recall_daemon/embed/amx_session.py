@@ -21,6 +21,10 @@ from recall_daemon.embed.errors import EmbeddingFailed, ModelDamaged
 from recall_daemon.embed.locate import CONFIG, DIM, ModelFiles
 from recall_daemon.embed.tokens import TOKEN_BUDGET, Batch, Tokens, batches
 
+# oneDNN makes and keeps a kernel for each number of rows, which costs as much as twenty products:
+# batches are rounded up, so that there are 16 numbers of rows and not a thousand.
+_ROWS_STEP = 64
+
 
 @cache
 def has_amx(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
@@ -102,7 +106,8 @@ class _Bert:
         bias = _attention_bias(mask) if batch.is_padded else None
         for layer in self._layers:
             x = self._normed(x + self._attend(layer, x, ids.shape, bias), layer.attention_norm)
-            x = self._normed(x + layer.outer(layer.inner(x)), layer.output_norm)
+            inner = layer.inner(_bfloat16_rows(x))
+            x = self._normed(x + layer.outer(inner)[: len(x)], layer.output_norm)
         # The sum over the mask points where the mean does, and only the direction is kept.
         sums = (x.view(*ids.shape, DIM) * mask[..., None]).sum(1)
         vectors: Vectors = functional.normalize(sums).numpy()
@@ -112,10 +117,12 @@ class _Bert:
         from torch.nn import functional
 
         # fp32 here: at these lengths torch's fp32 attention is the faster one.
-        split = layer.qkv(x).float().view(*shape, 3, self._heads, DIM // self._heads)
+        qkv = layer.qkv(_bfloat16_rows(x))[: len(x)]
+        split = qkv.float().view(*shape, 3, self._heads, DIM // self._heads)
         query, key, value = split.permute(2, 0, 3, 1, 4)
         mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=bias)
-        return layer.mixed(mixed.transpose(1, 2).reshape(-1, DIM))
+        rows = _bfloat16_rows(mixed.transpose(1, 2).reshape(-1, DIM))
+        return layer.mixed(rows)[: len(x)]
 
     def _normed(self, x: Any, norm: tuple[Any, Any]) -> Any:
         from torch.nn import functional
@@ -135,7 +142,7 @@ class _Layer:
 
 
 class _Linear:
-    """x · weight + bias with both factors rounded to bfloat16, GELU after it on request."""
+    """x · weight + bias for x in bfloat16, the weight rounded to it; GELU after it on request."""
 
     def __init__(self, weights: dict[str, Any], *names: str, gelu: bool = False) -> None:
         import torch
@@ -150,9 +157,18 @@ class _Linear:
     def __call__(self, x: Any) -> Any:
         import torch
 
-        return torch.ops.mkldnn._linear_pointwise(
-            x.bfloat16(), self._weight, self._bias, *self._after
-        )
+        return torch.ops.mkldnn._linear_pointwise(x, self._weight, self._bias, *self._after)
+
+
+def _bfloat16_rows(x: Any) -> Any:
+    """x as bfloat16, with rows of zeros up to the next step."""
+    import torch
+
+    count = -(-len(x) // _ROWS_STEP) * _ROWS_STEP
+    rows = torch.empty((count, x.shape[1]), dtype=torch.bfloat16)
+    rows[: len(x)] = x
+    rows[len(x) :] = 0
+    return rows
 
 
 def _attention_bias(mask: Any) -> Any:
