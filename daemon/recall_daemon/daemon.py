@@ -16,6 +16,7 @@ from recall_daemon.operations import Json
 from recall_daemon.serve.routes import make_app
 from recall_daemon.serve.server import Server, bind, url_of
 from recall_daemon.settings import HubSettings
+from recall_wire.errors import TransientError
 
 log = structlog.get_logger(__name__)
 
@@ -62,12 +63,17 @@ class Daemon:
         while True:
             await self._to_embed.wait()
             self._to_embed.clear()
-            embedder = await asyncio.to_thread(self._hub.core.embedder.get)
-            self._merged.set()
-            if embedder is not None:
-                await asyncio.to_thread(
-                    self._hub.backlog.drain, embedder, stop=lambda: self._stopping
-                )
+            try:
+                await asyncio.to_thread(self._drain)
+            except TransientError as error:
+                # The backlog is derived from the store: the next poll wakes this up again.
+                log.warning("embedding.failed", error=str(error))
+
+    def _drain(self) -> None:
+        embedder = self._hub.core.embedder.get()
+        if embedder is not None:
+            self._hub.core.follow()
+            self._hub.backlog.drain(embedder, stop=lambda: self._stopping)
 
     def ready(self) -> Json:
         """Ready once the index holds the store; degraded while a part is away, with its reason."""

@@ -54,11 +54,8 @@ async def until_done(
     total = PollReport()
     idle = 0
     while True:
-        try:
-            report = await poll()
-        except TransientError as error:
-            report = PollReport(pending=1, errors=[str(error)])
-        waiting = report.pending + await finish()
+        report, backlog = await _round(poll, finish)
+        waiting = report.pending + backlog
         total.merged += report.merged
         total.changed_rows += report.changed_rows
         total.quarantined += report.quarantined
@@ -71,3 +68,15 @@ async def until_done(
             return total
         if waiting and not moved:
             await sleep(random.uniform(0, ONCE_BACKOFF_S * 2**idle))
+
+
+async def _round(poll: Poll, finish: Callable[[], Awaitable[int]]) -> tuple[PollReport, int]:
+    """One poll and what follows it; a passing failure counts as one thing left to do."""
+    report = PollReport()
+    try:
+        report = await poll()
+        return report, await finish()
+    except TransientError as error:
+        log.warning("round.failed", error=str(error))
+        report.errors.append(str(error))
+        return report, 1

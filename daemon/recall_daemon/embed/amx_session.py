@@ -8,7 +8,7 @@ pooling stay fp32. Measured against sentence-transformers: cosine 0.99997 at the
 from __future__ import annotations
 
 import json
-import threading
+import os
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -20,6 +20,7 @@ from recall_daemon.embed.base import Vectors
 from recall_daemon.embed.errors import EmbeddingFailed, ModelDamaged
 from recall_daemon.embed.locate import CONFIG, DIM, ModelFiles
 from recall_daemon.embed.tokens import TOKEN_BUDGET, Batch, Tokens, batches
+from recall_daemon.embed.workers import single_core_workers
 
 # oneDNN makes and keeps a kernel for each number of rows, which costs as much as twenty products:
 # batches are rounded up, so that there are 16 numbers of rows and not a thousand.
@@ -37,29 +38,24 @@ def has_amx(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
 
 
 class AmxEmbedder:
-    """One call at a time; others wait: two would only take each other's cores."""
+    """A batch for each core at a time; calls from several threads share the cores."""
 
     def __init__(self, files: ModelFiles, *, threads: int | None = None) -> None:
-        import torch
-
-        if threads is not None:
-            torch.set_num_threads(threads)
         self.space = files.space
         self._tokens = Tokens(files.tokenizer)
-        self._lock = threading.Lock()
         try:
             self._bert = _Bert(files)
         except (KeyError, OSError, ValueError) as error:
             raise ModelDamaged(f"{files.weights} does not hold the model: {error}") from error
+        self._workers = single_core_workers(threads or os.cpu_count() or 1)
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         vectors = np.empty((len(texts), DIM), dtype=np.float32)
         if not texts:
             return vectors
-        ids = self._tokens.ids(texts)
-        with self._lock:
-            for batch in batches(ids, TOKEN_BUDGET):
-                vectors[batch.rows] = self._run(batch)
+        made = list(batches(self._tokens.ids(texts), TOKEN_BUDGET))
+        for batch, part in zip(made, self._workers.map(self._run, made), strict=True):
+            vectors[batch.rows] = part
         if not np.isfinite(vectors).all():
             raise EmbeddingFailed(f"the model gave no numbers for some of {len(texts)} texts")
         return vectors

@@ -86,6 +86,10 @@ class Agenda:
         """Have the next poll compare the whole bucket with the ledger."""
         self._reconciled_at = None
 
+    def look_for_bare_again(self) -> None:
+        """Have the next poll list the bare snapshots, whatever the interval."""
+        self._bare_at = None
+
     async def _follow_heads(self, work: dict[str, Turns]) -> None:
         with self._store.read() as connection:
             systems = ledger.systems(connection).values()

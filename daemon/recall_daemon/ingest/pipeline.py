@@ -118,29 +118,46 @@ class Pipeline:
                 await self._one(turns.jobs.popleft(), turns, report)
                 queue.put_nowait(turns)
             elif turns.head_etag is not None and not turns.postponed:
-                etag = turns.head_etag
-                await self._write(
-                    lambda c, s=turns.system_id, e=etag: ledger.update_system(c, s, head_etag=e)  # type: ignore[misc]
-                )
+                await self._remember_head(turns, report)
+
+    async def _remember_head(self, turns: Turns, report: PollReport) -> None:
+        """Everything the head announced is merged or quarantined: it is no news any more."""
+        etag = turns.head_etag
+        try:
+            await self._write(
+                lambda connection: ledger.update_system(connection, turns.system_id, head_etag=etag)
+            )
+        except TransientError as error:
+            self._postpone(turns, report, error)
 
     async def _one(self, job: Found | FoundBare, turns: Turns, report: PollReport) -> None:
-        """Fetch, validate and merge one snapshot, or settle why not."""
+        """Merge or quarantine one snapshot, or have it tried again."""
         try:
-            self._check_disk()
-            outcome = await self._ingest(job)
-        except ObjectNotFound as error:
-            if isinstance(job, Found) and job.etag is not None:
-                await self._wait(job, turns, report, SnapshotIncomplete(str(error)))
-        except SnapshotIncomplete as error:
-            await self._wait(job, turns, report, error)
+            await self._settle(job, report)
         except (TransientError, BucketRefused) as error:
             await self._note_waiting(job)
             self._postpone(turns, report, error)
+
+    async def _settle(self, job: Found | FoundBare, report: PollReport) -> None:
+        """Fetch, validate and merge a snapshot; what it does wrong puts it into quarantine.
+
+        Raises `TransientError` and `BucketRefused` for what is not the snapshot's fault.
+        """
+        self._check_disk()
+        try:
+            outcome = await self._ingest(job)
+        except ObjectNotFound as error:
+            if isinstance(job, Found) and job.etag is not None:
+                await self._wait(job, report, SnapshotIncomplete(str(error)))
+        except SnapshotIncomplete as error:
+            await self._wait(job, report, error)
+        except (TransientError, BucketRefused):
+            raise
         except TerminalError as error:
             await self._quarantine(job, report, str(error))
         except Exception as error:
             # Whatever a snapshot brings up here, it must not stop the other systems.
-            log.exception("snapshot.unexpected", system_id=turns.system_id)
+            log.exception("snapshot.unexpected", system_id=job.system_id)
             await self._quarantine(job, report, f"{type(error).__name__}: {error}")
         else:
             report.merged += 1
@@ -208,29 +225,25 @@ class Pipeline:
     # What happens to a snapshot that did not get through
 
     async def _wait(
-        self,
-        job: Found | FoundBare,
-        turns: Turns,
-        report: PollReport,
-        error: SnapshotIncomplete,
+        self, job: Found | FoundBare, report: PollReport, error: SnapshotIncomplete
     ) -> None:
-        """A folder that is still syncing: try again at the next polls, up to `max_age`."""
-        entry = new_entry(job, self._now())
+        """A folder that is still syncing: raise `error` to try again, up to its time."""
         with self._store.read() as connection:
-            known = ledger.find(connection, entry.place)
-        if known is None:
-            await self._note_waiting(job)
-        elif self._now() - known.first_seen_at > self._limits.incomplete_max_age:
-            await self._quarantine(job, report, str(error))
-            return
-        self._postpone(turns, report, error)
+            known = ledger.find(connection, new_entry(job, self._now()).place)
+        first_seen_at = known.first_seen_at if known else self._now()
+        if self._now() - first_seen_at <= self._limits.incomplete_max_age:
+            raise error
+        await self._quarantine(job, report, str(error))
 
     async def _note_waiting(self, job: Found | FoundBare) -> None:
         """Keep in the ledger that a listed snapshot is still to be had: no listing shows it again.
 
-        A missing number (no ETag) has its own backoff, a bare one is listed again anyway.
+        A missing number (no ETag) has its own backoff; the bare ones are simply listed again.
         """
-        if isinstance(job, FoundBare) or job.etag is None:
+        if isinstance(job, FoundBare):
+            self._agenda.look_for_bare_again()
+            return
+        if job.etag is None:
             return
         entry = new_entry(job, self._now())
 

@@ -16,6 +16,7 @@ from recall_daemon.embed.hashing import HashEmbedder
 from recall_daemon.embed.locate import ModelFiles
 from recall_daemon.embed.onnx_session import OnnxEmbedder
 from recall_daemon.embed.torch_model import TorchEmbedder
+from recall_daemon.embed.workers import single_core_workers
 
 # One worker loads the model.
 pytestmark = pytest.mark.xdist_group("model")
@@ -94,3 +95,16 @@ def test_bulk_equals_sentence_transformers_with_tiles_and_without(
     cosines = np.sum(vectors[: len(texts)] * reference.encode(texts), axis=1)
     assert cosines.min() >= 0.9999
     assert not (logs and has_amx())
+
+
+def test_the_workers_leave_torch_s_own_threads_alone() -> None:
+    import torch
+
+    before = torch.get_num_threads()
+    with single_core_workers(3) as pool:
+        inside = list(pool.map(lambda _: torch.get_num_threads(), range(12)))
+        product = pool.submit(lambda: float((torch.ones(50, 50) @ torch.ones(50, 50)).sum()))
+        assert product.result() == 50**3
+        assert pool.submit(torch.get_num_threads).result() == 1
+    assert set(inside) == {1}
+    assert torch.get_num_threads() == before
