@@ -8,8 +8,8 @@ choose → locate → graph → export → tokens → onnx_session | amx_session
 - `locate`: finds the model's files, checks them, and names their embedding space.
 - `graph`: the model as an ONNX graph; `export`: writes it once, checked, into the data folder.
 - `tokens`: texts to token ids and length-sorted batches.
-- `onnx_session`: any CPU, fp32. `amx_session`: bulk on CPUs with AMX; `workers`: its threads; `bulk`: who of
-  the two gets which texts.
+- `onnx_session`: any CPU, fp32. `amx_session`: bulk, on CPUs with AMX; `workers`: its threads.
+- `bulk`: which of those two gets which texts.
 - `torch_model`: sentence-transformers, for a GPU, and the reference of every check.
 - `reference`: the texts on which two ways of running the model are compared.
 - `hashing`: no model at all, for tests and by explicit setting.
