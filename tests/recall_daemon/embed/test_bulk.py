@@ -18,9 +18,6 @@ from recall_daemon.embed.onnx_session import OnnxEmbedder
 from recall_daemon.embed.torch_model import TorchEmbedder
 from recall_daemon.embed.workers import single_core_workers
 
-# One worker loads the model.
-pytestmark = pytest.mark.xdist_group("model")
-
 
 class Counting:
     """The hashing embedder, shifted by `noise`, that counts its texts."""

@@ -16,9 +16,6 @@ from recall_daemon.embed.errors import ModelMissing
 from recall_daemon.embed.hashing import HashEmbedder
 from recall_daemon.embed.locate import ModelFiles
 
-# One worker loads the model.
-pytestmark = pytest.mark.xdist_group("model")
-
 
 def test_hash_needs_no_model(tmp_path: Path) -> None:
     embedder = open_embedder("hash", data_dir=tmp_path, model_dir=tmp_path / "absent")

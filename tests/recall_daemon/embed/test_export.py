@@ -12,9 +12,6 @@ from recall_daemon.embed.export import exported_model
 from recall_daemon.embed.locate import WEIGHTS, ModelFiles, locate, sha256_of
 from recall_daemon.embed.onnx_session import OnnxEmbedder
 
-# One worker loads the model.
-pytestmark = pytest.mark.xdist_group("model")
-
 
 @pytest.fixture
 def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:

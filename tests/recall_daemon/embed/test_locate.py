@@ -11,9 +11,6 @@ from recall_daemon.embed import locate as locate_module
 from recall_daemon.embed.errors import ModelDamaged, ModelMissing
 from recall_daemon.embed.locate import PINNED_SHA256, ModelFiles, locate
 
-# One worker loads the model.
-pytestmark = pytest.mark.xdist_group("model")
-
 SPACE_ID = "sentence-transformers/all-MiniLM-L6-v2@53aa51172d14:384"
 
 

@@ -16,9 +16,6 @@ from recall_daemon.embed.onnx_session import OnnxEmbedder
 from recall_daemon.embed.reference import CHECK_TEXTS
 from recall_daemon.embed.torch_model import TorchEmbedder
 
-# One worker loads the model.
-pytestmark = pytest.mark.xdist_group("model")
-
 
 def _cosines(one: Vectors, other: Vectors) -> Vectors:
     cosines: Vectors = np.sum(one * other, axis=1)

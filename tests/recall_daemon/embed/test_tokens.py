@@ -15,9 +15,6 @@ from recall_daemon.embed.errors import ModelDamaged
 from recall_daemon.embed.locate import MAX_TOKENS, ModelFiles
 from recall_daemon.embed.tokens import Tokens, batches
 
-# One worker loads the model.
-pytestmark = pytest.mark.xdist_group("model")
-
 PIECES = ["a ", "word ", "unbelievable", "漢", "é", "e\u0301", "\u0301", "  ", "\0", "!", "\u200b"]
 
 
