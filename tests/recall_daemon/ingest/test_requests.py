@@ -17,7 +17,7 @@ from recall_wire.records import Record
 
 SOAK = "RECALLD_TEST_SOAK" in os.environ
 SYSTEMS = 250
-SNAPSHOTS = 10_000 if SOAK else 500
+SNAPSHOTS = 10_000 if SOAK else 250
 
 
 class CountingBucket:

@@ -1,0 +1,108 @@
+"""Both programs as a person runs them: installed commands, environment variables, files."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+BIN = Path(sys.executable).parent
+
+
+@dataclass
+class Fleet:
+    """A folder with a bucket, a hub and any number of instances."""
+
+    folder: Path
+    bucket_url: str = ""
+    extra: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.bucket_url:
+            (self.folder / "bucket").mkdir(parents=True)
+            self.bucket_url = f"file://{self.folder / 'bucket'}"
+
+    def environment(self, system_id: str = "", hub: str = "hub") -> dict[str, str]:
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("RECALL", "AWS_"))}
+        for program in ("RECALL", "RECALLD"):
+            clean[f"{program}_BUCKET_URL"] = self.bucket_url
+            clean |= {f"{program}_{name}": value for name, value in self.extra.items()}
+        clean["RECALLD_DATA_DIR"] = str(self.folder / hub)
+        clean["RECALLD_EMBEDDER"] = "hash"
+        clean["RECALLD_HTTP_PORT"] = "0"
+        if system_id:
+            clean["RECALL_SYSTEM_ID"] = system_id
+            clean["RECALL_STATE_DIR"] = str(self.folder / "state" / system_id)
+        return clean
+
+    def start(self, *command: str, system_id: str = "", hub: str = "hub") -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [BIN / command[0], *command[1:]],
+            env=self.environment(system_id, hub),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(
+        self, *command: str, system_id: str = "", hub: str = "hub", code: int = 0
+    ) -> subprocess.CompletedProcess[str]:
+        process = self.start(*command, system_id=system_id, hub=hub)
+        out, err = process.communicate(timeout=120)
+        assert process.returncode == code, f"{command} → {process.returncode}: {out}{err}"
+        return subprocess.CompletedProcess(command, process.returncode, out, err)
+
+    def json(self, *command: str, **options: Any) -> Any:
+        return json.loads(self.run(*command, "--json", **options).stdout)
+
+    def upload(self, system_id: str, source: Path, *options: str) -> Any:
+        return self.json("recall", "upload", str(source), *options, system_id=system_id)
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Fleet:
+    return Fleet(tmp_path)
+
+
+def write_source(path: Path, rows: dict[str, str | None], *, version: str = "") -> None:
+    """A database with Session-Buddy's newer tables; half of the rows are reflections."""
+    path.unlink(missing_ok=True)
+    config = {"storage_compatibility_version": version} if version else {}
+    start = datetime(2026, 3, 4, 5, 6, 7)
+    with duckdb.connect(str(path), config=config) as connection:
+        connection.execute(
+            "CREATE TABLE conversations_v2 (id VARCHAR PRIMARY KEY, content VARCHAR, "
+            "embedding FLOAT[384], category VARCHAR, importance_score FLOAT, access_count INTEGER, "
+            "project VARCHAR, namespace VARCHAR, timestamp TIMESTAMP, session_id VARCHAR, "
+            "metadata VARCHAR)"
+        )
+        connection.execute(
+            "CREATE TABLE reflections_v2 (id VARCHAR PRIMARY KEY, content VARCHAR, tags VARCHAR[], "
+            "project VARCHAR, timestamp TIMESTAMP, insight_type VARCHAR)"
+        )
+        for number, (memory_id, text) in enumerate(rows.items()):
+            when = start + timedelta(seconds=number)
+            if number % 2:
+                connection.execute(
+                    "INSERT INTO reflections_v2 VALUES (?, ?, ['t'], 'p', ?, NULL)",
+                    [memory_id, text, when],
+                )
+            else:
+                connection.execute(
+                    "INSERT INTO conversations_v2 VALUES "
+                    "(?, ?, NULL, 'c', 0.5, 0, 'p', 'default', ?, 's', '{\"k\": 1}')",
+                    [memory_id, text, when],
+                )
+
+
+@pytest.fixture(scope="session")
+def write_db() -> Any:
+    return write_source
