@@ -23,7 +23,7 @@ from recall_daemon.settings import HubSettings
 from recall_daemon.store import ledger
 from recall_daemon.store.memories import StoreFeed
 from recall_daemon.store.store import Connection, Store
-from recall_wire.buckets import open_async_bucket
+from recall_wire.buckets import create_folder, open_async_bucket
 from recall_wire.buckets.base import AsyncBucket
 from recall_wire.errors import SettingsInvalid
 from recall_wire.manifest import now_utc
@@ -139,6 +139,9 @@ async def open_hub(
     settings = core.settings
     if settings.bucket_url is None:
         raise SettingsInvalid("no bucket is named", hint="set RECALLD_BUCKET_URL or bucket_url")
+    with core.store.read() as connection:
+        if not ledger.systems(connection):
+            create_folder(settings.bucket_url)
     bucket = bucket or open_async_bucket(settings.bucket_url, settings.s3_options())
     reader = Reader(
         workers=settings.readers,

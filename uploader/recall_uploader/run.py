@@ -24,6 +24,7 @@ from recall_uploader.outbox import Outbox
 from recall_uploader.ship import Progress, Shipment
 from recall_uploader.spool import Spool
 from recall_uploader.state import STATE_FILE, Committed, State
+from recall_wire.buckets import create_folder
 from recall_wire.buckets.base import Bucket
 from recall_wire.errors import SettingsInvalid
 
@@ -141,6 +142,8 @@ def open_state(instance: Instance, bucket: LazyBucket) -> tuple[State, list[str]
         return state, warnings
     system_id = instance.settings.system_id or default_system_id(instance.machine)
     identity = new_identity(system_id, instance.machine)
+    if instance.settings.bucket_url is not None:
+        create_folder(instance.settings.bucket_url)
     newest = newest_in_bucket(bucket(), system_id, instance.retry)
     check_unclaimed(newest, instance.machine, system_id)
     set_aside(path)

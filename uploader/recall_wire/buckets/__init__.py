@@ -16,7 +16,14 @@ from recall_wire.buckets.base import AsyncBucket, Bucket
 from recall_wire.buckets.location import S3Location, parse_url
 from recall_wire.buckets.options import S3Options
 
-__all__ = ["AsyncBucket", "Bucket", "S3Options", "open_async_bucket", "open_bucket"]
+__all__ = [
+    "AsyncBucket",
+    "Bucket",
+    "S3Options",
+    "create_folder",
+    "open_async_bucket",
+    "open_bucket",
+]
 
 
 def open_bucket(url: str, options: S3Options | None = None) -> Bucket:
@@ -46,3 +53,17 @@ def open_async_bucket(url: str, options: S3Options | None = None) -> AsyncBucket
     from recall_wire.buckets.threaded import ThreadedBucket
 
     return ThreadedBucket(FolderBucket(location.root))
+
+
+def create_folder(url: str) -> None:
+    """Make the folder of a `file:///` bucket where only its parent is there; else do nothing.
+
+    For a program that knows of no bucket yet. One that does must not: an empty folder, made where
+    a network drive is not mounted, would look like a bucket that lost everything.
+    """
+    location = parse_url(url)
+    if not isinstance(location, S3Location) and location.root.parent.is_dir():
+        try:
+            location.root.mkdir(mode=0o700, exist_ok=True)
+        except OSError:
+            return  # opening it says what is wrong

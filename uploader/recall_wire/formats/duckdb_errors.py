@@ -58,7 +58,8 @@ def _damage(name: str, said: str) -> SourceInvalid:
             f"{name}.wal does not belong to {name} or is damaged",
             hint="copy the two together while nobody writes",
         )
-    return SourceInvalid(f"{name} is damaged: {_first_line(said)}", hint="copy it again")
+    what = "a checksum in it is wrong" if "checksum" in said else _first_line(said)
+    return SourceInvalid(f"{name} is damaged: {what}", hint="copy it again")
 
 
 def _version_error(name: str, version: int) -> SourceInvalid:
