@@ -65,9 +65,10 @@ def read_contract(
         names = [name for name in RECORD_SCHEMA.names if name in file.schema_arrow.names]
         came = 0
         for batch in batches(file, names):
-            budget.spend(batch.num_rows, batch.nbytes)
             came += batch.num_rows
-            yield _checked(conform(batch, embedding_dim=embedding_dim))
+            conformed = _checked(conform(batch, embedding_dim=embedding_dim))
+            budget.spend(conformed.num_rows, conformed.nbytes)
+            yield conformed
     if came != claimed:
         raise SnapshotInvalid(f"{path.name} has {came} rows, its footer says {claimed}")
 

@@ -58,21 +58,17 @@ class JsonLinesSource(TableSource):
         except RecursionError as error:
             raise self._error(number, "is nested too deeply") from error
         except ValueError as error:
-            raise self._not_json(number, error) from error
+            raise self._error(number, f"is not JSON: {error}") from error
         if not isinstance(value, dict):
             raise self._error(number, "is not a JSON object")
         return {values.whole(name): _with_bytes(item) for name, item in value.items()}
 
-    def _not_json(self, number: int, error: ValueError) -> SourceInvalid:
-        if number > 1:
-            return self._error(number, f"is not JSON: {error}")
-        return SourceInvalid(
-            f"{self._path.name} is no DuckDB, Parquet or JSON Lines file: "
-            f"its first line is not JSON: {error}"
-        )
-
     def _error(self, number: int, why: str) -> SourceInvalid:
-        return SourceInvalid(f"line {number} of {self._path.name} {why}")
+        if number > 1:
+            return SourceInvalid(f"line {number} of {self._path.name} {why}")
+        return SourceInvalid(
+            f"{self._path.name} is no DuckDB, Parquet or JSON Lines file: its first line {why}"
+        )
 
 
 def _with_bytes(value: object) -> object:

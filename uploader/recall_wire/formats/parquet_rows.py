@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from recall_wire.errors import SourceInvalid, TerminalError
@@ -14,8 +15,7 @@ from recall_wire.formats import values
 
 _BATCH_BYTES = 8 << 20
 _BATCH_ROWS = 1024
-_FOOTER_MAX_STRINGS = 16 << 20
-_FOOTER_MAX_ITEMS = 1 << 20
+_FOOTER_LIMITS = {"thrift_string_size_limit": 16 << 20, "thrift_container_size_limit": 1 << 20}
 
 
 @contextmanager
@@ -34,13 +34,16 @@ def translated(path: Path, kind: type[TerminalError] = SourceInvalid) -> Iterato
 
 
 def open_parquet(path: Path) -> pq.ParquetFile:
-    """A file whose footer is read; nothing else is yet."""
+    """A file whose footer is read; nothing else is yet.
+
+    Text columns stay dictionaries where they are stored as such: a value of a megabyte that
+    50,000 rows share is then read once, and `batches` sees how large the rows really are.
+    """
+    with pq.ParquetFile(path, memory_map=False, **_FOOTER_LIMITS) as file:
+        columns = [file.schema.column(index) for index in range(file.metadata.num_columns)]
+    texts = [c.path for c in columns if c.physical_type == "BYTE_ARRAY" and "." not in c.path]
     return pq.ParquetFile(
-        path,
-        memory_map=False,
-        pre_buffer=False,
-        thrift_string_size_limit=_FOOTER_MAX_STRINGS,
-        thrift_container_size_limit=_FOOTER_MAX_ITEMS,
+        path, memory_map=False, pre_buffer=False, read_dictionary=texts, **_FOOTER_LIMITS
     )
 
 
@@ -51,10 +54,33 @@ def uncompressed_bytes(file: pq.ParquetFile) -> int:
 
 
 def batches(file: pq.ParquetFile, columns: list[str]) -> Iterator[pa.RecordBatch]:
-    """The columns in row order, about 8 MiB a batch as far as the footer tells."""
+    """The columns in row order, at most 1,024 rows and about 8 MiB a batch, once decoded."""
     row_bytes = uncompressed_bytes(file) // max(1, file.metadata.num_rows)
     rows = max(1, min(_BATCH_ROWS, _BATCH_BYTES // max(1, row_bytes)))
-    yield from file.iter_batches(batch_size=rows, columns=columns, use_threads=False)
+    for batch in file.iter_batches(batch_size=rows, columns=columns, use_threads=False):
+        yield from _slices(batch)
+
+
+def _slices(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    start = gathered = 0
+    for row, size in enumerate(_decoded_bytes(batch)):
+        if gathered + size > _BATCH_BYTES and row > start:
+            yield batch.slice(start, row - start)
+            start, gathered = row, 0
+        gathered += size
+    if batch.num_rows > start:
+        yield batch.slice(start)
+
+
+def _decoded_bytes(batch: pa.RecordBatch) -> list[int]:
+    """What each row takes when every dictionary's value is written out."""
+    texts = [column for column in batch.columns if isinstance(column.type, pa.DictionaryType)]
+    others = sum(c.nbytes for c in batch.columns if not isinstance(c.type, pa.DictionaryType))
+    sizes = [others // max(1, batch.num_rows)] * batch.num_rows
+    for column in texts:
+        lengths = pc.binary_length(column.dictionary).take(column.indices).to_pylist()
+        sizes = [size + (length or 0) for size, length in zip(sizes, lengths, strict=True)]
+    return sizes
 
 
 def to_python(column: pa.Array) -> list[object]:
