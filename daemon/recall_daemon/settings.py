@@ -57,6 +57,11 @@ class HubSettings(BucketSettings):
     http_host: str = "127.0.0.1"
     http_port: int = Field(8682, ge=0, le=65535)
 
+    @field_validator("data_dir", mode="before")
+    @classmethod
+    def _of_the_platform(cls, value: object) -> object:
+        return default_data_dir() if value is None else value
+
     @field_validator("data_dir", "model_dir")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
