@@ -165,6 +165,7 @@ def _source_batches(
         embedding=_space(request["embedding_dim"]),
         scratch_dir=scratch,
         memory_max_bytes=memory_max_bytes,
+        max_rows=request["max_rows"],
     )
     with open_source(_side_by_side(request["files"], scratch), options) as source:
         for batch in _batches(source.records()):

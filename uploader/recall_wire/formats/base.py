@@ -22,13 +22,15 @@ class ReadOptions:
     """`embedding` names the space of the source's vectors; None leaves the vectors out.
 
     `scratch_dir` is where the reader may spill; `memory_max_bytes` bounds what one read may take
-    for a source whose rows are very large (ordinary ones stay below 256 MiB).
+    for a source whose rows are very large (ordinary ones stay below 256 MiB). A source with more
+    than `max_rows` rows is refused as `LimitExceeded`, before the first record.
     """
 
     time_zone: str = "UTC"
     embedding: EmbeddingSpace | None = None
     scratch_dir: Path | None = None
     memory_max_bytes: int = MEMORY_MAX_BYTES
+    max_rows: int | None = None
 
     def zone(self) -> ZoneInfo:
         """The zone that naive times are read in. Raises `SettingsInvalid`."""

@@ -7,6 +7,8 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
+from recall_wire.errors import LimitExceeded
+
 _BUCKETS = 64
 
 Key = tuple[int, bytes]
@@ -41,13 +43,20 @@ class Repeats:
         return candidate + b"#" + hashlib.sha256(candidate).hexdigest()[:8].encode()
 
 
-def find_repeats(rows: Callable[[], Iterator[Key]], suffixes: tuple[str, ...] = ("",)) -> Repeats:
+def find_repeats(
+    rows: Callable[[], Iterator[Key]],
+    suffixes: tuple[str, ...] = ("",),
+    *,
+    max_rows: int | None = None,
+) -> Repeats:
     """Read the keys of all rows once, and again only where some repeat.
 
     Takes 8 bytes a row besides what is kept for the repeated ones. Positions count from 0 over
-    all tables; a row without an id counts too.
+    all tables; a row without an id counts too. Raises `LimitExceeded` beyond `max_rows` rows.
     """
-    suspects = _repeated_hashes(hash(identity) for _, identity in rows() if identity)
+    suspects = _repeated_hashes(
+        hash(identity) for _, identity in _bounded(rows(), max_rows) if identity
+    )
     found = Repeats(suffixes)
     if not suspects:
         return found
@@ -63,6 +72,13 @@ def find_repeats(rows: Callable[[], Iterator[Key]], suffixes: tuple[str, ...] = 
     if candidates:
         found._taken = {identity for _, identity in rows() if identity in candidates}
     return found
+
+
+def _bounded(rows: Iterator[Key], max_rows: int | None) -> Iterator[Key]:
+    for number, row in enumerate(rows):
+        if number == max_rows:
+            raise LimitExceeded(f"it has more than the {max_rows} rows that one source may have")
+        yield row
 
 
 def _candidate(identity: bytes, suffix: str) -> bytes:

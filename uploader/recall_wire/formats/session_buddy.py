@@ -51,6 +51,7 @@ class SessionBuddySource:
     def __init__(self, path: Path, options: ReadOptions) -> None:
         """Raises `SourceInvalid`, `SourceBusy` and, for a file of huge values, `LimitExceeded`."""
         self._notes = Notes()
+        self._max_rows = options.max_rows
         self._said: list[str] = []
         self._rows = SessionRows(options.zone(), options.embedding, self._notes)
         self._with_vectors = options.embedding is not None
@@ -77,7 +78,8 @@ class SessionBuddySource:
 
     def records(self) -> Iterator[Record]:
         self._notes.clear()
-        repeats = find_repeats(self._keys, tuple(part.kind.suffix for part in self._parts))
+        suffixes = tuple(part.kind.suffix for part in self._parts)
+        repeats = find_repeats(self._keys, suffixes, max_rows=self._max_rows)
         position = 0
         for part in self._parts:
             for row in self._file.stream(part.table, [fetch.sql for fetch in part.fetches]):

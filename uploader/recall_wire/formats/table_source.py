@@ -19,6 +19,7 @@ class TableSource:
 
     def __init__(self, options: ReadOptions) -> None:
         self._notes = Notes()
+        self._max_rows = options.max_rows
         self._mapping = TableRows(options, self._notes)
 
     @property
@@ -39,7 +40,7 @@ class TableSource:
 
     def records(self) -> Iterator[Record]:
         self._notes.clear()
-        repeats = find_repeats(self._keys)
+        repeats = find_repeats(self._keys, max_rows=self._max_rows)
         for position, row in enumerate(self.rows()):
             identity = identity_of(row)
             if not identity:
