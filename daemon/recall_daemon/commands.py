@@ -10,7 +10,7 @@ import asyncio
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from importlib.metadata import version
@@ -18,19 +18,21 @@ from pathlib import Path
 from typing import Annotated
 
 import structlog
-from cyclopts import App, Parameter
+from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 
 from recall_daemon.operations import HubApi, Json
 from recall_daemon.settings import load_settings
 from recall_wire.errors import RecallError
 
-REFUSED, PENDING, INTERRUPTED = 2, 3, 130
+UNEXPECTED, REFUSED, PENDING, INTERRUPTED = 1, 2, 3, 130
 
 app = App(
     name="recalld",
     help="The hub: pulls memories from a bucket, merges and embeds them, answers searches.",
     version=lambda: version("recalld"),
+    help_format="plaintext",
+    suppress_keyboard_interrupt=False,
 )
 quarantine = App(name="quarantine", help="Snapshots that could not be read.")
 app.command(quarantine)
@@ -42,14 +44,28 @@ AsJson = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON.
 def main() -> None:
     """Entry point: one sentence for what a person can mend, never a traceback for bad input."""
     _set_up_logging()
+    sys.exit(_run(sys.argv[1:]))
+
+
+def _run(arguments: Sequence[str]) -> int:
     try:
-        code = app()
-    except RecallError as error:
-        print(f"recalld: {error}", file=sys.stderr)
-        sys.exit(REFUSED)
+        code = app(
+            list(arguments), exit_on_error=False, print_error=False, result_action="return_value"
+        )
+        sys.stdout.flush()
+    except (CycloptsError, RecallError) as error:
+        return _say(str(error), REFUSED)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        return _say(f"{error.filename}: {reason}" if error.filename else reason, UNEXPECTED)
     except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
-    sys.exit(code if isinstance(code, int) else 0)
+        return INTERRUPTED
+    return code if isinstance(code, int) else 0
+
+
+def _say(sentence: str, code: int) -> int:
+    print(f"recalld: {' '.join(sentence.split())}", file=sys.stderr)
+    return code
 
 
 @app.command

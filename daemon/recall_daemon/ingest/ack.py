@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from recall_daemon.ingest import quarantine
 from recall_daemon.store import ledger
 from recall_daemon.store.store import Connection, Store
@@ -45,8 +47,10 @@ async def write_changed(bucket: AsyncBucket, store: Store) -> int:
         if sha256 == known[system_id].ack_sha256:
             continue
         await bucket.put(layout.ack_key(system_id), data)
-        store.write(
-            lambda c, s=system_id, h=sha256: ledger.update_system(c, s, ack_sha256=h)  # type: ignore[misc]
-        )
+        await asyncio.to_thread(_remember, store, system_id, sha256)
         written += 1
     return written
+
+
+def _remember(store: Store, system_id: str, sha256: str) -> None:
+    store.write(lambda connection: ledger.update_system(connection, system_id, ack_sha256=sha256))

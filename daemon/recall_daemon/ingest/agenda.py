@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -101,8 +102,9 @@ class Agenda:
             with self._store.read() as connection:
                 highest = ledger.highest_settled(connection, news.system_id)
             found = await poll.new_snapshots(self._bucket, news.system_id, highest)
-            turns.add(self._sort_out(news.system_id, found, head_seq))
-            self._note_head(news.system_id, head_seq, turns)
+            # In threads: a write may wait for another that merges 50,000 rows.
+            turns.add(await asyncio.to_thread(self._sort_out, news.system_id, found, head_seq))
+            await asyncio.to_thread(self._note_head, news.system_id, head_seq, turns)
 
     async def _read_head(self, news: HeadNews) -> int | None:
         """The number a head points at; None for one that is damaged or has just gone."""
@@ -155,7 +157,7 @@ class Agenda:
             systems = ledger.systems(connection)
         for system_id, items in found.items():
             head_seq = systems[system_id].head_seq if system_id in systems else None
-            if wanted := self._sort_out(system_id, items, head_seq):
+            if wanted := await asyncio.to_thread(self._sort_out, system_id, items, head_seq):
                 _turns(work, system_id).add(wanted)
         self._reconciled_at = now
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import socket
+from collections.abc import Iterator
 
 import uvicorn
 from fastapi import FastAPI
@@ -69,8 +71,13 @@ class Server(uvicorn.Server):
         )
         self._listener = listener
 
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leaves the signals to the daemon."""
+        yield
+
     async def run_until_stopped(self) -> None:
-        await self._serve(sockets=[self._listener])
+        await self.serve(sockets=[self._listener])
 
     def stop(self) -> None:
         self.should_exit = True
