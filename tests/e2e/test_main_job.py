@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -222,10 +223,11 @@ def test_the_same_over_s3(write_db: Any, tmp_path: Path, fleet: Any) -> None:
             aws_access_key_id="test",
             aws_secret_access_key="test-secret",
         )
-        client.create_bucket(Bucket="memories")
+        bucket = f"memories-{uuid.uuid4().hex}"  # servers of one process share their buckets
+        client.create_bucket(Bucket=bucket)
         cloud = type(fleet)(
             tmp_path / "cloud",
-            bucket_url="s3://memories/team",
+            bucket_url=f"s3://{bucket}/team",
             extra={"S3_ENDPOINT_URL": endpoint, "S3_REGION": "us-east-1"} | keys,
         )
         cloud.folder.mkdir()
@@ -234,9 +236,9 @@ def test_the_same_over_s3(write_db: Any, tmp_path: Path, fleet: Any) -> None:
         assert cloud.upload("laptop", tmp_path / "s.duckdb")["status"] == "unchanged"
         cloud.run("recalld", "once")
         check_hub(cloud, TEXTS)
-        listed = client.list_objects_v2(Bucket="memories")["Contents"]
+        listed = client.list_objects_v2(Bucket=bucket)["Contents"]
         assert all(item["Key"].startswith("team/") for item in listed)
-        assert "Uploads" not in client.list_multipart_uploads(Bucket="memories")
+        assert "Uploads" not in client.list_multipart_uploads(Bucket=bucket)
         client.close()
 
         cloud.extra["S3_ENDPOINT_URL"] = "http://127.0.0.1:9"
