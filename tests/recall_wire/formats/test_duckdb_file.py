@@ -178,20 +178,23 @@ def test_a_file_its_owner_holds_open(tmp_path: Path, read: Read) -> None:
 def test_large_rows_get_more_memory_and_keep_their_order(
     database: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(duckdb_file, "_MEMORY_BYTES", 4 << 20)
+    monkeypatch.setattr(duckdb_file, "_MEMORY_BYTES", 12 << 20)
     path = database(
         _TABLE,
-        "INSERT INTO conversations SELECT i, md5(i::VARCHAR) FROM range(4096) t(i)",
-        "INSERT INTO conversations SELECT 4096 + i, "
+        "INSERT INTO conversations SELECT i, md5(i::VARCHAR) FROM range(122880) t(i)",
+        "INSERT INTO conversations SELECT 122880 + i, "
         "(SELECT string_agg(md5((i * 1000 + j)::VARCHAR), '') FROM range(500) r(j)) "
         "FROM range(3000) t(i) ORDER BY i",
     )
     file = DuckDBFile(path, scratch_dir=tmp_path, memory_max_bytes=1 << 30)
     table, _ = file.table("conversations")
     assert table
-    assert [row[0] for row in file.stream(table, ["id"])] == list(range(7096))
-    assert [row[0] for row in file.stream(table, ["id", "content"])] == list(range(7096))
-    assert file._memory_bytes > 4 << 20
+    rows = file.stream(table, ["id", "content"])
+    ids = [next(rows)[0]]
+    assert file._memory_bytes == 12 << 20
+    ids += [row[0] for row in rows]
+    assert file._memory_bytes > 12 << 20
+    assert ids == list(range(125880))
     file.close()
 
 
