@@ -439,3 +439,30 @@ async def test_a_pushed_snapshot_is_the_same_snapshot(
 
         with pytest.raises(SnapshotClash, match="another snapshot 1 of a"):
             await push("a", 1, other.to_bytes(), files)
+
+
+async def test_systems_take_turns_so_a_flood_delays_nobody(
+    publisher: Any, open_test_hub: Any
+) -> None:
+    for seq in range(1, 21):
+        publisher.publish("flood", seq, [Record(f"m{seq}", text="x")])
+    publisher.publish("small", 1, [Record("m", text="y")])
+    async with open_test_hub(concurrency=1) as hub:
+        await hub.poll()
+        with hub.hub.core.store.read() as connection:
+            found = connection.execute(
+                "SELECT system_id FROM memories ORDER BY change_no LIMIT 3"
+            ).fetchall()
+    assert ("small",) in found
+
+
+async def test_the_whole_bucket_is_compared_again_every_day(
+    publisher: Any, open_test_hub: Any
+) -> None:
+    async with open_test_hub() as hub:
+        await hub.poll()
+        publisher.publish("a", 1, [Record("m", text="one")])
+        publisher.bucket.delete(layout.head_key("a"))
+        assert (await hub.poll()).merged == 0
+        hub.clock[0] += timedelta(days=1)
+        assert (await hub.poll()).merged == 1
