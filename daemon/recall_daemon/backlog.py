@@ -15,7 +15,7 @@ from recall_wire.errors import RecallError
 log = structlog.get_logger(__name__)
 
 # The backlog is looked up whole, so ask for many; commit often, so that a crash repeats little.
-LOOK_UP_TEXTS = 8192
+LOOK_UP_TEXTS = 2048
 BATCH_TEXTS = 512
 
 

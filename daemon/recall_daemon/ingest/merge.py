@@ -17,8 +17,10 @@ from recall_daemon.store.ledger import Entry, Place
 from recall_daemon.store.store import Connection, Store
 from recall_wire.errors import SnapshotInvalid
 
-# A chunk holds the writer for about a second, so that no system holds it for long.
+# A chunk holds the writer for about a second, so that no system holds it for long, and fits into
+# the store's memory whatever the texts are.
 CHUNK_ROWS = 50_000
+CHUNK_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -166,13 +168,13 @@ def _check_targets(system_id: str, read: ReadResult) -> None:
 
 
 def _chunks(read: ReadResult, *, after: int) -> Iterator[pa.Table]:
-    """The rows from position `after` on, at most `CHUNK_ROWS` at a time; once, empty, if none."""
+    """The rows from position `after` on, a chunk at a time; once, empty, if none."""
     with pa.memory_map(str(read.path)) as source:
         reader = pa.ipc.open_file(source)
         gathered: list[pa.RecordBatch] = []
         for number in range(reader.num_record_batches):
             batch = reader.get_batch(number)
-            if sum(b.num_rows for b in gathered) + batch.num_rows > CHUNK_ROWS and gathered:
+            if gathered and _too_much([*gathered, batch]):
                 yield from _after(pa.Table.from_batches(gathered), after)
                 gathered = []
             gathered.append(batch)
@@ -180,6 +182,12 @@ def _chunks(read: ReadResult, *, after: int) -> Iterator[pa.Table]:
         yield from _after(last, after)
         if not last.num_rows or last["row_no"][-1].as_py() < after:
             yield last.slice(0, 0)
+
+
+def _too_much(batches: list[pa.RecordBatch]) -> bool:
+    rows = sum(batch.num_rows for batch in batches)
+    size = sum(batch.nbytes for batch in batches)
+    return bool(rows > CHUNK_ROWS or size > CHUNK_BYTES)
 
 
 def _after(rows: pa.Table, after: int) -> Iterator[pa.Table]:

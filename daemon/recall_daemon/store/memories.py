@@ -37,6 +37,8 @@ class StoredRow:
     tier: str
 
 
+FEED_BYTES = 64 << 20
+
 _ROW = (
     "row_id, system_id, memory_id, kind, text, created_at, updated_at, project, namespace, "
     "session_id, agent_id, user_id, tags, importance, parent_id, metadata, seq, merged_at"
@@ -44,14 +46,26 @@ _ROW = (
 
 
 def row_changes(connection: Connection, after: int, limit: int) -> pa.Table:
-    """Rows with a higher change_no than `after`, lowest first, at most `limit`."""
+    """Rows with a higher change_no than `after`, lowest first.
+
+    At most `limit` rows and, past the first, `FEED_BYTES` of text.
+    """
     return connection.sql(
         """
+        WITH next AS (
+            SELECT change_no, coalesce(strlen(text), 0) AS bytes
+            FROM memories WHERE change_no > $after ORDER BY change_no LIMIT $limit
+        ), bounded AS (
+            SELECT change_no FROM next WINDOW whole AS (ORDER BY change_no)
+            QUALIFY row_number() OVER whole = 1 OR sum(bytes) OVER whole <= $max_bytes
+        )
         SELECT row_id, change_no, state = 'live' AS live, system_id, memory_id, kind, text,
                text_hash, created_at, project, namespace, session_id, agent_id, user_id, tags
-        FROM memories WHERE change_no > ? ORDER BY change_no LIMIT ?
+        FROM memories
+        WHERE change_no > $after AND change_no <= (SELECT max(change_no) FROM bounded)
+        ORDER BY change_no
         """,
-        params=[after, limit],
+        params={"after": after, "limit": limit, "max_bytes": FEED_BYTES},
     ).to_arrow_table()
 
 

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from recall_daemon.store.store import Connection, next_numbers
 
+# The model reads 256 tokens, found in at most a quarter of this.
+EMBEDDED_CHARS = 262_144
+
 # A text is in the backlog when a live row has it and the space has no vector for it: nothing is
 # queued anywhere, so a crash loses nothing.
 _BACKLOG = """
@@ -30,9 +33,12 @@ class Pending:
 
 
 def backlog(connection: Connection, space_id: str, limit: int) -> list[Pending]:
-    """At most `limit` distinct texts without a vector in the space, oldest change first."""
+    """At most `limit` distinct texts without a vector in the space, oldest change first.
+
+    Of a longer text only the beginning comes back: more than any model reads.
+    """
     rows = connection.execute(
-        f"SELECT m.text_hash, arg_min(m.text, m.change_no) {_BACKLOG} "
+        f"SELECT m.text_hash, left(arg_min(m.text, m.change_no), {EMBEDDED_CHARS}) {_BACKLOG} "
         "GROUP BY m.text_hash ORDER BY min(m.change_no) LIMIT ?",
         [space_id, limit],
     ).fetchall()

@@ -86,3 +86,9 @@ def test_vectors_that_came_along_are_kept_once_per_text(store: Store, rows: Rows
 
     assert kept == 2
     assert waiting(store) == ["bare"]
+
+
+def test_of_a_long_text_only_the_beginning_is_looked_up(store: Store, rows: Rows) -> None:
+    merge(store, 1, rows([Record("1", text="word " * 100_000)]))
+
+    assert len(waiting(store)[0]) == vectors.EMBEDDED_CHARS

@@ -1,0 +1,61 @@
+"""The feed that indexes follow: in order, bounded in rows and bytes, and complete."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+import pyarrow as pa
+import pytest
+
+from recall_daemon.store import memories
+from recall_daemon.store.ledger import Place
+from recall_daemon.store.merge import merge_rows
+from recall_daemon.store.store import Store
+from recall_wire.records import Record
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+Rows = Callable[[Sequence[Record]], pa.Table]
+
+
+def merge(store: Store, seq: int, table: pa.Table) -> None:
+    store.write(lambda connection: merge_rows(connection, Place("a", seq), table, NOW))
+
+
+def batches(store: Store, limit: int) -> list[list[str]]:
+    found, after = [], 0
+    with store.read() as connection:
+        while (table := memories.row_changes(connection, after, limit)).num_rows:
+            found.append(table["memory_id"].to_pylist())
+            after = table["change_no"][-1].as_py()
+    return found
+
+
+def test_changes_come_in_order_and_in_bounded_batches(
+    store: Store, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = ["x" * 10, "x" * 10, "x" * 500, None, "x" * 10, "x" * 10, "x" * 10]
+    merge(store, 1, rows([Record(str(n), text=text) for n, text in enumerate(texts)]))
+    assert batches(store, 3) == [["0", "1", "2"], ["3", "4", "5"], ["6"]]
+
+    monkeypatch.setattr(memories, "FEED_BYTES", 25)
+    assert batches(store, 100) == [["0", "1"], ["2"], ["3", "4", "5"], ["6"]]
+
+
+def test_a_deleted_row_is_fed_as_gone(store: Store, rows: Rows) -> None:
+    merge(store, 1, rows([Record("m", text="one")]))
+    merge(store, 2, rows([Record("m", op="delete")]))
+    with store.read() as connection:
+        table = memories.row_changes(connection, 0, 10)
+        assert memories.by_row_ids(connection, [1]) == {}
+    assert table.select(["row_id", "live", "text"]).to_pylist() == [
+        {"row_id": 1, "live": False, "text": None}
+    ]
+
+
+def test_a_row_comes_with_all_it_is_shown_with(store: Store, rows: Rows) -> None:
+    merge(store, 7, rows([Record("m", text="one", tags=("t",), created_at=NOW)]))
+    with store.read() as connection:
+        row = memories.by_row_ids(connection, [1, 99])[1]
+    assert (row.memory_id, row.text, row.tags, row.created_at) == ("m", "one", ("t",), NOW)
+    assert (row.seq, row.tier, row.merged_at) == (7, "hot", NOW)
