@@ -11,8 +11,10 @@ import pytest
 from recall_uploader.errors import SystemClash
 from recall_uploader.extract import Request
 from recall_uploader.init import adopt, init
+from recall_uploader.state import State
 from recall_uploader.upload import upload
-from recall_wire.layout import head_key
+from recall_wire.layout import head_key, manifest_key
+from recall_wire.manifest import Head, sha256_hex
 
 
 def test_a_lost_state_on_the_same_machine_goes_on_with_a_full_snapshot(
@@ -227,3 +229,62 @@ def test_adopt_keeps_what_a_source_had_so_that_deletes_are_noticed(
 
     assert (result.rows, result.deletes) == (10, 1)
     assert view.said()[-1] == ("delete", "m0003", None)
+
+
+@pytest.fixture
+def own_head_void(instance_of: Any, database: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Head 2 is written, the state knows only of 1, and the file in `sending/2` is cut."""
+    upload(instance_of(), Request(database.path))
+    database.add(11, 11)
+    with monkeypatch.context() as patch:
+        patch.setattr(State, "commit", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            upload(instance_of(), Request(database.path))
+    folder = instance_of().folder / "outbox/sending/000000000002"
+    (data,) = folder.glob("*.parquet")
+    data.write_bytes(data.read_bytes()[:-10])
+
+
+def _killed(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.usefixtures("own_head_void")
+def test_an_own_head_over_a_number_that_became_void_is_no_clash(
+    instance_of: Any, database: Any, view: Any, waiting: Any
+) -> None:
+    assert view.head_seq() == 2
+
+    result = upload(instance_of(), Request(database.path))
+
+    assert (result.status, result.seq) == ("committed", 3)
+    assert [manifest.kind for manifest in view.manifests()] == ["full", "delta", "delta"]
+    assert view.head_seq() == 3
+    assert waiting() == ["failed/000000000002"]
+    assert upload(instance_of(), Request(database.path)).status == "unchanged"
+
+
+@pytest.mark.usefixtures("own_head_void")
+@pytest.mark.parametrize("harm", ["another instance", "no manifest", "not the one of the head"])
+def test_a_head_over_a_voided_number_that_is_not_provably_ours_clashes(
+    harm: str, instance_of: Any, database: Any, bucket: Any, view: Any
+) -> None:
+    key = manifest_key("laptop", 2)
+    data = bucket.get(key, max_bytes=1 << 20)
+    bucket.delete(key)
+    if harm == "another instance":
+        data = data.replace(view.manifests()[0].instance_id.encode(), b"f" * 32)
+        bucket.put(head_key("laptop"), _head_of(data))
+    elif harm == "not the one of the head":
+        bucket.put(head_key("laptop"), _head_of(b"another"))
+    if harm != "no manifest":
+        bucket.put(key, data)
+
+    with pytest.raises(SystemClash, match="never wrote"):
+        upload(instance_of(), Request(database.path))
+    assert view.head_seq() == 2
+
+
+def _head_of(manifest: bytes) -> bytes:
+    head = Head(seq=2, manifest_sha256=sha256_hex(manifest), machine="machine-a")
+    return head.to_bytes()

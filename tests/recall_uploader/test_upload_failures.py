@@ -97,6 +97,44 @@ def test_a_refusal_is_not_tried_again_and_loses_nothing(
     assert view.seqs() == [1, 2]
 
 
+@pytest.mark.parametrize("head_too", [False, True], ids=["data", "data and head"])
+def test_a_snapshot_that_fails_in_every_run_holds_back_none_before_it(  # noqa: PLR0917
+    head_too: bool, instance_of: Any, notes: Path, view: Any, faulty: Any, waiting: Any
+) -> None:
+    stuck = _stuck(faulty(), "/000000000003/", "heads/" if head_too else "/000000000003/")
+
+    for _ in range(2):
+        result = upload(instance_of(reached=stuck, snapshot_max_rows=4), Request(notes))
+        assert (result.status, result.seq) == ("queued", 3)
+        assert "wait in the outbox: 3 timed out" in result.warnings[0]
+        if head_too:
+            assert result.rows == 10
+            assert len(waiting()) == 3
+        else:
+            assert view.head_seq() == 2
+            assert result.rows == 2
+            assert waiting() == ["sending/000000000003"]
+
+    assert upload(instance_of(), Request(notes)).status == "committed"
+    assert (view.head_seq(), view.seqs(), waiting()) == (3, [1, 2, 3], [])
+    assert len(view.records()) == 10
+
+
+def _stuck(bucket: Any, *parts: str) -> Any:
+    """Nothing is written any more to a key with one of these parts."""
+    call = bucket._call
+
+    def refuse(name: str, *arguments: Any, **options: Any) -> Any:
+        if name == "put":
+            for part in parts:
+                if part in arguments[0]:
+                    raise BucketUnreachable(f"{part.strip('/').lstrip('0')} timed out")
+        return call(name, *arguments, **options)
+
+    bucket._call = refuse
+    return bucket
+
+
 def _attempt(instance: Any, request: Request) -> str:
     try:
         return upload(instance, request).status

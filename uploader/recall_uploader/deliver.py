@@ -15,18 +15,19 @@ from recall_wire.manifest import Manifest
 
 
 def deliver(run: Run, *, skipped: int = 0, warnings: Sequence[str] = ()) -> UploadResult:
-    """Ship the whole outbox. A bucket that cannot be reached leaves it queued, which is no error:
-    the next run drains it first. Raises what only a person can mend (`TerminalError`)."""
+    """Ship the whole outbox, by number. What cannot be sent now stays queued, which is no error:
+    the next run, once it has read its source, sends it before what it spools itself. Raises what
+    only a person can mend (`TerminalError`).
+    """
     system_id = run.state.identity.system_id
     said = [*run.warnings, *warnings]
-    waiting = run.outbox.pending()
-    if not waiting:
+    if not run.outbox.pending():
         return result_of("unchanged", "none", system_id, [], skipped=skipped, warnings=said)
     try:
         delivered = _ship_intact(run, said)
     except TransientError as error:
-        said.append(f"{len(waiting)} snapshots wait in the outbox: {error}")
-        manifests = [pending.manifest for pending in waiting]
+        manifests = [pending.manifest for pending in run.outbox.pending()]
+        said.append(f"{len(manifests)} snapshots wait in the outbox: {error}")
         return result_of("queued", "none", system_id, manifests, skipped=skipped, warnings=said)
     said += delivered.warnings
     return result_of(

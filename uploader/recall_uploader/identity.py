@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from recall_uploader.errors import SystemClash
 from recall_uploader.outbox import Pending
@@ -25,7 +25,10 @@ from recall_wire.manifest import (
 
 @dataclass(frozen=True, slots=True)
 class Newest:
-    """The newest snapshot a bucket holds of a system. `machine` empty: nobody can tell whose."""
+    """The newest snapshot a bucket holds of a system. `machine` empty: nobody can tell whose.
+
+    A head does not say which instance wrote it, so `instance_id` is empty where one was read.
+    """
 
     seq: int
     manifest_sha256: str
@@ -84,6 +87,20 @@ def check_unclaimed(newest: Newest, machine: str, system_id: str) -> None:
         )
 
 
+def newest_told(bucket: Bucket, state: State, waiting: Sequence[Pending], retry: Retry) -> Newest:
+    """The newest in the bucket, once it is known that it tells this state's story.
+
+    Raises `SystemClash`, as `check_story`. One GET more where a head stands at a voided number.
+    """
+    system_id = state.identity.system_id
+    newest = newest_in_bucket(bucket, system_id, retry)
+    if newest.seq in _voided(waiting) and newest.seq == newest.head_seq:
+        instance_id = _instance_under(newest, bucket, system_id, retry)
+        newest = replace(newest, instance_id=instance_id)
+    check_story(state, waiting, newest)
+    return newest
+
+
 def check_story(state: State, waiting: Sequence[Pending], newest: Newest) -> None:
     """Raises `SystemClash` where the bucket holds what this state folder never wrote.
 
@@ -98,8 +115,7 @@ def check_story(state: State, waiting: Sequence[Pending], newest: Newest) -> Non
             f"at {newest.seq}: it was restored, emptied, or is another one",
             hint=REMEDY,
         )
-    voided = {pending.seq for pending in waiting if pending.manifest.kind == "void"}
-    if newest.seq in voided and newest.instance_id == state.identity.instance_id:
+    if newest.seq in _voided(waiting) and newest.instance_id == state.identity.instance_id:
         return  # taken out of the outbox after its manifest had arrived
     if ours.get(newest.seq) != newest.manifest_sha256:
         raise SystemClash(
@@ -111,6 +127,22 @@ def check_story(state: State, waiting: Sequence[Pending], newest: Newest) -> Non
 
 def new_identity(system_id: str, machine: str) -> Identity:
     return Identity.new(layout.check_system_id(system_id), machine)
+
+
+def _voided(waiting: Sequence[Pending]) -> set[int]:
+    return {pending.seq for pending in waiting if pending.manifest.kind == "void"}
+
+
+def _instance_under(newest: Newest, bucket: Bucket, system_id: str, retry: Retry) -> str:
+    """Who wrote the manifest that a head names; empty where it is not the one lying there."""
+    key = layout.manifest_key(system_id, newest.seq)
+    try:
+        data = retry(lambda: bucket.get(key, max_bytes=MANIFEST_MAX_BYTES))
+    except ObjectNotFound:
+        return ""
+    if sha256_hex(data) != newest.manifest_sha256:
+        return ""
+    return _writer(data, system_id, newest.seq)[1]
 
 
 def _head(bucket: Bucket, system_id: str, retry: Retry) -> Head | None:

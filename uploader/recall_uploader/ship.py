@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from recall_uploader.errors import OutboxDamaged, SystemClash
-from recall_uploader.identity import Newest, check_story, newest_in_bucket
+from recall_uploader.identity import Newest, newest_told
 from recall_uploader.outbox import Outbox, Pending
 from recall_uploader.recover import REMEDY
 from recall_uploader.retry import Retry
@@ -22,6 +23,7 @@ from recall_wire.errors import (
     RecallError,
     SnapshotInvalid,
     TerminalError,
+    TransientError,
 )
 from recall_wire.manifest import (
     MANIFEST_MAX_BYTES,
@@ -58,14 +60,14 @@ def ship(shipment: Shipment, state: State, outbox: Outbox) -> Delivered:
     """Deliver everything that waits, by number.
 
     A snapshot leaves `sending/` only when the head that covers it is written. Raises what the
-    bucket raises, retries included; the rest then stays in the outbox. Raises `SystemClash`
+    bucket raises, retries included; what was sent before is settled then, and the rest stays in
+    the outbox. Raises `SystemClash`
     where another writer has one of the numbers, `OutboxDamaged` where a file is not what it was.
     """
     waiting = outbox.pending()
     if not waiting:
         return Delivered()
-    newest = newest_in_bucket(shipment.bucket, state.identity.system_id, shipment.retry)
-    check_story(state, waiting, newest)
+    newest = newest_told(shipment.bucket, state, waiting, shipment.retry)
     sent: list[tuple[Pending, Committed]] = []
     try:
         for pending in waiting:
@@ -77,6 +79,11 @@ def ship(shipment: Shipment, state: State, outbox: Outbox) -> Delivered:
         _settle(shipment, state, outbox, sent, newest)
         if isinstance(error, SnapshotInvalid):
             raise OutboxDamaged(sending.seq, str(error)) from error
+        raise
+    except TransientError:
+        # Nor may one that cannot be sent now, however many runs it takes.
+        with suppress(RecallError):
+            _settle(shipment, state, outbox, sent, newest)
         raise
     _settle(shipment, state, outbox, sent, newest)
     manifests = tuple(pending.manifest for pending, _ in sent)
@@ -166,7 +173,7 @@ def _was_ours_before(manifest: Manifest, there: bytes) -> bool:
 
 
 def _write_head(shipment: Shipment, state: State, committed: Committed, newest: Newest) -> None:
-    """Never lowers a head. Not conditional: R2 allows it, and `check_story` came before."""
+    """Never lowers a head. Not conditional: R2 allows it, and the story was checked before."""
     if newest.head_seq >= committed.seq:
         return
     identity = state.identity
