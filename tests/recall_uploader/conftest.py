@@ -191,7 +191,7 @@ def make_database() -> Callable[[Path], MemoryDatabase]:
 @pytest.fixture
 def bucket(tmp_path: Path) -> Iterator[Bucket]:
     folder = tmp_path / "bucket"
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     opened = open_bucket(folder.as_uri())
     yield opened
     opened.close()

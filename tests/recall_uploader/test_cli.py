@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from recall_uploader import state
 from recall_uploader.cli import run
 
 HEAVY = ("pyarrow", "duckdb", "boto3", "botocore", "pydantic", "rich.progress")
@@ -163,6 +165,46 @@ def test_a_full_disk_is_one_sentence(
     monkeypatch.setattr("recall_uploader.durable.write_file", full)
     assert run(["upload", str(database.path)]) == 1
     assert capsys.readouterr().err == "recall: /state/tmp/part: No space left on device\n"
+
+
+def test_a_state_that_cannot_be_written_is_one_sentence_and_no_number_is_used_twice(
+    database: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], view: Any
+) -> None:
+    assert run(["upload", str(database.path)]) == 0
+    database.add(11, 2000)
+    capsys.readouterr()
+    connect = state._connect
+
+    def full(address: str) -> sqlite3.Connection:
+        connection = connect(address)
+        pages = connection.execute("PRAGMA page_count").fetchone()[0]
+        connection.execute(f"PRAGMA max_page_count = {pages}")
+        return connection
+
+    with monkeypatch.context() as patch:
+        patch.setattr(state, "_connect", full)
+        assert run(["upload", str(database.path)]) == 3
+    assert capsys.readouterr().err == (
+        "recall: the state file cannot be written: database or disk is full; see to the disk and "
+        "its permissions, and run it again\n"
+    )
+    assert view.seqs() == [1]
+
+    assert run(["upload", str(database.path)]) == 0
+    assert run(["forget", "m0001"]) == 0
+    assert view.seqs() == [1, 2, 3]
+    assert len(view.records()) == 2001
+
+
+def test_a_state_that_cannot_be_read_is_one_sentence(
+    database: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr("recall_uploader.diff.Diff.scan", broken)
+    assert run(["upload", str(database.path)]) == 1
+    assert capsys.readouterr().err == "recall: the state file: disk I/O error\n"
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["upload", "--help"], []])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from recall_uploader.errors import StateBusy, StateNewer
+from recall_uploader.errors import StateBusy, StateNewer, StateUnwritable
 from recall_uploader.run import read_state
 from recall_uploader.state import STALE_HASH, Change, Committed, Identity, State
 
@@ -87,3 +87,37 @@ def test_unlearned_rows_are_stale_and_later_ones_are_not(state: State) -> None:
 
     rows = dict(state.connection.execute("SELECT memory_id, hash FROM rows").fetchall())
     assert rows == {"a": STALE_HASH, "b": HASH}
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_what_was(state: State) -> None:
+    state.learn(1, "s", [Change("", "a", HASH)])
+    pages = state.connection.execute("PRAGMA page_count").fetchone()[0]
+    state.connection.execute(f"PRAGMA max_page_count = {pages}")
+    many = [Change("", f"m{number}", HASH) for number in range(1_000)]
+
+    with pytest.raises(StateUnwritable, match="disk is full; see to the disk"):
+        state.learn(2, "s", many)
+    assert (state.next_seq, state.row_count("s")) == (2, 1)
+
+    state.connection.execute("PRAGMA max_page_count = 10000")
+    state.learn(2, "s", many)
+    assert state.row_count("s") == 1_001
+
+
+def test_a_lock_that_stays_is_one_sentence(path: Path, state: State) -> None:
+    state.connection.execute("PRAGMA busy_timeout = 0")
+    other = sqlite3.connect(path, isolation_level=None, timeout=0)
+    other.execute("BEGIN IMMEDIATE")
+
+    with pytest.raises(StateUnwritable, match="locked"):
+        state.commit(Committed(1, "f" * 64))
+    other.close()
+    state.commit(Committed(1, "f" * 64))
+    assert state.committed.seq == 1
+
+
+def test_what_is_no_trouble_of_the_disk_stays_what_it_is(state: State) -> None:
+    state.connection.execute("DROP TABLE sources")
+
+    with pytest.raises(sqlite3.OperationalError, match="no such table"):
+        state.complete("s")

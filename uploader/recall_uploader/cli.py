@@ -10,6 +10,7 @@ data or settings is imported by the command that needs it.
 
 from __future__ import annotations
 
+import sqlite3
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -53,6 +54,8 @@ def run(arguments: Sequence[str]) -> int:
         return _say(str(error), NOT_NOW if isinstance(error, TransientError) else REFUSED)
     except OSError as error:
         return _say(_os_sentence(error), UNEXPECTED)
+    except sqlite3.Error as error:
+        return _say(f"the state file: {error}", UNEXPECTED)
     except KeyboardInterrupt:
         return _say("interrupted; the next run goes on from here", INTERRUPTED)
     return code if isinstance(code, int) else 0

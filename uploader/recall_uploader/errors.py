@@ -9,6 +9,10 @@ class StateBusy(TransientError):
     """Another run holds the state folder."""
 
 
+class StateUnwritable(TransientError):
+    """The state file could not be written now: a full disk, a disk error, or another's lock."""
+
+
 class StateNewer(TerminalError):
     """The state folder was written by a newer version of this program."""
 

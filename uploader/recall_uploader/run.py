@@ -23,20 +23,10 @@ from recall_uploader.machine import default_system_id
 from recall_uploader.outbox import Outbox
 from recall_uploader.ship import Progress, Shipment
 from recall_uploader.spool import Spool
-from recall_uploader.state import STATE_FILE, Committed, State
+from recall_uploader.state import STATE_FILE, Committed, State, may_be_whole
 from recall_wire.buckets import create_folder
 from recall_wire.buckets.base import Bucket
 from recall_wire.errors import SettingsInvalid
-
-# What SQLite says when the file may be whole but cannot be used now: a new one would be wrong.
-_NOT_DAMAGE = {
-    sqlite3.SQLITE_BUSY,
-    sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_FULL,
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_PERM,
-    sqlite3.SQLITE_READONLY,
-}
 
 
 @dataclass(slots=True)
@@ -162,7 +152,7 @@ def read_state(path: Path, *, read_only: bool = False) -> tuple[State | None, li
     try:
         return State.open(path, read_only=read_only), []
     except sqlite3.DatabaseError as error:
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _NOT_DAMAGE:
+        if may_be_whole(error):
             raise StateBusy(
                 f"{path} cannot be opened: {error}", hint="see to the disk and its permissions"
             ) from error

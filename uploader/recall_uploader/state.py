@@ -1,6 +1,7 @@
 """What this instance has spooled and delivered: one small SQLite file in the state folder.
 
-Every method that writes is one transaction. The file can be lost at any time: that costs one full
+Every method that writes is one transaction; where the disk or a lock refuses it, it raises
+`StateUnwritable` and nothing is written. The file can be lost at any time: that costs one full
 snapshot, never a wrong one.
 """
 
@@ -9,17 +10,27 @@ from __future__ import annotations
 import secrets
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
-from recall_uploader.errors import StateNewer
+from recall_uploader.errors import StateNewer, StateUnwritable
 
 STATE_FILE = "state.sqlite"
 STATE_VERSION = 1
 STALE_HASH = bytes(16)  # equals no row's hash: the row is sent again
+
+# What SQLite says when the file may be whole but cannot be used now: a new one would be wrong.
+_NOT_DAMAGE = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_READONLY,
+}
 
 _SCHEMA = f"""
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -84,10 +95,14 @@ class State:
     def create(cls, path: Path | None, identity: Identity, committed: Committed) -> Self:
         """A new state that goes on after `committed`; `path` None keeps it in memory."""
         state = cls(_connect(str(path) if path else ":memory:"))
-        with _transaction(state.connection):
-            for statement in _SCHEMA.split(";"):
-                state.connection.execute(statement)
-            state._write_identity(identity, committed)
+        try:
+            with _transaction(state.connection):
+                for statement in _SCHEMA.split(";"):
+                    state.connection.execute(statement)
+                state._write_identity(identity, committed)
+        except BaseException:
+            state.close()
+            raise
         return state
 
     @classmethod
@@ -287,11 +302,22 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
 
 @contextmanager
 def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """BEGIN IMMEDIATE … COMMIT; any exception rolls back."""
-    connection.execute("BEGIN IMMEDIATE")
+    """BEGIN IMMEDIATE … COMMIT; any exception rolls back. Raises `StateUnwritable`."""
     try:
+        connection.execute("BEGIN IMMEDIATE")
         yield
-    except BaseException:
-        connection.execute("ROLLBACK")
+        connection.execute("COMMIT")
+    except BaseException as error:
+        with suppress(sqlite3.Error):  # after some errors SQLite has rolled back by itself
+            connection.execute("ROLLBACK")
+        if isinstance(error, sqlite3.Error) and may_be_whole(error):
+            raise StateUnwritable(
+                f"the state file cannot be written: {error}",
+                hint="see to the disk and its permissions, and run it again",
+            ) from error
         raise
-    connection.execute("COMMIT")
+
+
+def may_be_whole(error: sqlite3.Error) -> bool:
+    """SQLite could not use the file now, which says nothing against what is in it."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _NOT_DAMAGE

@@ -40,8 +40,10 @@ def upload(instance: Instance, request: Request) -> UploadResult:
             extracted = _extract(run, request)
             _forget_again(run)
         except RecallError:
-            # A bad source must not hold back what waits.
+            # A bad source must not hold back what waits. What the state could not be told of is
+            # learned first: delivered, its number must never be allotted again.
             with suppress(TransientError):
+                run.warnings += recover(run.spool)
                 deliver(run)
             raise
         return deliver(run, skipped=extracted.skipped, warnings=extracted.warnings)
