@@ -17,7 +17,8 @@ class UploadResult:
     """`seq` is the highest snapshot, None where there is none. `rows` counts every record, of
     which `deletes` are deletes and forgets; a raw file's rows are not counted.
 
-    `planned` is the status of a dry run that would send something.
+    `planned` is the status of a dry run that would send something; `queued` counts what waits
+    now. `pushed`, with the method `http`, is reserved for the push path; no run says it yet.
     """
 
     status: Status

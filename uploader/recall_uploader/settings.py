@@ -22,7 +22,10 @@ _PART_MAX_BYTES = 5 << 30
 
 
 class UploaderSettings(BucketSettings):
-    """Every key, its meaning and its default stand in settings/recall.yaml, too."""
+    """Every key, its meaning and its default stand in settings/recall.yaml, too.
+
+    `hub_url` and `hub_token` are reserved for the push path; not used yet.
+    """
 
     tolerated_env: ClassVar[frozenset[str]] = frozenset({CONFIG_VARIABLE})
 
