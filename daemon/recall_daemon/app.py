@@ -14,7 +14,7 @@ from recall_daemon.embed.lazy import DIM, LazyEmbedder
 from recall_daemon.index.follower import Index
 from recall_daemon.ingest.agenda import Agenda, Intervals
 from recall_daemon.ingest.gaps import GapAsker
-from recall_daemon.ingest.pipeline import Limits, Pipeline, PollReport
+from recall_daemon.ingest.pipeline import Limits, Pipeline, PollReport, Readers
 from recall_daemon.ingest.validate import Reader
 from recall_daemon.lock import FolderLock
 from recall_daemon.operations import Operations
@@ -114,8 +114,8 @@ class Hub:
     pipeline: Pipeline
     backlog: Backlog
 
-    async def poll(self) -> PollReport:
-        return await self.pipeline.poll()
+    async def poll(self, patience_s: float | None = None) -> PollReport:
+        return await self.pipeline.poll(patience_s)
 
     async def finish(self) -> int:
         """Index and embed everything there is; returns how many texts still wait."""
@@ -143,21 +143,34 @@ async def open_hub(
         if not ledger.systems(connection):
             create_folder(settings.bucket_url)
     bucket = bucket or open_async_bucket(settings.bucket_url, settings.s3_options())
-    reader = Reader(
-        workers=settings.readers,
-        memory_bytes=settings.reader_memory_bytes,
-        timeout_s=settings.reader_timeout_s,
-        max_rows=settings.max_snapshot_rows,
-        max_bytes=settings.max_snapshot_bytes,
+    readers = Readers(
+        contract=_reader(settings, settings.readers, CONTRACT_READ_S),
+        whole=_reader(settings, 1, settings.reader_timeout_s),
     )
+    hub = _hub(core, bucket, readers, on_merged)
     try:
-        yield _hub(core, bucket, reader, on_merged)
+        yield hub
     finally:
-        await reader.close()
+        await hub.pipeline.close()
+        await readers.close()
         await bucket.close()
 
 
-def _hub(core: Core, bucket: AsyncBucket, reader: Reader, on_merged: Callable[[], None]) -> Hub:
+# A snapshot of the contract is small: one that takes longer is meant to.
+CONTRACT_READ_S = 30.0
+
+
+def _reader(settings: HubSettings, workers: int, timeout_s: float) -> Reader:
+    return Reader(
+        workers=workers,
+        memory_bytes=settings.reader_memory_bytes,
+        timeout_s=min(timeout_s, settings.reader_timeout_s),
+        max_rows=settings.max_snapshot_rows,
+        max_bytes=settings.max_snapshot_bytes,
+    )
+
+
+def _hub(core: Core, bucket: AsyncBucket, readers: Readers, on_merged: Callable[[], None]) -> Hub:
     settings = core.settings
     agenda = Agenda(
         bucket,
@@ -175,7 +188,7 @@ def _hub(core: Core, bucket: AsyncBucket, reader: Reader, on_merged: Callable[[]
     pipeline = Pipeline(
         bucket=bucket,
         store=core.store,
-        reader=reader,
+        readers=readers,
         agenda=agenda,
         spool=settings.data_dir / "spool",
         limits=Limits(

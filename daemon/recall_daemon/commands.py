@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -74,7 +75,17 @@ def run(*, config: Config = None) -> None:
     from recall_daemon.daemon import run as run_daemon
 
     settings = load_settings(config)
-    asyncio.run(run_daemon(settings, announce=lambda url: print(f"recalld answers at {url}")))
+
+    async def work() -> None:
+        await run_daemon(
+            settings, announce=lambda url: print(f"recalld answers at {url}", flush=True)
+        )
+        # The store is closed and everything committed. A thread that still embeds or loads a model
+        # has nothing to lose, and waiting for it would take a minute.
+        sys.stdout.flush()
+        os._exit(0)
+
+    asyncio.run(work())
 
 
 @app.command

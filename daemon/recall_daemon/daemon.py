@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 
 import structlog
 
@@ -34,7 +34,7 @@ class Daemon:
         self._followed = False
         self._report = PollReport()
 
-    def tasks(self) -> list[Callable[[], Awaitable[None]]]:
+    def tasks(self) -> list[Callable[[], Coroutine[None, None, None]]]:
         return [self._beat, self._follow, self._embed]
 
     def stop(self) -> None:
@@ -46,7 +46,8 @@ class Daemon:
         await every(interval_s, self._poll, sleep=asyncio.sleep)
 
     async def _poll(self) -> None:
-        self._report = await poll_safely(self._hub.poll)
+        patience_s = self._hub.core.settings.poll_interval_s
+        self._report = await poll_safely(lambda: self._hub.poll(patience_s))
         self._to_embed.set()
 
     async def _follow(self) -> None:
@@ -120,15 +121,11 @@ def _announce(core: Core, url: str, announce: Announce) -> None:
 async def _until(stop: asyncio.Event, daemon: Daemon, server: Server) -> None:
     async with asyncio.TaskGroup() as group:
         serving = group.create_task(server.run_until_stopped())
-        working = [group.create_task(_run(step)) for step in daemon.tasks()]
+        working = [group.create_task(step()) for step in daemon.tasks()]
         await stop.wait()
         log.info("hub.stopping")
         daemon.stop()
-        server.stop()
-        await serving
         for task in working:
             task.cancel()
-
-
-async def _run(step: Callable[[], Awaitable[None]]) -> None:
-    await step()
+        server.stop()
+        await serving

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from recall_wire.errors import TerminalError, TransientError
+from recall_wire.errors import RecallError, TerminalError, TransientError
 
 
 class StoreBusy(TransientError):
@@ -15,6 +15,17 @@ class StoreTooNew(TerminalError):
 
 class StoreDamaged(TerminalError):
     """The store file cannot be opened."""
+
+
+class StoreBroken(RecallError):
+    """The open store can no longer be used: only a new process can open it again.
+
+    Neither transient nor a snapshot's fault: whoever sees it lets it end the process.
+    """
+
+
+class HubStrained(TransientError):
+    """This machine is short of something: processes, file handles, memory."""
 
 
 class StoreFailed(TransientError):

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from recall_daemon.errors import StoreBroken
 from recall_daemon.ingest.pipeline import PollReport
 from recall_wire.errors import RecallError, TransientError
 
@@ -35,9 +36,14 @@ async def every(interval_s: float, step: Callable[[], Awaitable[object]], *, sle
 
 
 async def poll_safely(poll: Poll) -> PollReport:
-    """A poll whose failure is logged and reported: the next beat tries again."""
+    """A poll whose failure is logged and reported: the next beat tries again.
+
+    Raises `StoreBroken`, after which no other beat can do better.
+    """
     try:
         return await poll()
+    except StoreBroken:
+        raise
     except RecallError as error:
         log.warning("poll.failed", error=str(error))
         return PollReport(pending=1, errors=[str(error)])

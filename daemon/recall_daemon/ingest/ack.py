@@ -9,6 +9,7 @@ from recall_daemon.store import ledger
 from recall_daemon.store.store import Connection, Store
 from recall_wire import layout
 from recall_wire.buckets.base import AsyncBucket
+from recall_wire.errors import BucketRefused, RecallError, TransientError
 from recall_wire.manifest import Ack, QuarantinedSeq, sha256_hex
 
 # An ack stays small whatever a system has done: the first ranges and reasons say enough.
@@ -35,21 +36,26 @@ def acks(connection: Connection) -> dict[str, Ack]:
     }
 
 
-async def write_changed(bucket: AsyncBucket, store: Store) -> int:
-    """PUT the acks that differ from the ones written before; returns how many."""
+async def write_changed(bucket: AsyncBucket, store: Store) -> list[RecallError]:
+    """PUT the acks that differ from the ones written before; returns what went wrong.
+
+    One ack that cannot be written holds up no other.
+    """
+    failed: list[RecallError] = []
+    for system_id, data in await asyncio.to_thread(_changed, store):
+        try:
+            await bucket.put(layout.ack_key(system_id), data)
+            await asyncio.to_thread(_remember, store, system_id, sha256_hex(data))
+        except (TransientError, BucketRefused) as error:
+            failed.append(error)
+    return failed
+
+
+def _changed(store: Store) -> list[tuple[str, bytes]]:
     with store.read() as connection:
-        known = ledger.systems(connection)
-        current = acks(connection)
-    written = 0
-    for system_id, ack in current.items():
-        data = ack.to_bytes()
-        sha256 = sha256_hex(data)
-        if sha256 == known[system_id].ack_sha256:
-            continue
-        await bucket.put(layout.ack_key(system_id), data)
-        await asyncio.to_thread(_remember, store, system_id, sha256)
-        written += 1
-    return written
+        written = {s.system_id: s.ack_sha256 for s in ledger.systems(connection).values()}
+        current = {name: ack.to_bytes() for name, ack in acks(connection).items()}
+    return [(name, data) for name, data in current.items() if written.get(name) != sha256_hex(data)]
 
 
 def _remember(store: Store, system_id: str, sha256: str) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -18,7 +18,13 @@ from recall_daemon.store.ledger import Entry, Place
 from recall_daemon.store.store import Connection, Store
 from recall_wire import layout
 from recall_wire.buckets.base import AsyncBucket
-from recall_wire.errors import LimitExceeded, ManifestInvalid, ObjectNotFound
+from recall_wire.errors import (
+    BucketRefused,
+    LimitExceeded,
+    ManifestInvalid,
+    ObjectNotFound,
+    TransientError,
+)
 from recall_wire.manifest import HEAD_MAX_BYTES, parse_head
 
 log = structlog.get_logger(__name__)
@@ -26,23 +32,31 @@ log = structlog.get_logger(__name__)
 
 @dataclass
 class Turns:
-    """One system's snapshots of this poll, in order. Systems take turns, one snapshot each.
+    """One system's snapshots that are to be had, in order. Systems take turns, one snapshot each.
 
-    `head_etag` is remembered once everything is merged or quarantined; `postponed` counts what has
-    to be tried again.
+    `head_etag` is remembered once everything is merged or quarantined, so not when some was
+    `postponed`.
     """
 
     system_id: str
     jobs: deque[Found | FoundBare] = field(default_factory=deque)
     head_etag: str | None = None
-    postponed: int = 0
+    postponed: bool = False
+    _listed: set[int | str] = field(default_factory=set)
 
     def add(self, jobs: Iterable[Found | FoundBare]) -> None:
         """Add what is not on the list yet."""
         for job in jobs:
-            seqs = {other.seq for other in self.jobs if isinstance(other, Found)}
-            if not (isinstance(job, Found) and job.seq in seqs):
+            name = job.seq if isinstance(job, Found) else job.key
+            if name not in self._listed:
+                self._listed.add(name)
                 self.jobs.append(job)
+
+    def take(self) -> Found | FoundBare:
+        """The next one. From now on it may be added again."""
+        job = self.jobs.popleft()
+        self._listed.discard(job.seq if isinstance(job, Found) else job.key)
+        return job
 
 
 @dataclass(frozen=True)
@@ -73,15 +87,24 @@ class Agenda:
         self._reconciled_at: datetime | None = None
         self._bare_at: datetime | None = None
 
-    async def collect(self) -> dict[str, Turns]:
-        """The work of this poll, by system. Raises what the bucket raises when it is away."""
-        work: dict[str, Turns] = {}
+    async def collect(self, running: Mapping[str, Turns]) -> tuple[dict[str, Turns], list[str]]:
+        """The work of this poll by system, and what went wrong with single systems.
+
+        A system of an earlier poll that is still `running` gets its news added. Raises what the
+        bucket raises when it is away.
+        """
+        now = self._now()
+        work = _Work(dict(running))
         await self._follow_heads(work)
-        await self._reconcile(work)
-        await self._find_bare(work)
-        self._add_waiting(work)
-        self._add_missing(work)
-        return work
+        reconciled = await self._reconcile(work, now)
+        bare = await self._find_bare(work, now)
+        await asyncio.to_thread(self._add_open, work)
+        # Only now: had something failed on the way, what was found would be lost till tomorrow.
+        if reconciled:
+            self._reconciled_at = now
+        if bare:
+            self._bare_at = now
+        return work.turns, work.errors
 
     def look_again(self) -> None:
         """Have the next poll compare the whole bucket with the ledger."""
@@ -91,20 +114,41 @@ class Agenda:
         """Have the next poll list the bare snapshots, whatever the interval."""
         self._bare_at = None
 
-    async def _follow_heads(self, work: dict[str, Turns]) -> None:
+    async def _follow_heads(self, work: _Work) -> None:
+        remembered = await asyncio.to_thread(self._remembered)
+        news = await poll.changed_heads(self._bucket, remembered)
+        asking = asyncio.Semaphore(HEADS_AT_ONCE)
+
+        async def follow(item: HeadNews) -> None:
+            async with asking:
+                try:
+                    await self._follow_head(work, item)
+                except (TransientError, BucketRefused) as error:
+                    # One head that cannot be read is one system's trouble; it stays news.
+                    work.errors.append(str(error))
+                    log.warning("head.failed", system_id=item.system_id, error=str(error))
+
+        await asyncio.gather(*(follow(item) for item in news))
+
+    def _remembered(self) -> dict[str, str]:
         with self._store.read() as connection:
             systems = ledger.systems(connection).values()
-        remembered = {system.system_id: system.head_etag or "" for system in systems}
-        for news in await poll.changed_heads(self._bucket, remembered):
-            turns = _turns(work, news.system_id)
-            turns.head_etag = news.etag
-            head_seq = await self._read_head(news)
-            with self._store.read() as connection:
-                highest = ledger.highest_settled(connection, news.system_id)
-            found = await poll.new_snapshots(self._bucket, news.system_id, highest)
-            # In threads: a write may wait for another that merges 50,000 rows.
-            turns.add(await asyncio.to_thread(self._sort_out, news.system_id, found, head_seq))
-            await asyncio.to_thread(self._note_head, news.system_id, head_seq, turns)
+        return {system.system_id: system.head_etag or "" for system in systems}
+
+    async def _follow_head(self, work: _Work, news: HeadNews) -> None:
+        head_seq = await self._read_head(news)
+        highest = await asyncio.to_thread(self._highest_settled, news.system_id)
+        found = await poll.new_snapshots(self._bucket, news.system_id, highest)
+        # In threads: a write may wait for another that merges 50,000 rows.
+        wanted = await asyncio.to_thread(self._sort_out, news.system_id, found, head_seq)
+        await asyncio.to_thread(self._note_head, news.system_id, head_seq, wanted)
+        turns = work.of(news.system_id)
+        turns.add(wanted)
+        turns.head_etag = news.etag
+
+    def _highest_settled(self, system_id: str) -> int:
+        with self._store.read() as connection:
+            return ledger.highest_settled(connection, system_id)
 
     async def _read_head(self, news: HeadNews) -> int | None:
         """The number a head points at; None for one that is damaged or has just gone."""
@@ -127,7 +171,7 @@ class Agenda:
             log.warning("snapshot.refused", system_id=system_id, seq=item.seq, reason=reason)
         return wanted
 
-    def _note_head(self, system_id: str, head_seq: int | None, turns: Turns) -> None:
+    def _note_head(self, system_id: str, head_seq: int | None, wanted: list[Found]) -> None:
         """Remember what the head points at, so that what it promises and is not there is missing.
 
         A number beyond belief becomes a warning, not a gap of a billion.
@@ -137,68 +181,91 @@ class Agenda:
         def work(connection: Connection) -> None:
             ledger.see_system(connection, system_id, now)
             highest = ledger.highest_settled(connection, system_id)
-            highest = max([highest, *(j.seq for j in turns.jobs if isinstance(j, Found))])
+            highest = max([highest, *(item.seq for item in wanted)])
             values: dict[str, object] = {"head_seq": head_seq, "head_changed_at": now}
+            clash = ledger.systems(connection)[system_id].clash or ""
             if head_seq is not None and head_seq > highest + poll.MAX_SEQ_JUMP:
-                values |= {"head_seq": None, "clash": f"its head points at {head_seq}, at nothing"}
+                values |= {"head_seq": None, "clash": f"{_HEAD_POINTS} {head_seq}, at nothing"}
+            elif clash.startswith(_HEAD_POINTS):
+                values["clash"] = None
             ledger.update_system(connection, system_id, **values)
 
         self._store.write(work)
 
-    async def _reconcile(self, work: dict[str, Turns]) -> None:
+    async def _reconcile(self, work: _Work, now: datetime) -> bool:
         """Compare the whole bucket with the ledger: correctness never rests on heads."""
-        now = self._now()
         if self._reconciled_at and now - self._reconciled_at < self._intervals.reconcile:
-            return
+            return False
         found: dict[str, list[Found]] = {}
         async for item in poll.all_snapshots(self._bucket):
             found.setdefault(item.system_id, []).append(item)
-        with self._store.read() as connection:
-            systems = ledger.systems(connection)
+        heads = await asyncio.to_thread(self._head_seqs)
         for system_id, items in found.items():
-            head_seq = systems[system_id].head_seq if system_id in systems else None
+            head_seq = heads.get(system_id)
             if wanted := await asyncio.to_thread(self._sort_out, system_id, items, head_seq):
-                _turns(work, system_id).add(wanted)
-        self._reconciled_at = now
+                work.of(system_id).add(wanted)
+        return True
 
-    async def _find_bare(self, work: dict[str, Turns]) -> None:
+    def _head_seqs(self) -> dict[str, int | None]:
+        with self._store.read() as connection:
+            return {name: system.head_seq for name, system in ledger.systems(connection).items()}
+
+    async def _find_bare(self, work: _Work, now: datetime) -> bool:
         """Snapshots without a manifest whose bytes have changed since they were last merged."""
-        now = self._now()
+        known = await asyncio.to_thread(self._known_bare)
+        is_open = any(entry.state in _TRIED_AGAIN for entry in known.values())
         interval = self._intervals.bare
-        if not interval or (self._bare_at and now - self._bare_at < interval):
-            return
+        due = interval and (self._bare_at is None or now - self._bare_at >= interval)
+        if not (due or is_open):
+            return False
         found = await poll.bare_objects(self._bucket)
-        self._bare_at = now
         if found is None:
             log.warning("bare.off", reason="the endpoint ignores a delimiter of several characters")
-            return
-        with self._store.read() as connection:
-            known = ledger.newest_bare(connection)
+            return True
         for item in found:
-            entry = known.get(item.key)
+            entry = known.pop(item.key, None)
             if entry is None or entry.etag != item.version or entry.state in _TRIED_AGAIN:
-                _turns(work, item.system_id).add([item])
+                work.of(item.system_id).add([item])
+        gone = [entry for entry in known.values() if entry.state in _TRIED_AGAIN]
+        if gone:
+            await asyncio.to_thread(self._store.write, lambda c: _close(c, gone))
+        return True
 
-    def _add_waiting(self, work: dict[str, Turns]) -> None:
+    def _known_bare(self) -> dict[str, Entry]:
+        with self._store.read() as connection:
+            return ledger.newest_bare(connection)
+
+    def _add_open(self, work: _Work) -> None:
+        """What the ledger says is still to be had, and the missing numbers whose turn has come."""
         with self._store.read() as connection:
             entries = [e for state in _TRIED_AGAIN for e in ledger.entries(connection, state)]
+            gaps = ledger.gaps(connection)
         for entry in entries:
             if entry.origin == "bucket":
                 found = Found(entry.place.system_id, entry.place.seq, entry.etag)
-                _turns(work, found.system_id).add([found])
-
-    def _add_missing(self, work: dict[str, Turns]) -> None:
-        with self._store.read() as connection:
-            gaps = ledger.gaps(connection)
+                work.of(found.system_id).add([found])
         for found in self._gap_asker.due(gaps, self._now()):
-            _turns(work, found.system_id).add([found])
+            work.of(found.system_id).add([found])
 
 
+HEADS_AT_ONCE = 8
 _TRIED_AGAIN: tuple[ledger.State, ...] = ("waiting", "merging")
+_HEAD_POINTS = "its head points at"
 
 
-def _turns(work: dict[str, Turns], system_id: str) -> Turns:
-    return work.setdefault(system_id, Turns(system_id))
+@dataclass
+class _Work:
+    turns: dict[str, Turns]
+    errors: list[str] = field(default_factory=list)
+
+    def of(self, system_id: str) -> Turns:
+        return self.turns.setdefault(system_id, Turns(system_id))
+
+
+def _close(connection: Connection, gone: list[Entry]) -> None:
+    """A bare object that has gone before it was merged is nothing to wait for."""
+    for entry in gone:
+        ledger.record(connection, replace(entry, state="ignored"))
 
 
 def new_entry(job: Found | FoundBare, now: datetime) -> Entry:

@@ -99,6 +99,8 @@ def _step(
     if read is None or entry.rows_done >= read.rows:
         entry = replace(entry, state="merged", settled_at=ticket.now, reason=None)
         _note_writer(connection, spooled, ticket.now)
+        if entry.origin == "bare":
+            ledger.close_older_bare(connection, entry)
     ledger.record(connection, entry)
     return _Step(entry, changed, kept)
 
@@ -149,7 +151,9 @@ def _note_writer(connection: Connection, spooled: Spooled, now: datetime) -> Non
         connection, spooled.system_id
     ):
         values |= {"machine": manifest.machine, "instance_id": manifest.instance_id}
-        if system.instance_id not in (None, manifest.instance_id) and manifest.kind != "full":
+        if manifest.kind == "full":
+            values["clash"] = None
+        elif system.instance_id not in (None, manifest.instance_id):
             values["clash"] = (
                 f"snapshot {manifest.seq} came from another instance than the one before; "
                 "give each instance a system id of its own"

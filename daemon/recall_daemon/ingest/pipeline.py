@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,13 @@ from pathlib import Path
 
 import structlog
 
-from recall_daemon.errors import DiskFull, SnapshotClash, SnapshotIncomplete
+from recall_daemon.errors import (
+    DiskFull,
+    HubStrained,
+    SnapshotClash,
+    SnapshotIncomplete,
+    StoreBroken,
+)
 from recall_daemon.ingest import ack, fetch, merge, quarantine, receive
 from recall_daemon.ingest.agenda import Agenda, Turns, new_entry
 from recall_daemon.ingest.fetch import Spooled
@@ -24,7 +31,13 @@ from recall_daemon.store import ledger
 from recall_daemon.store.ledger import Entry
 from recall_daemon.store.store import Connection, Store
 from recall_wire.buckets.base import AsyncBucket
-from recall_wire.errors import BucketRefused, ObjectNotFound, TerminalError, TransientError
+from recall_wire.errors import (
+    BucketRefused,
+    ObjectNotFound,
+    RecallError,
+    TerminalError,
+    TransientError,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -38,6 +51,22 @@ class Limits:
     concurrency: int
     time_zone: str
     incomplete_max_age: timedelta
+
+
+@dataclass(frozen=True)
+class Readers:
+    """Two pools, so that databases that came whole, and may take minutes, never hold up the
+    snapshots of the contract, which are small."""
+
+    contract: Reader
+    whole: Reader
+
+    def of(self, spooled: Spooled) -> Reader:
+        return self.contract if spooled.is_contract else self.whole
+
+    async def close(self) -> None:
+        await self.contract.close()
+        await self.whole.close()
 
 
 @dataclass
@@ -63,7 +92,7 @@ class Pipeline:
         *,
         bucket: AsyncBucket,
         store: Store,
-        reader: Reader,
+        readers: Readers,
         agenda: Agenda,
         spool: Path,
         limits: Limits,
@@ -73,52 +102,70 @@ class Pipeline:
     ) -> None:
         self._bucket = bucket
         self._store = store
-        self._reader = reader
+        self._readers = readers
         self._agenda = agenda
         self._spool = spool
         self._limits = limits
         self._now = now
         self._space_id = space_id
         self._on_merged = on_merged
+        self._running: dict[str, Turns] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        # First come, first served: that is what makes systems take turns.
+        self._fetching = asyncio.Semaphore(limits.concurrency)
+        self._merging: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         shutil.rmtree(spool, ignore_errors=True)  # what a killed process left is fetched again
         spool.mkdir(parents=True, mode=0o700)
 
-    async def poll(self) -> PollReport:
+    async def poll(self, patience_s: float | None = None) -> PollReport:
         """One poll of everything that is due.
 
-        Raises `TransientError` or `BucketRefused` where the bucket itself cannot be asked; what
-        concerns one system alone is in the report.
+        What takes longer than `patience_s` goes on beside the next polls, so that no system's
+        flood, and no file that is slow to read, delays another's news. Raises `TransientError` or
+        `BucketRefused` where the bucket itself cannot be asked, `StoreBroken` where only a new
+        process can go on; what concerns one system alone is in the report.
         """
         report = PollReport()
         self._check_disk()
-        work = await self._agenda.collect()
-        queue: asyncio.Queue[Turns] = asyncio.Queue()
-        for turns in work.values():
-            queue.put_nowait(turns)
-        async with asyncio.TaskGroup() as tasks:
-            for _ in range(min(self._limits.concurrency, len(work))):
-                tasks.create_task(self._take_turns(queue, report))
+        work, errors = await self._agenda.collect(self._running)
+        report.errors += errors
+        report.pending += len(errors)
+        for system_id, turns in work.items():
+            if system_id not in self._running:
+                self._running[system_id] = turns
+                self._tasks.add(asyncio.create_task(self._take_turns(turns, report)))
+        await self._join(patience_s)
+        report.pending += len(self._tasks)
         await self._tell(report)
         return report
 
+    async def _join(self, patience_s: float | None) -> None:
+        if not self._tasks:
+            return
+        done, self._tasks = await asyncio.wait(self._tasks, timeout=patience_s)
+        for task in done:
+            task.result()
+
+    async def close(self) -> None:
+        """Stop what goes on beside the polls; it is found again. Idempotent."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
     async def _tell(self, report: PollReport) -> None:
         """Write the acks that changed. A hub that may not write to the bucket goes on without."""
-        try:
-            await ack.write_changed(self._bucket, self._store)
-        except (TransientError, BucketRefused) as error:
+        for error in await ack.write_changed(self._bucket, self._store):
             report.pending += isinstance(error, TransientError)
             report.errors.append(str(error))
             log.warning("ack.failed", error=str(error))
 
-    async def _take_turns(self, queue: asyncio.Queue[Turns], report: PollReport) -> None:
-        """One snapshot of a system, then the next system's: a flood of one delays no other."""
-        while not queue.empty():
-            turns = queue.get_nowait()
-            if turns.jobs:
-                await self._one(turns.jobs.popleft(), turns, report)
-                queue.put_nowait(turns)
-            elif turns.head_etag is not None and not turns.postponed:
-                await self._remember_head(turns, report)
+    async def _take_turns(self, turns: Turns, report: PollReport) -> None:
+        """A system's snapshots one after the other, each waiting its turn among all systems."""
+        while turns.jobs:
+            await self._one(turns.take(), turns, report)
+        del self._running[turns.system_id]
+        if turns.head_etag is not None and not turns.postponed:
+            await self._remember_head(turns, report)
 
     async def _remember_head(self, turns: Turns, report: PollReport) -> None:
         """Everything the head announced is merged or quarantined: it is no news any more."""
@@ -134,7 +181,9 @@ class Pipeline:
         """Merge or quarantine one snapshot, or have it tried again."""
         try:
             await self._settle(job, report)
-        except (TransientError, BucketRefused) as error:
+        except RecallError as error:
+            if isinstance(error, StoreBroken):
+                raise
             await self._note_waiting(job)
             self._postpone(turns, report, error)
 
@@ -143,16 +192,18 @@ class Pipeline:
 
         Raises `TransientError` and `BucketRefused` for what is not the snapshot's fault.
         """
-        self._check_disk()
         try:
+            self._check_disk()
             outcome = await self._ingest(job)
         except ObjectNotFound as error:
             if isinstance(job, Found) and job.etag is not None:
                 await self._wait(job, report, SnapshotIncomplete(str(error)))
         except SnapshotIncomplete as error:
             await self._wait(job, report, error)
-        except (TransientError, BucketRefused):
+        except (TransientError, BucketRefused, StoreBroken):
             raise
+        except (OSError, MemoryError) as error:
+            raise HubStrained(f"this machine refused: {error}") from error
         except TerminalError as error:
             await self._quarantine(job, report, str(error))
         except Exception as error:
@@ -174,11 +225,14 @@ class Pipeline:
     async def _ingest(self, job: Found | FoundBare) -> Outcome:
         with self._folder() as folder:
             limit = self._limits.max_snapshot_bytes
-            if isinstance(job, Found):
-                spooled = await fetch.fetch_snapshot(self._bucket, job, folder, max_bytes=limit)
-                return await self._ingest_spooled(spooled, "bucket", folder)
-            spooled = await fetch.fetch_bare(self._bucket, job, folder, max_bytes=limit)
-            return await self._ingest_spooled(spooled, "bare", folder)
+            async with self._fetching:
+                if isinstance(job, Found):
+                    fetching = fetch.fetch_snapshot(self._bucket, job, folder, max_bytes=limit)
+                else:
+                    fetching = fetch.fetch_bare(self._bucket, job, folder, max_bytes=limit)
+                spooled = await fetching
+            origin: ledger.Origin = "bucket" if isinstance(job, Found) else "bare"
+            return await self._ingest_spooled(spooled, origin, folder)
 
     async def receive(
         self, system_id: str, seq: int, manifest_data: bytes, files: Mapping[str, Path]
@@ -188,8 +242,13 @@ class Pipeline:
         Idempotent, also against the same snapshot from the bucket. Raises `SnapshotClash` where
         another snapshot has its number, and `SnapshotInvalid` where it cannot be read.
         """
-        spooled = receive.spool_pushed(
-            system_id, seq, manifest_data, files, max_bytes=self._limits.max_snapshot_bytes
+        spooled = await asyncio.to_thread(
+            receive.spool_pushed,
+            system_id,
+            seq,
+            manifest_data,
+            files,
+            max_bytes=self._limits.max_snapshot_bytes,
         )
         with self._store.read() as connection:
             known = ledger.find(connection, ledger.Place(system_id, seq))
@@ -219,8 +278,10 @@ class Pipeline:
                 time_zone=self._limits.time_zone,
                 output=folder / "rows.arrow",
             )
-            read = await self._reader.read(request)
-        return await asyncio.to_thread(merge.merge_snapshot, self._store, spooled, read, ticket)
+            read = await self._readers.of(spooled).read(request)
+        # One merge of a system at a time: a push and a poll may bring the same snapshot.
+        async with self._merging[spooled.system_id]:
+            return await asyncio.to_thread(merge.merge_snapshot, self._store, spooled, read, ticket)
 
     # What happens to a snapshot that did not get through
 
@@ -248,7 +309,9 @@ class Pipeline:
         entry = new_entry(job, self._now())
 
         def work(connection: Connection) -> None:
-            if ledger.find(connection, entry.place) is None:
+            known = ledger.find(connection, entry.place)
+            bad = known is not None and known.state in ("quarantined", "refused")
+            if known is None or (bad and known.etag != entry.etag):
                 ledger.see_system(connection, job.system_id, entry.first_seen_at)
                 ledger.record(connection, entry)
 
@@ -258,7 +321,7 @@ class Pipeline:
             self._agenda.look_again()
 
     def _postpone(self, turns: Turns, report: PollReport, error: Exception) -> None:
-        turns.postponed += 1
+        turns.postponed = True
         report.pending += 1
         report.errors.append(str(error))
         log.warning("snapshot.postponed", system_id=turns.system_id, error=str(error))

@@ -84,23 +84,31 @@ def sort_out(
 ) -> tuple[list[Found], list[Found]]:
     """What to fetch of the snapshots found, in order, and those whose number is not believable.
 
-    What the ledger knows is left out, but for a quarantined one whose manifest has changed.
+    Left out is what the ledger knows, but for a quarantined one whose manifest has changed, one
+    that was pushed and cut off, and a refused one that the others have come near to.
     """
     fetch: list[Found] = []
     refuse: list[Found] = []
     highest = max((seq for seq, entry in known.items() if entry.in_order), default=0)
     for item in sorted(found, key=lambda item: item.seq):
         entry = known.get(item.seq)
-        if entry and (entry.state not in ("quarantined", "refused") or entry.etag == item.etag):
+        if entry and not _wanted_again(entry, item):
             continue
         # A hub that starts late, after the first snapshots have expired, takes the head's word.
         start = 0 if highest else min(head_seq or 0, MAX_FIRST_SEQ)
-        if item.seq > max(highest, start) + MAX_SEQ_JUMP:
-            refuse.append(item)
-        else:
+        if item.seq <= max(highest, start) + MAX_SEQ_JUMP:
             fetch.append(item)
             highest = max(highest, item.seq)
+        elif entry is None or entry.etag != item.etag:
+            refuse.append(item)
     return fetch, refuse
+
+
+def _wanted_again(entry: Known, item: Found) -> bool:
+    if entry.state == "quarantined":
+        return entry.etag != item.etag
+    cut_off = entry.origin == "push" and entry.state in ("waiting", "merging")
+    return cut_off or entry.state == "refused"
 
 
 async def bare_objects(bucket: AsyncBucket) -> list[FoundBare] | None:

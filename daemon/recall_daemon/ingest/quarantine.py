@@ -25,6 +25,8 @@ def put(store: Store, entry: Entry, reason: str, now: datetime, *, refused: bool
     def work(connection: Connection) -> None:
         ledger.see_system(connection, entry.place.system_id, now)
         ledger.record(connection, settled)
+        if settled.origin == "bare":
+            ledger.close_older_bare(connection, settled)
 
     store.write(work)
 
@@ -57,10 +59,14 @@ def retry(store: Store, place: Place, now: datetime) -> Entry:
 
 
 def drop(store: Store, place: Place, now: datetime) -> Entry:
-    """Give the snapshot up: its number counts as settled. Its objects stay in the bucket."""
+    """Give the snapshot up: its number counts as settled. Its objects stay in the bucket.
+
+    Also one that waits for data which will never come.
+    """
 
     def work(connection: Connection) -> Entry:
-        entry = find(connection, place)
+        waiting = ledger.find(connection, place)
+        entry = waiting if waiting and waiting.state == "waiting" else find(connection, place)
         state: ledger.State = "ignored" if entry.state == "refused" else "dropped"
         dropped = replace(entry, state=state, settled_at=now)
         ledger.record(connection, dropped)

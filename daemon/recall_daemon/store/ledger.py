@@ -98,6 +98,7 @@ class Known:
 
     state: State
     etag: str | None
+    origin: Origin = "bucket"
 
     @property
     def in_order(self) -> bool:
@@ -105,12 +106,23 @@ class Known:
         return self.state not in ("refused", "ignored")
 
 
+def close_older_bare(connection: Connection, newest: Entry) -> None:
+    """An object that was overwritten: what is still open of its older versions is void."""
+    place = newest.place
+    connection.execute(
+        "UPDATE snapshots SET state = 'ignored' WHERE origin = 'bare' AND locator = ? "
+        "AND (seq, sub) <> (?, ?) AND state IN ('waiting', 'merging', 'quarantined')",
+        [newest.locator, place.seq, place.sub],
+    )
+
+
 def known_seqs(connection: Connection, system_id: str) -> dict[int, Known]:
     """The numbered snapshots that the ledger knows."""
     rows = connection.execute(
-        "SELECT seq, state, etag FROM snapshots WHERE system_id = ? AND sub = 0", [system_id]
+        "SELECT seq, state, etag, origin FROM snapshots WHERE system_id = ? AND sub = 0",
+        [system_id],
     ).fetchall()
-    return {int(seq): Known(state, etag) for seq, state, etag in rows}
+    return {int(seq): Known(*known) for seq, *known in rows}
 
 
 def highest_settled(connection: Connection, system_id: str) -> int:
@@ -155,8 +167,11 @@ def gaps(connection: Connection) -> list[Gap]:
                 WHERE sub = 0 AND seq > 0 AND state NOT IN {_OUT_OF_ORDER}
                 UNION ALL
                 -- A head that points above every snapshot: those up to it are missing too.
-                SELECT system_id, head_seq + 1, head_changed_at FROM systems
-                WHERE head_seq IS NOT NULL
+                SELECT system_id, head_seq + 1, head_changed_at FROM systems s
+                WHERE head_seq > coalesce((
+                    SELECT max(seq) FROM snapshots
+                    WHERE system_id = s.system_id AND sub = 0 AND state NOT IN {_OUT_OF_ORDER}
+                ), 0)
             )
         ) WHERE seq > previous + 1
         ORDER BY system_id, seq

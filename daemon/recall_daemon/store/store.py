@@ -10,14 +10,23 @@ from typing import TypeVar
 
 import duckdb
 
-from recall_daemon.errors import DiskFull, StoreBusy, StoreDamaged, StoreFailed, StoreRefused
+from recall_daemon.errors import (
+    DiskFull,
+    StoreBroken,
+    StoreBusy,
+    StoreDamaged,
+    StoreFailed,
+    StoreRefused,
+)
 from recall_daemon.store.schema import migrate
+from recall_wire.errors import RecallError
 
 _Result = TypeVar("_Result")
 Connection = duckdb.DuckDBPyConnection
 
 FILE_NAME = "store.duckdb"
 
+_FATAL = (duckdb.FatalException, duckdb.InternalException)
 _ABOUT_VALUES = (
     duckdb.ConstraintException,
     duckdb.ConversionException,
@@ -67,19 +76,24 @@ class Store:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A cursor of its own, which sees what was committed before each statement."""
+        """A cursor of its own, which sees what was committed before each statement.
+
+        Raises `StoreFailed`, `StoreBroken`.
+        """
         cursor = self._root.cursor()
         try:
             _prepare(cursor)
             yield cursor
+        except duckdb.Error as error:
+            raise self._failed(error) from error
         finally:
             cursor.close()
 
     def write(self, work: Callable[[Connection], _Result]) -> _Result:
         """Run `work` in one transaction of the one writer; it is durable when this returns.
 
-        Whatever `work` raises rolls everything back. Raises `DiskFull`, `StoreFailed` (try again)
-        and `StoreRefused` (these values will never do).
+        Whatever `work` raises rolls everything back. Raises `DiskFull`, `StoreFailed` (try again),
+        `StoreRefused` (these values will never do) and `StoreBroken` (start again).
         """
         with self._lock:
             try:
@@ -97,13 +111,15 @@ class Store:
     def _commit(self) -> None:
         self._writer.execute("COMMIT")
 
-    def _failed(self, error: duckdb.Error) -> DiskFull | StoreFailed | StoreRefused:
-        first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
-        if isinstance(error, duckdb.IOException) and "space" in first_line.lower():
+    def _failed(self, error: duckdb.Error) -> RecallError:
+        lines = str(error).splitlines() or [type(error).__name__]
+        if isinstance(error, _FATAL) or "invalidated" in str(error):
+            return StoreBroken(f"{self.path} must be opened again: {lines[0]}")
+        if "no space" in str(error).lower() or "disk full" in str(error).lower():
             return DiskFull(f"no space left for {self.path}")
         if isinstance(error, _ABOUT_VALUES):
-            return StoreRefused(f"the store cannot hold these values: {first_line}")
-        return StoreFailed(f"a transaction on {self.path} failed: {first_line}")
+            return StoreRefused(f"the store cannot hold these values: {lines[0]}")
+        return StoreFailed(f"the store at {self.path} failed: {lines[0]}")
 
     def _rollback(self) -> None:
         # A failed COMMIT has rolled back already; a second ROLLBACK is then an error of its own.
