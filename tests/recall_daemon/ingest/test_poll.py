@@ -51,6 +51,15 @@ def test_a_hub_that_starts_late_takes_the_heads_word() -> None:
     assert seqs(poll.sort_out(found(250_001, 250_002), {}, 250_002)[0]) == [250_001, 250_002]
 
 
+def test_a_refused_number_is_fetched_once_the_others_have_come_near() -> None:
+    known = {1: Known("merged", "e"), 10_500: Known("refused", "e")}
+    assert poll.sort_out(found(10_500), known, 1) == ([], [])
+
+    assert seqs(poll.sort_out(found(10_500), known | {9_000: Known("merged", "e")}, 1)[0]) == [
+        10_500
+    ]
+
+
 async def test_a_listing_starts_after_the_highest_merged(tmp_path: Path) -> None:
     bucket = open_async_bucket(f"file://{tmp_path}")
     for seq in (1, 2, 3):
