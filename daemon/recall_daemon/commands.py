@@ -58,7 +58,9 @@ def _run(arguments: Sequence[str]) -> int:
         return _say(str(error), REFUSED)
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        return _say(f"{error.filename}: {reason}" if error.filename else reason, UNEXPECTED)
+        denied = isinstance(error, (PermissionError, FileExistsError, NotADirectoryError))
+        code = REFUSED if denied or isinstance(error, FileNotFoundError) else UNEXPECTED
+        return _say(f"{error.filename}: {reason}" if error.filename else reason, code)
     except KeyboardInterrupt:
         return INTERRUPTED
     return code if isinstance(code, int) else 0
@@ -257,13 +259,12 @@ def _set_up_logging() -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.dict_tracebacks if not terminal else _keep,
-            structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer(),
+            # Without the frames' variables: they may hold memories or credentials.
+            structlog.processors.format_exc_info,
+            structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+            if terminal
+            else structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
-
-
-def _keep(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    return event

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from recall_daemon.errors import StoreBusy
+from recall_wire.errors import SettingsInvalid
 
 FILE_NAME = "recalld.lock"
 LOOKS = 5
@@ -19,9 +20,15 @@ class FolderLock:
     """Holds `recalld.lock` for as long as this process lives; the kernel frees it on any exit."""
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._path = folder / FILE_NAME
-        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._path = folder / FILE_NAME
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise SettingsInvalid(
+                f"the data folder {folder} cannot be written: {error.strerror}",
+                hint="set RECALLD_DATA_DIR to a folder of yours",
+            ) from error
         try:
             self._take()
         except OSError as error:
@@ -56,8 +63,8 @@ def running_at(folder: Path) -> str | None:
     """
     try:
         file = os.open(folder / FILE_NAME, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
+    except OSError:
+        return None  # nobody's, or not to be read: opening it says what is wrong
     try:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError as error:

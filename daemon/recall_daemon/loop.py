@@ -18,7 +18,7 @@ Poll = Callable[[], Awaitable[PollReport]]
 Sleep = Callable[[float], Awaitable[None]]
 
 # `once` gives up after this many polls in a row that brought nothing forward.
-ONCE_TRIES = 6
+ONCE_TRIES = 4
 ONCE_BACKOFF_S = 0.5
 
 

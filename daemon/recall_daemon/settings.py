@@ -34,11 +34,11 @@ class HubSettings(BucketSettings):
 
     data_dir: Path = Field(default_factory=default_data_dir)
 
-    poll_interval_s: float = Field(30.0, ge=1)
-    bare_interval_s: float = Field(300.0, ge=0)
-    reconcile_interval_s: float = Field(_DAY_S, ge=60)
-    gap_give_up_s: float = Field(7 * _DAY_S, ge=0)
-    incomplete_max_age_s: float = Field(_DAY_S, ge=0)
+    poll_interval_s: float = Field(30.0, ge=1, allow_inf_nan=False)
+    bare_interval_s: float = Field(300.0, ge=0, allow_inf_nan=False)
+    reconcile_interval_s: float = Field(_DAY_S, ge=60, allow_inf_nan=False)
+    gap_give_up_s: float = Field(7 * _DAY_S, ge=0, allow_inf_nan=False)
+    incomplete_max_age_s: float = Field(_DAY_S, ge=0, allow_inf_nan=False)
     concurrency: int = Field(4, ge=1, le=64)
 
     max_snapshot_bytes: int = Field(4 * _GIB, ge=1)
@@ -46,7 +46,7 @@ class HubSettings(BucketSettings):
     min_free_bytes: int = Field(_GIB // 2, ge=0)
     readers: int = Field(2, ge=1, le=16)
     reader_memory_bytes: int = Field(3 * _GIB, ge=_GIB)
-    reader_timeout_s: float = Field(600.0, gt=0)
+    reader_timeout_s: float = Field(600.0, gt=0, allow_inf_nan=False)
     store_memory_bytes: int = Field(_GIB, ge=64 << 20)
     time_zone: str = "UTC"
 

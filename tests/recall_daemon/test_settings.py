@@ -44,6 +44,7 @@ def test_every_key_has_one_comment() -> None:
         ("RECALLD_EMBEDDER", "gpt", "embedder"),
         ("RECALLD_HTTP_PORT", "70000", "http_port"),
         ("RECALLD_POLL_INTERVAL_S", "0", "poll_interval_s"),
+        ("RECALLD_POLL_INTERVAL_S", "inf", "poll_interval_s"),
         ("RECALLD_S3_ACCESS_KEY_ID", "only-one", "only one of"),
     ],
 )

@@ -185,7 +185,10 @@ class Agenda:
             values: dict[str, object] = {"head_seq": head_seq, "head_changed_at": now}
             clash = ledger.systems(connection)[system_id].clash or ""
             if head_seq is not None and head_seq > highest + poll.MAX_SEQ_JUMP:
-                values |= {"head_seq": None, "clash": f"{_HEAD_POINTS} {head_seq}, at nothing"}
+                values |= {
+                    "head_seq": None,
+                    "clash": f"{_HEAD_POINTS} {head_seq}, far beyond the others",
+                }
             elif clash.startswith(_HEAD_POINTS):
                 values["clash"] = None
             ledger.update_system(connection, system_id, **values)

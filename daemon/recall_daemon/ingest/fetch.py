@@ -78,8 +78,7 @@ async def fetch_snapshot(
     manifest = parse_manifest(data, system_id=found.system_id, seq=found.seq)
     check_readable(manifest, max_bytes)
     files = [
-        await _fetch_file(bucket, manifest, file, folder / f"{number}")
-        for number, file in enumerate(manifest.files)
+        await _fetch_file(bucket, manifest, file, folder / file.name) for file in manifest.files
     ]
     return Spooled(
         system_id=found.system_id,
@@ -136,16 +135,22 @@ async def fetch_bare(
     parts = [(found.key, found.bytes)]
     parts += [(found.wal.key, found.wal.bytes)] if found.wal else []
     files = []
-    for number, (key, size) in enumerate(parts):
+    for key, size in parts:
         if size > max_bytes:
             raise LimitExceeded(
                 f"{key} has {size} bytes",
                 hint=f"this hub reads at most {max_bytes} (max_snapshot_bytes)",
             )
-        path = folder / f"{number}"
+        path = folder / _plain(key.rpartition("/")[2])
         await bucket.download(key, path, max_bytes=max_bytes)
         files.append(SpooledFile(path, _format(key), None))
     return Spooled(found.system_id, found.key, found.version, tuple(files))
+
+
+def _plain(name: str) -> str:
+    """A name that any file system takes, for people to know the object by in error messages."""
+    stem = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "_" for c in name)
+    return stem[-100:]
 
 
 def _format(key: str) -> str:

@@ -48,10 +48,20 @@ def find(connection: Connection, place: Place) -> Entry:
 
 
 def retry(store: Store, place: Place, now: datetime) -> Entry:
-    """Have the snapshot read again at the next poll."""
+    """Have the snapshot read again at the next poll.
+
+    Raises `NotInQuarantine` for a refused number: merged, it would outrank all that its system
+    ever writes.
+    """
 
     def work(connection: Connection) -> Entry:
-        entry = replace(find(connection, place), state="waiting", first_seen_at=now, rows_done=0)
+        found = find(connection, place)
+        if found.state == "refused":
+            raise NotInQuarantine(
+                f"snapshot {place} was refused for its number, which no retry makes believable",
+                hint="`recalld quarantine drop` takes it off the list",
+            )
+        entry = replace(found, state="waiting", first_seen_at=now, rows_done=0)
         ledger.record(connection, entry)
         return entry
 

@@ -12,7 +12,7 @@ from recall_wire.errors import SettingsInvalid
 class S3Options:
     """Without keys, credentials come by the standard AWS chain; temporary ones always do.
 
-    `attempts` counts tries inside one call, the first included: few, since every caller tries
+    `attempts` counts tries inside one call, the first included: one, since every caller tries
     again by itself, with backoff. Raises `SettingsInvalid`.
     """
 
@@ -21,8 +21,8 @@ class S3Options:
     access_key_id: str | None = field(default=None, repr=False)
     secret_access_key: str | None = field(default=None, repr=False)
     connect_timeout_s: float = 5.0
-    read_timeout_s: float = 60.0
-    attempts: int = 2
+    read_timeout_s: float = 20.0
+    attempts: int = 1
     connections: int = 16
 
     def __post_init__(self) -> None:
