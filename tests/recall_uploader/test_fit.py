@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 
-from recall_uploader.fit import fit
+from recall_uploader.fit import bound, check_targets, fit
 from recall_uploader.snapshot_file import SnapshotFile, read_records
-from recall_wire.errors import SnapshotInvalid
+from recall_wire.errors import SnapshotInvalid, SourceInvalid
 from recall_wire.manifest import EmbeddingSpace
 from recall_wire.records import Record
 
@@ -63,3 +64,17 @@ def test_only_a_vector_of_the_declared_space_is_kept(vector: tuple[float, ...], 
 def test_importance_is_in_the_unit_interval(value: float, fitted: float | None) -> None:
     (row,) = fit([Record("a", importance=value)], None)
     assert row.importance == fitted
+
+
+def test_a_source_that_unpacks_without_end_is_refused() -> None:
+    endless = (Record(str(n), text="x" * 1000) for n in itertools.count())
+    with pytest.raises(SourceInvalid, match="unpacks to more than 10000 bytes"):
+        list(bound(endless, 10_000))
+    assert len(list(bound([Record("m", text="x" * 10_000)], 10_000))) == 1
+
+
+def test_a_row_of_another_system_is_refused_before_it_takes_others_with_it() -> None:
+    rows = [Record("mine", target_system="me"), Record("theirs", target_system="them")]
+    assert list(check_targets(rows[:1], "me")) == rows[:1]
+    with pytest.raises(SourceInvalid, match="'theirs' addresses memories of another system"):
+        list(check_targets(rows, "me"))

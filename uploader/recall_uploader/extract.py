@@ -11,7 +11,7 @@ from pathlib import Path
 from recall_uploader.deletes import check_deletes
 from recall_uploader.diff import Diff, Scan
 from recall_uploader.durable import make_private_folder
-from recall_uploader.fit import fit
+from recall_uploader.fit import bound, check_targets, fit
 from recall_uploader.settings import UploaderSettings
 from recall_uploader.source_copy import copy_stable
 from recall_uploader.spool import Kind, Origin, Spool, hash_file
@@ -20,6 +20,10 @@ from recall_wire.errors import SourceInvalid
 from recall_wire.formats import ReadOptions, RecordSource, open_source
 from recall_wire.manifest import Source
 from recall_wire.records import Record
+
+# A file that unpacks to more than this, and to more than so many times its size, is a bomb.
+UNPACKED_MIN_BYTES = 4 << 30
+UNPACKED_RATIO = 100
 
 _DUCKDB_MAGIC = b"DUCK"
 _DUCKDB_MAGIC_OFFSET = 8
@@ -56,7 +60,11 @@ class OpenSource:
     settings: UploaderSettings
 
     def rows(self) -> Iterator[Record]:
-        return fit(self.records.records(), self.settings.embedding)
+        """Every row. Raises `SourceInvalid` for what no hub would take."""
+        size = self.copy.stat().st_size
+        bounded = bound(self.records.records(), max(UNPACKED_MIN_BYTES, UNPACKED_RATIO * size))
+        own = check_targets(bounded, self.settings.system_id)
+        return fit(own, self.settings.embedding)
 
 
 @contextmanager

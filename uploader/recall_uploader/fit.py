@@ -1,4 +1,4 @@
-"""Rows as they will be read back: numbers in the precision they travel in, vectors that fit."""
+"""Rows as a hub will take them: bounded, its own, numbers and vectors as they travel."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from recall_wire.errors import SourceInvalid
 from recall_wire.manifest import EmbeddingSpace
 from recall_wire.records import Record
 
@@ -26,6 +27,30 @@ def fit(records: Iterable[Record], space: EmbeddingSpace | None) -> Iterator[Rec
         else:
             embedding = record.embedding if keeps else None
             yield replace(record, importance=importance, embedding=embedding)
+
+
+def bound(records: Iterable[Record], max_bytes: int) -> Iterator[Record]:
+    """Every row, until their texts come to more than `max_bytes`. Raises `SourceInvalid`."""
+    size = 0
+    for record in records:
+        size += len(record.text or "")
+        if size > max_bytes:
+            raise SourceInvalid(
+                f"the source unpacks to more than {max_bytes} bytes of text",
+                hint="that is far more than its size: it looks made to harm",
+            )
+        yield record
+
+
+def check_targets(records: Iterable[Record], system_id: str | None) -> Iterator[Record]:
+    """Every row. Raises `SourceInvalid` for one that a hub would refuse, with all beside it."""
+    for record in records:
+        if record.target_system not in (None, system_id):
+            raise SourceInvalid(
+                f"row {record.memory_id[:80]!r} addresses memories of another system",
+                hint="leave target_system out: an instance writes its own memories only",
+            )
+        yield record
 
 
 def _single(value: float | None) -> float | None:
