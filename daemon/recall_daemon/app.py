@@ -20,7 +20,7 @@ from recall_daemon.lock import FolderLock
 from recall_daemon.operations import Operations
 from recall_daemon.search.engine import Search
 from recall_daemon.settings import HubSettings
-from recall_daemon.store import ledger
+from recall_daemon.store import audit, ledger
 from recall_daemon.store.memories import StoreFeed
 from recall_daemon.store.store import Connection, Store
 from recall_wire.buckets import create_folder, open_async_bucket
@@ -97,12 +97,24 @@ def _name_hub(connection: Connection) -> None:
 
 
 def index_problems(store: Store, index: Index, feed: StoreFeed) -> list[str]:
-    """One sentence where the index does not hold what the store holds."""
-    index.apply(feed)
+    """One sentence for each way in which the index, brought up to the store, differs from it.
+
+    Proven for every row and vector that has not changed since this began; ingest may go on.
+    """
+    space_id = feed.space_id
     with store.read() as connection:
-        rows = connection.execute("SELECT count(*) FROM memories WHERE state = 'live'").fetchall()
-    held = index.counts.rows
-    return [] if held == rows[0][0] else [f"the index holds {held} rows, the store {rows[0][0]}"]
+        upto = audit.last_change(connection)
+    index.apply(feed)
+    held = index.held()
+    with store.read() as connection:
+        problems = audit.row_problems(connection, held.rows, upto)
+        if space_id is not None:
+            problems += audit.vector_problems(connection, held.texts, space_id, upto)
+    if held.documents != held.rows.num_rows:
+        problems.append(
+            f"the index has the words of {held.documents} rows, and {held.rows.num_rows} rows"
+        )
+    return problems
 
 
 @dataclass(frozen=True)

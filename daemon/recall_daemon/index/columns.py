@@ -120,6 +120,11 @@ class Columns:
     def live_rows(self) -> int:
         return len(self._row_id) - self._dead
 
+    def held(self) -> tuple[Array, Array]:
+        """The row ids that have a live version, and the change_no of each."""
+        row_ids = self._row_id.view[self._live.view]
+        return row_ids, self._change_of.view[row_ids]
+
     def is_new(self, row_ids: Array, change_nos: Array) -> Array:
         """Which changes were not applied yet; of several of one row only the last counts."""
         self._change_of.resize(int(row_ids.max(initial=0)) + 1)

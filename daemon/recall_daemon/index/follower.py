@@ -42,6 +42,19 @@ class Counts:
     unusable_vectors: int
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Everything the index says it has, to compare with the store.
+
+    `rows` has row_id and change_no of each live row, `texts` the text_hash of each vector;
+    `documents` is how many rows the words hold.
+    """
+
+    rows: pa.Table
+    texts: pa.Table
+    documents: int
+
+
 @dataclass(slots=True)
 class _State:
     """Everything the one applying thread writes."""
@@ -53,6 +66,14 @@ class _State:
 
     def view(self) -> IndexView:
         return IndexView(self.columns.view(), self.vectors.view(), self.words.view())
+
+    def held(self) -> Held:
+        row_ids, change_nos = self.columns.held()
+        return Held(
+            rows=pa.table({"row_id": row_ids, "change_no": change_nos}),
+            texts=pa.table({"text_hash": pa.array(self.vectors.held(), pa.string())}),
+            documents=self.words.view().rows,
+        )
 
     def apply_rows(self, changes: pa.Table) -> int:
         """Words first: should they fail, nothing else has changed and the batch comes again."""
@@ -122,6 +143,11 @@ class Index:
             self._state = fresh
             self._publish(fresh)
             return applied
+
+    def held(self) -> Held:
+        """What is in the index after some whole batch; waits for an `apply` that is under way."""
+        with self._applying:
+            return self._state.held()
 
     def _drain(self, feed: Feed, state: _State, *, publish: bool) -> int:
         applied = 0

@@ -80,6 +80,11 @@ class Vectors:
         self._place_of.resize(len(slot_of))
         return np.asarray(slots, dtype=np.int32)
 
+    def held(self) -> list[str]:
+        """The hashes of the texts that have a vector."""
+        places = self._place_of.view
+        return [text_hash for text_hash, slot in self._slot_of.items() if places[slot] >= 0]
+
     def put(self, text_hashes: Sequence[str], vectors: Array) -> None:
         """Take the vectors in. The same one again changes nothing; another one replaces it.
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 
+import pyarrow as pa
+
 from recall_daemon.store.merge import CONTENT_HASH_SQL
 from recall_daemon.store.store import Connection
 
@@ -45,6 +47,9 @@ _CHECKS = {
         SELECT count(*) FROM (SELECT change_no FROM memories UNION ALL
                               SELECT change_no FROM vectors)
         WHERE change_no > (SELECT value FROM counters WHERE name = 'change_no')""",
+    "vectors of texts that no live row has": """
+        SELECT count(*) FROM vectors WHERE text_hash NOT IN (
+            SELECT text_hash FROM memories WHERE state = 'live' AND text_hash IS NOT NULL)""",
     "vectors of another length than their space's": """
         SELECT count(*) FROM vectors
         WHERE len(vector) <> try_cast(regexp_extract(space_id, ':(\\d+)(:raw)?$', 1) AS BIGINT)""",
@@ -59,3 +64,74 @@ def problems(connection: Connection) -> list[str]:
         if count:
             found.append(f"{count} {what}")
     return found
+
+
+def last_change(connection: Connection) -> int:
+    """The number of the last change that was committed."""
+    rows = connection.execute("SELECT value FROM counters WHERE name = 'change_no'").fetchall()
+    return int(rows[0][0])
+
+
+# Rows are compared where the store has not changed them since: what is newer than `upto` may be in
+# the index or not.
+_HELD_ROWS = """
+SELECT count(*) FILTER (h.row_id IS NULL AND m.state = 'live' AND m.change_no <= $upto),
+       count(*) FILTER (
+           m.state = 'live' AND m.change_no <= $upto AND h.change_no <> m.change_no),
+       count(*) FILTER (
+           h.row_id IS NOT NULL
+           AND (m.row_id IS NULL OR (m.state <> 'live' AND m.change_no <= $upto)))
+FROM held h FULL JOIN memories m ON m.row_id = h.row_id
+"""
+
+
+def row_problems(connection: Connection, held: pa.Table, upto: int) -> list[str]:
+    """One sentence for each way in which an index has other rows than the store.
+
+    `held` has row_id and change_no of each row of the index, taken after it was brought to `upto`
+    and before this is called. Rows that change meanwhile are no problem.
+    """
+    connection.register("held", held)
+    try:
+        counts = connection.execute(_HELD_ROWS, {"upto": upto}).fetchall()[0]
+    finally:
+        connection.unregister("held")
+    said = (
+        "the index lacks {} live rows of the store",
+        "the index has an outdated version of {} rows",
+        "the index has {} rows that are deleted in the store",
+    )
+    return [words.format(count) for words, count in zip(said, counts, strict=True) if count]
+
+
+_LACKING_VECTORS = """
+SELECT v.text_hash FROM vectors v
+WHERE v.space_id = $space_id AND v.change_no <= $upto
+  AND v.text_hash IN (SELECT text_hash FROM memories WHERE state = 'live')
+  AND v.text_hash NOT IN (SELECT text_hash FROM held)
+"""
+
+# A vector with NaN or infinity is left out of the index on purpose; it is the only other reason.
+_USABLE = """
+SELECT count(*) FROM vectors
+WHERE space_id = $space_id AND text_hash IN (SELECT unnest($lacking::VARCHAR[]))
+  AND isfinite(list_sum(vector))
+"""
+
+
+def vector_problems(connection: Connection, held: pa.Table, space_id: str, upto: int) -> list[str]:
+    """One sentence where an index lacks vectors of live rows' texts.
+
+    `held` has the text_hash of each vector of the index; for the rest see `row_problems`.
+    """
+    wanted: dict[str, object] = {"space_id": space_id, "upto": upto}
+    connection.register("held", held)
+    try:
+        lacking = [row[0] for row in connection.execute(_LACKING_VECTORS, wanted).fetchall()]
+    finally:
+        connection.unregister("held")
+    if not lacking:
+        return []
+    usable = {"space_id": space_id, "lacking": lacking}
+    count = connection.execute(_USABLE, usable).fetchall()[0][0]
+    return [f"the index lacks the vectors of {count} texts"] if count else []

@@ -103,6 +103,11 @@ class StoreFeed:
         self._store = store
         self._space_id = space_id
 
+    @property
+    def space_id(self) -> str | None:
+        """The space whose vectors are fed; None while there is no model."""
+        return self._space_id()
+
     def row_changes(self, after: int, limit: int) -> pa.Table:
         with self._store.read() as connection:
             return row_changes(connection, after, limit)

@@ -1,0 +1,244 @@
+"""The index is proven against the store row by row, and ingest meanwhile raises no alarm."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from recall_daemon.app import index_problems
+from recall_daemon.index.follower import Index
+from recall_daemon.store import vectors
+from recall_daemon.store.ledger import Place
+from recall_daemon.store.memories import StoreFeed
+from recall_daemon.store.merge import merge_rows
+from recall_daemon.store.store import Store
+from recall_wire.records import Record, text_hash
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+SPACE = "m@r:3"
+Rows = Callable[[Sequence[Record]], pa.Table]
+
+
+class Lossy:
+    """A feed that leaves out the changes with some numbers, as a broken index would."""
+
+    def __init__(self, feed: StoreFeed, lost: set[int]) -> None:
+        self._feed = feed
+        self._lost = pa.array(sorted(lost), pa.int64())
+
+    def row_changes(self, after: int, limit: int) -> pa.Table:
+        return self._rest(self._feed.row_changes(after, limit))
+
+    def vector_changes(self, after: int, limit: int) -> pa.Table:
+        return self._rest(self._feed.vector_changes(after, limit))
+
+    def _rest(self, table: pa.Table) -> pa.Table:
+        return table.filter(pc.invert(pc.is_in(table["change_no"], self._lost)))
+
+
+@pytest.fixture
+def feed(store: Store) -> StoreFeed:
+    return StoreFeed(store, lambda: SPACE)
+
+
+def merge(store: Store, seq: int, table: pa.Table) -> None:
+    store.write(lambda connection: merge_rows(connection, Place("a", seq), table, NOW))
+
+
+def embed(store: Store, text: str, vector: Sequence[float] = (1, 0, 0)) -> None:
+    matrix = np.array([vector], dtype=np.float32)
+    store.write(lambda c: vectors.put(c, SPACE, [str(text_hash(text))], matrix))
+
+
+def brought_up(feed: StoreFeed) -> Index:
+    index = Index(3)
+    index.apply(feed)
+    return index
+
+
+def after_losing(
+    store: Store, feed: StoreFeed, *lost: int, index: Index | None = None
+) -> list[str]:
+    """What is said of an index that never heard of the changes `lost`."""
+    index = index or Index(3)
+    index.apply(Lossy(feed, set(lost)))
+    return index_problems(store, index, feed)
+
+
+def test_an_index_that_has_everything_has_no_problem(
+    store: Store, rows: Rows, feed: StoreFeed
+) -> None:
+    assert after_losing(store, feed) == []
+    merge(store, 1, rows([Record(str(n), text=f"text {n}") for n in range(5)]))
+    merge(store, 2, rows([Record("0", op="delete"), Record("1", text="edited"), Record("7")]))
+    embed(store, "edited")
+
+    assert after_losing(store, feed) == []
+    assert index_problems(store, Index(3), feed) == []
+
+
+def test_a_lacking_row_is_told(store: Store, rows: Rows, feed: StoreFeed) -> None:
+    merge(store, 1, rows([Record("1", text="one"), Record("2", text="two")]))
+
+    assert after_losing(store, feed, 1) == ["the index lacks 1 live rows of the store"]
+
+
+def test_an_outdated_row_is_told(store: Store, rows: Rows, feed: StoreFeed) -> None:
+    merge(store, 1, rows([Record("1", text="one")]))
+    index = brought_up(feed)
+    merge(store, 2, rows([Record("1", text="edited")]))
+    merge(store, 3, rows([Record("2", text="two")]))
+
+    assert after_losing(store, feed, 2, index=index) == [
+        "the index has an outdated version of 1 rows"
+    ]
+
+
+@pytest.mark.parametrize("op", ["delete", "forget"])
+def test_a_row_that_should_be_gone_is_told(
+    store: Store, rows: Rows, feed: StoreFeed, op: str
+) -> None:
+    merge(store, 1, rows([Record("1", text="one")]))
+    index = brought_up(feed)
+    merge(store, 2, rows([Record("1", op=op)]))  # type: ignore[arg-type]
+    merge(store, 3, rows([Record("2", text="two")]))
+
+    assert after_losing(store, feed, 2, index=index) == [
+        "the index has 1 rows that are deleted in the store"
+    ]
+
+
+def test_as_many_rows_but_other_ones_are_told(store: Store, rows: Rows, feed: StoreFeed) -> None:
+    merge(store, 1, rows([Record("1", text="one")]))
+    index = brought_up(feed)
+    merge(store, 2, rows([Record("2", text="two")]))
+    merge(store, 3, rows([Record("1", op="delete")]))
+    merge(store, 4, rows([Record("3", text="three")]))
+
+    assert after_losing(store, feed, 2, 3, index=index) == [
+        "the index lacks 1 live rows of the store",
+        "the index has 1 rows that are deleted in the store",
+    ]
+
+
+def test_a_row_of_another_store_is_told(
+    store: Store, rows: Rows, feed: StoreFeed, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    merge(store, 1, rows([Record("1", text="one"), Record("2", text="two")]))
+    index = brought_up(feed)
+    other = Store(tmp_path_factory.mktemp("other"))
+    merge(other, 1, rows([Record("1", text="one")]))
+    problems = index_problems(other, index, StoreFeed(other, lambda: SPACE))
+    other.close()
+
+    assert problems == ["the index has 1 rows that are deleted in the store"]
+
+
+def test_lacking_vectors_are_told(store: Store, rows: Rows, feed: StoreFeed) -> None:
+    merge(store, 1, rows([Record("1", text="one"), Record("2", text="two")]))
+    embed(store, "one")
+    embed(store, "two")
+
+    assert after_losing(store, feed, 3) == ["the index lacks the vectors of 1 texts"]
+
+
+def test_a_vector_that_no_index_can_use_is_no_problem(
+    store: Store, rows: Rows, feed: StoreFeed
+) -> None:
+    merge(store, 1, rows([Record("1", text="one"), Record("2", text="two")]))
+    embed(store, "one", (float("nan"), 0, 0))
+    embed(store, "two", (float("inf"), float("-inf"), 0))
+
+    assert after_losing(store, feed) == []
+
+
+def test_a_row_whose_words_are_lost_is_told(store: Store, rows: Rows, feed: StoreFeed) -> None:
+    merge(store, 1, rows([Record("1", text="one"), Record("2", text="two")]))
+    index = brought_up(feed)
+    with index._applying:
+        state = index._state
+        nothing = feed.row_changes(99, 1)
+        coded = state.columns.code(nothing, state.vectors.slots([]))
+        state.words.replace([1], nothing, coded)
+
+    assert index_problems(store, index, feed) == ["the index has the words of 1 rows, and 2 rows"]
+
+
+def test_a_hub_that_ingests_meanwhile_raises_no_alarm(
+    store: Store, rows: Rows, feed: StoreFeed
+) -> None:
+    index, problems = Index(3), []
+    done = threading.Event()
+
+    def ingest() -> None:
+        try:
+            for seq in range(1, 60):
+                ops = [
+                    Record(str((seq + n) % 40), text=f"{seq} {n}")
+                    if n % 3
+                    else Record(str((seq + n) % 40), op="delete")
+                    for n in range(20)
+                ]
+                merge(store, seq, rows(ops))
+                embed(store, f"{seq} 1")
+        finally:
+            done.set()
+
+    writer = threading.Thread(target=ingest)
+    writer.start()
+    while not done.is_set():
+        problems += index_problems(store, index, feed)
+    writer.join()
+
+    assert problems + index_problems(store, index, feed) == []
+    assert index.counts.rows > 0
+
+
+@pytest.mark.parametrize("moment", ["row_changes", "vector_changes", "space_id"])
+def test_what_changes_at_any_moment_of_the_comparison_is_tolerated(
+    store: Store, rows: Rows, moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    merge(store, 1, rows([Record(str(n), text=f"text {n}") for n in range(4)]))
+    embed(store, "text 0")
+    seq = iter(range(2, 5))
+    changed: list[int] = []
+
+    def change() -> None:
+        number = next(seq, None)
+        if number is not None:
+            changed.append(number)
+            merge(
+                store, number, rows([Record("0", text=f"new {number}"), Record("1", op="delete")])
+            )
+            merge(store, number, rows([Record(f"new {number}", text="added")]))
+            embed(store, f"new {number}")
+
+    class Moving(StoreFeed):
+        @property
+        def space_id(self) -> str | None:
+            if moment == "space_id":
+                change()
+            return SPACE
+
+        def row_changes(self, after: int, limit: int) -> pa.Table:
+            found = super().row_changes(after, limit)
+            if moment == "row_changes":
+                change()
+            return found
+
+        def vector_changes(self, after: int, limit: int) -> pa.Table:
+            found = super().vector_changes(after, limit)
+            if moment == "vector_changes":
+                change()
+            return found
+
+    index, feed = Index(3), Moving(store, lambda: SPACE)
+
+    assert index_problems(store, index, feed) == []
+    assert changed
