@@ -14,7 +14,7 @@ from recall_wire.errors import RecallError
 
 log = structlog.get_logger(__name__)
 
-# The backlog is looked up whole, so ask for many; commit often, so that a crash repeats little.
+# A look-up goes through every hash, so ask for many; commit often, so that a crash repeats little.
 LOOK_UP_TEXTS = 2048
 BATCH_TEXTS = 512
 
@@ -32,14 +32,14 @@ class Backlog:
         self._hopeless: set[str] = set()
 
     def size(self, space_id: str) -> int:
-        """How many distinct texts wait."""
+        """How many distinct texts wait, without those this process found it cannot embed."""
         with self._store.read() as connection:
-            return vectors.backlog_size(connection, space_id)
+            return vectors.backlog_size(connection, space_id, besides=list(self._hopeless))
 
     def drain(self, embedder: Embedder, *, stop: Callable[[], bool] = _never) -> int:
         """Embed until nothing waits or `stop()`; returns how many texts. Blocking.
 
-        A text that the model cannot take is left in the backlog and not tried again by this
+        A text that the model cannot take is logged, and neither counted nor tried again by this
         process; the others go on.
         """
         done = 0
@@ -52,8 +52,9 @@ class Backlog:
 
     def _look_up(self, space_id: str) -> list[Pending]:
         with self._store.read() as connection:
-            found = vectors.backlog(connection, space_id, LOOK_UP_TEXTS + len(self._hopeless))
-        return [pending for pending in found if pending.text_hash not in self._hopeless]
+            return vectors.backlog(
+                connection, space_id, LOOK_UP_TEXTS, besides=list(self._hopeless)
+            )
 
     def _embed(self, embedder: Embedder, batch: Sequence[Pending]) -> int:
         try:

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
+from structlog.testing import capture_logs
 
 from recall_daemon import backlog
 from recall_daemon.backlog import Backlog
@@ -49,11 +50,40 @@ def test_one_hopeless_text_holds_up_no_other(store: Store, rows: Rows) -> None:
     work = Backlog(store, on_embedded=lambda: None)
 
     assert work.drain(embedder) == 4
-    assert work.size(embedder.space.space_id) == 1
+    assert work.size(embedder.space.space_id) == 0
     assert work.drain(embedder) == 0
 
     embedder.hated = ""
-    assert Backlog(store, on_embedded=lambda: None).drain(embedder) == 1
+    later = Backlog(store, on_embedded=lambda: None)
+    assert later.size(embedder.space.space_id) == 1
+    assert later.drain(embedder) == 1
+
+
+def test_a_hopeless_text_is_logged_and_lets_a_new_one_be_counted(store: Store, rows: Rows) -> None:
+    merge(store, rows([Record("1", text="bad")]))
+    embedder = Picky("bad")
+    work = Backlog(store, on_embedded=lambda: None)
+    with capture_logs() as logs:
+        work.drain(embedder)
+    merge(store, rows([Record("1", text="bad"), Record("2", text="good")]))
+
+    assert [entry["event"] for entry in logs] == ["text.not_embedded"]
+    assert work.size(embedder.space.space_id) == 1
+    assert work.drain(embedder) == 1
+
+
+def test_a_text_forgotten_while_it_was_embedded_leaves_nothing(store: Store, rows: Rows) -> None:
+    merge(store, rows([Record("1", text="secret")]))
+
+    class Slow(Picky):
+        def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+            merge(store, rows([Record("1", op="forget")]))
+            return super().encode(texts)
+
+    Backlog(store, on_embedded=lambda: None).drain(Slow())
+
+    with store.read() as connection:
+        assert connection.execute("SELECT * FROM vectors").fetchall() == []
 
 
 def test_each_distinct_text_is_embedded_once_whoever_wrote_it(store: Store, rows: Rows) -> None:

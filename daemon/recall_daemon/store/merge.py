@@ -43,6 +43,7 @@ QUALIFY row_number() OVER (
 _WINNERS = """
 CREATE OR REPLACE TEMP TABLE winners AS
 SELECT i.*, m.row_id AS old_row_id, m.merged_at AS old_merged_at,
+       m.text_hash AS old_text_hash,
        m.state IS NOT DISTINCT FROM i.state
            AND m.content_hash IS NOT DISTINCT FROM i.content_hash AS same
 FROM incoming_rows i
@@ -77,6 +78,21 @@ WINDOW earlier AS (ORDER BY row_no ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECED
     )
 )
 
+# What a row no longer says must not stay behind as its vector. Only the hashes that this merge
+# took from a row are looked at, and a text that another live row has keeps its vector.
+_DROP_VECTORS = """
+DELETE FROM store.vectors WHERE text_hash IN (
+    SELECT text_hash FROM (
+        SELECT DISTINCT old_text_hash AS text_hash FROM winners
+        WHERE NOT same AND (state <> 'live' OR text_hash IS DISTINCT FROM old_text_hash)
+    ) gone
+    WHERE text_hash IS NOT NULL AND text_hash NOT IN (
+        SELECT text_hash FROM store.memories
+        WHERE state = 'live' AND text_hash IN (SELECT old_text_hash FROM winners WHERE NOT same)
+    )
+)
+"""
+
 
 @dataclass(frozen=True)
 class Merged:
@@ -90,7 +106,8 @@ def merge_rows(connection: Connection, place: Place, rows: pa.Table, now: dateti
     """Merge rows of one snapshot inside the running transaction. Idempotent.
 
     `rows` has the record schema plus `row_no` (int64, the position in the snapshot) and
-    `text_hash`. Duplicate ids: the highest row wins, a forget before all.
+    `text_hash`. Duplicate ids: the highest row wins, a forget before all. The vectors of texts
+    that no live row has any more go with them.
     """
     where: dict[str, object] = {
         "system_id": place.system_id,
@@ -117,4 +134,6 @@ def merge_rows(connection: Connection, place: Place, rows: pa.Table, now: dateti
             "now": now,
         }
         connection.execute(_APPLY, {**where, **numbers}).fetchall()
+    if changed > new:
+        connection.execute(_DROP_VECTORS).fetchall()
     return Merged(changed=changed, touched=touched)

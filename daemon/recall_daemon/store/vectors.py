@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,8 +19,19 @@ EMBEDDED_CHARS = 262_144
 _BACKLOG = """
 FROM memories m
 WHERE m.state = 'live' AND m.text_hash IS NOT NULL
+  AND m.text_hash NOT IN (SELECT unnest($besides::VARCHAR[]))
   AND NOT EXISTS (
-      SELECT 1 FROM vectors v WHERE v.space_id = ? AND v.text_hash = m.text_hash)
+      SELECT 1 FROM vectors v WHERE v.space_id = $space_id AND v.text_hash = m.text_hash)
+"""
+
+# Which texts wait is found from their hashes alone; then the texts of just those are read.
+_LOOK_UP = f"""
+WITH waiting AS MATERIALIZED (
+    SELECT m.text_hash, min(m.change_no) AS change_no {_BACKLOG}
+    GROUP BY m.text_hash ORDER BY change_no LIMIT $limit
+)
+SELECT w.text_hash, left(m.text, {EMBEDDED_CHARS})
+FROM waiting w JOIN memories m USING (change_no) ORDER BY w.change_no
 """
 
 
@@ -32,23 +43,25 @@ class Pending:
     text: str
 
 
-def backlog(connection: Connection, space_id: str, limit: int) -> list[Pending]:
+def backlog(
+    connection: Connection, space_id: str, limit: int, *, besides: Collection[str] = ()
+) -> list[Pending]:
     """At most `limit` distinct texts without a vector in the space, oldest change first.
 
-    Of a longer text only the beginning comes back: more than any model reads.
+    Those whose hash is in `besides` are left out. Of a longer text only the beginning comes back:
+    more than any model reads.
     """
     rows = connection.execute(
-        f"SELECT m.text_hash, left(arg_min(m.text, m.change_no), {EMBEDDED_CHARS}) {_BACKLOG} "
-        "GROUP BY m.text_hash ORDER BY min(m.change_no) LIMIT ?",
-        [space_id, limit],
+        _LOOK_UP, {"space_id": space_id, "limit": limit, "besides": list(besides)}
     ).fetchall()
     return [Pending(*row) for row in rows]
 
 
-def backlog_size(connection: Connection, space_id: str) -> int:
-    """How many distinct texts wait for a vector in the space."""
+def backlog_size(connection: Connection, space_id: str, *, besides: Collection[str] = ()) -> int:
+    """How many distinct texts wait for a vector in the space; reads no text."""
     rows = connection.execute(
-        f"SELECT count(DISTINCT m.text_hash) {_BACKLOG}", [space_id]
+        f"SELECT count(DISTINCT m.text_hash) {_BACKLOG}",
+        {"space_id": space_id, "besides": list(besides)},
     ).fetchall()
     return int(rows[0][0])
 
@@ -59,14 +72,18 @@ def put(
     text_hashes: Sequence[str],
     vectors: NDArray[np.float32],
 ) -> None:
-    """Store vectors of shape (len(text_hashes), dim) inside the running transaction. Idempotent."""
+    """Store vectors of shape (len(text_hashes), dim) inside the running transaction. Idempotent.
+
+    A text that no live row has any more, gone while it was being embedded, is left out.
+    """
     rows = _table(text_hashes, vectors)
     first = next_numbers(connection, "change_no", len(text_hashes))
     connection.register("incoming", rows)
     try:
         connection.execute(
             "INSERT OR IGNORE INTO store.vectors "
-            "SELECT ?, text_hash, ? + row_number() OVER () - 1, vector FROM incoming",
+            "SELECT ?, text_hash, ? + row_number() OVER () - 1, vector FROM incoming "
+            "WHERE text_hash IN (SELECT text_hash FROM store.memories WHERE state = 'live')",
             [space_id, first],
         ).fetchall()
     finally:
