@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -194,6 +195,26 @@ def test_the_running_hub_answers_its_commands_through_its_port(
     _, err = daemon.communicate(timeout=15)
     assert daemon.returncode == 0, err
     assert fleet.json("recalld", "status")["rows"] == len(TEXTS)
+
+
+def test_told_to_stop_while_it_embeds_the_hub_stops_at_once(
+    running: Any, fleet: Any, tmp_path: Path
+) -> None:
+    daemon, _ = running
+    lines = [
+        json.dumps({"memory_id": f"m{n}", "text": f"{n} " + "words of a long memory " * 100})
+        for n in range(3000)
+    ]
+    (tmp_path / "long.jsonl").write_text("\n".join(lines))
+    fleet.upload("busy", tmp_path / "long.jsonl")
+    until(lambda: fleet.json("recalld", "status")["backlog"] > 0)
+
+    daemon.send_signal(signal.SIGTERM)
+    _, err = daemon.communicate(timeout=10)
+    assert daemon.returncode == 0, err
+    status = fleet.json("recalld", "status")
+    assert (status["rows"], status["backlog"] > 0) == (3000, True)
+    assert fleet.json("recalld", "verify")["ok"]
 
 
 def all_there(status: Any) -> bool:
