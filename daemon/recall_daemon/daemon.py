@@ -56,8 +56,12 @@ class Daemon:
         while True:
             await self._merged.wait()
             self._merged.clear()
-            await asyncio.to_thread(self._hub.core.follow)
-            self._followed = True
+            try:
+                await asyncio.to_thread(self._hub.core.follow)
+                self._followed = True
+            except TransientError as error:
+                # Nothing is lost: the next merge, or the next poll, has it follow from here.
+                log.warning("index.failed", error=str(error))
 
     async def _embed(self) -> None:
         self._to_embed.set()
@@ -99,7 +103,16 @@ async def run(settings: HubSettings, *, announce: Announce) -> None:
             daemon = Daemon(hub, merged)
             server = Server(make_app(core.operations, daemon.ready), listener)
             _announce(core, url_of(listener), announce)
-            await _until(stop, daemon, server)
+            try:
+                await _until(stop, daemon, server)
+            except ExceptionGroup as group:
+                # One task's end is the end of all; a person gets its reason, not a tree.
+                raise _first(group) from group
+
+
+def _first(group: ExceptionGroup[Exception]) -> Exception:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, ExceptionGroup) else error
 
 
 def _waker(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> Callable[[], None]:

@@ -25,6 +25,7 @@ _Result = TypeVar("_Result")
 Connection = duckdb.DuckDBPyConnection
 
 FILE_NAME = "store.duckdb"
+CLOSE_WAIT_S = 5.0
 
 _FATAL = (duckdb.FatalException, duckdb.InternalException)
 _ABOUT_VALUES = (
@@ -48,6 +49,9 @@ class Store:
     ) -> None:
         self.path = folder / FILE_NAME
         self._lock = threading.RLock()
+        self._reading = threading.Condition()
+        self._readers = 0
+        self._closed = False
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._root = duckdb.connect(
             ":memory:",
@@ -80,7 +84,7 @@ class Store:
 
         Raises `StoreFailed`, `StoreBroken`.
         """
-        cursor = self._root.cursor()
+        cursor = self._enter()
         try:
             _prepare(cursor)
             yield cursor
@@ -88,6 +92,22 @@ class Store:
             raise self._failed(error) from error
         finally:
             cursor.close()
+            self._leave()
+
+    def _enter(self) -> Connection:
+        # DuckDB refuses, and does not wait, when two threads call one connection at a time, or
+        # close one that another is reading from.
+        with self._reading:
+            if self._closed:
+                raise StoreFailed(f"{self.path} is closed")
+            cursor = self._root.cursor()
+            self._readers += 1
+            return cursor
+
+    def _leave(self) -> None:
+        with self._reading:
+            self._readers -= 1
+            self._reading.notify_all()
 
     def write(self, work: Callable[[Connection], _Result]) -> _Result:
         """Run `work` in one transaction of the one writer; it is durable when this returns.
@@ -96,6 +116,8 @@ class Store:
         `StoreRefused` (these values will never do) and `StoreBroken` (start again).
         """
         with self._lock:
+            if self._closed:
+                raise StoreFailed(f"{self.path} is closed")
             try:
                 self._writer.execute("BEGIN")
                 result = work(self._writer)
@@ -134,9 +156,16 @@ class Store:
             self._writer.execute("CHECKPOINT store")
 
     def close(self) -> None:
-        with self._lock:
-            self._writer.close()
-            self._root.close()
+        """Wait for the writer and the readers, then close; later calls raise `StoreFailed`.
+
+        A reader that takes longer than `CLOSE_WAIT_S` is left to the end of the process: what is
+        committed is safe in the log.
+        """
+        with self._lock, self._reading:
+            self._closed = True
+            if self._reading.wait_for(lambda: self._readers == 0, timeout=CLOSE_WAIT_S):
+                self._writer.close()
+                self._root.close()
 
 
 def _prepare(cursor: Connection) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import duckdb
@@ -109,3 +111,38 @@ def test_errors_of_the_database_are_translated(store: Store) -> None:
 def test_there_are_no_function_defaults_in_the_schema() -> None:
     # A WAL that holds one cannot be replayed by every way of opening the file.
     assert not any(" DEFAULT " in sql.upper() for sql in MIGRATIONS)
+
+
+def test_closing_waits_for_readers_and_then_refuses(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    inside, leave = threading.Event(), threading.Event()
+
+    def read() -> None:
+        with store.read() as connection:
+            inside.set()
+            leave.wait(10)
+            connection.execute("SELECT count(*) FROM memories").fetchall()
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    inside.wait(10)
+    closer = threading.Thread(target=store.close)
+    closer.start()
+    leave.set()
+    closer.join(10)
+    reader.join(10)
+
+    assert not closer.is_alive()
+    with pytest.raises(StoreFailed, match="is closed"), store.read():
+        pass
+    with pytest.raises(StoreFailed, match="is closed"):
+        store.write(lambda connection: next_numbers(connection, "row_id", 1))
+
+
+def test_many_threads_may_read_at_once(store: Store) -> None:
+    def read() -> int:
+        with store.read() as connection:
+            return len(connection.execute("SELECT * FROM counters").fetchall())
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(lambda _: read(), range(400))) == {2}
