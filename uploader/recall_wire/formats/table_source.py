@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Self
 
@@ -11,7 +12,7 @@ from recall_wire.formats.repeats import Key, find_repeats
 from recall_wire.records import Record
 
 
-class TableSource:
+class TableSource(ABC):
     """A `RecordSource` over one table; subclasses give its rows and, cheaper, its ids."""
 
     type: str
@@ -30,9 +31,9 @@ class TableSource:
     def skipped(self) -> int:
         return self._notes.skipped
 
+    @abstractmethod
     def rows(self) -> Iterator[Row]:
         """Every row in stored order."""
-        raise NotImplementedError
 
     def ids(self) -> Iterator[bytes]:
         """The id of every row, empty where there is none."""
