@@ -53,6 +53,7 @@ class TableSource(ABC):
 
     def close(self) -> None:
         """Nothing is kept open between two reads."""
+        return None
 
     def __enter__(self) -> Self:
         return self
