@@ -73,10 +73,6 @@ class SnapshotFile:
             max_time=max(self._times, default=None),
         )
 
-    def abandon(self) -> None:
-        """Let go of the file; what was written of it stays for the folder's owner to remove."""
-        self._sink.close()
-
     def _write_group(self) -> None:
         if self._group:
             self._writer.write_batch(to_batch(self._group), row_group_size=_GROUP_ROWS)

@@ -39,10 +39,6 @@ class CodedFilters:
     since_us: int | None = None
     until_us: int | None = None
 
-    @property
-    def is_empty(self) -> bool:
-        return not self.allowed and self.since_us is None and self.until_us is None
-
 
 def microseconds(moment: datetime | None) -> int | None:
     """Microseconds since 1970, exact (a float timestamp would lose some)."""

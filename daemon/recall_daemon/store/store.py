@@ -150,11 +150,6 @@ class Store:
         except duckdb.TransactionException:
             return
 
-    def checkpoint(self) -> None:
-        """Fold the write-ahead log into the file."""
-        with self._lock:
-            self._writer.execute("CHECKPOINT store")
-
     def close(self) -> None:
         """Wait for the writer and the readers, then close; later calls raise `StoreFailed`.
 
