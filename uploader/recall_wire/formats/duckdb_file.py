@@ -61,6 +61,8 @@ class DuckDBFile:
     DuckDB holds 2,048 rows at once. It starts with 64 MiB; where those rows do not fit (very
     large texts), the read goes on with four times the memory, up to `memory_max_bytes`, and then
     raises `LimitExceeded`. Every method raises `SourceInvalid` for a damaged file.
+
+    `names` lists schema, name and kind (`BASE TABLE`, `VIEW`) of all that is in it.
     """
 
     def __init__(self, path: Path, *, scratch_dir: Path | None, memory_max_bytes: int) -> None:
@@ -69,7 +71,7 @@ class DuckDBFile:
         self._memory_bytes = min(_MEMORY_BYTES, memory_max_bytes)
         self._spill = tempfile.TemporaryDirectory(prefix="recall-spill-", dir=scratch_dir)
         try:
-            self._names = self._growing(self._list_tables)
+            self.names = self._growing(self._list_tables)
         except BaseException:
             self.close()
             raise
@@ -79,14 +81,18 @@ class DuckDBFile:
 
         With it, what else bears the name: each a few words to warn with.
         """
-        found = [entry for entry in self._names if entry[1].lower() == name]
+        found = [entry for entry in self.names if entry[1].lower() == name]
         # Base tables before views, main before other schemas.
         found.sort(key=lambda entry: (entry[2] != "BASE TABLE", entry[0] != "main", entry))
         words = [f"{schema}.{other} ({kind.lower()})" for schema, other, kind in found]
         if not found or found[0][2] != "BASE TABLE":
             return None, words
         schema, stored, _ = found[0]
-        return self._growing(lambda: self._describe(schema, stored)), words[1:]
+        return self.describe(schema, stored), words[1:]
+
+    def describe(self, schema: str, name: str) -> Table:
+        """The base table that `names` lists so."""
+        return self._growing(lambda: self._describe(schema, name))
 
     def stream(self, table: Table, expressions: list[str]) -> Iterator[tuple[Any, ...]]:
         """The expressions' values for every row, in stored order, 256 rows at a time."""
@@ -121,6 +127,10 @@ class DuckDBFile:
             rows = connection.execute(_COLUMNS, [_ALIAS, schema, name]).fetchall()
         return Table(schema, name, tuple(Column(row[0].lower(), row[1]) for row in rows))
 
+    def _reachable(self) -> list[Path]:
+        """The files that a statement may touch: this one, and what a subclass adds."""
+        return [self._path, Path(f"{self._path}.wal")]
+
     def _connect(self) -> duckdb.DuckDBPyConnection:
         path = literal(str(self._path))
         connection = duckdb.connect(
@@ -135,7 +145,8 @@ class DuckDBFile:
             },
         )
         try:
-            connection.execute(f"SET allowed_paths = [{path}, {literal(f'{self._path}.wal')}]")
+            allowed = ", ".join(literal(str(reachable)) for reachable in self._reachable())
+            connection.execute(f"SET allowed_paths = [{allowed}]")
             connection.execute("SET enable_external_access = false")
             connection.execute("SET lock_configuration = true")
             connection.execute(f"ATTACH {path} AS {_ALIAS} (READ_ONLY, TYPE duckdb)")

@@ -31,6 +31,7 @@ _KINDS = (
     _Kind("conversations", False, "v1"),
     _Kind("reflections", True, "reflection-v1"),
 )
+TABLES = tuple(kind.name for kind in _KINDS)
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ class SessionBuddySource:
                 parts.append(_Part(len(parts), kind, table, fetches))
         if not parts:
             raise SourceInvalid(
-                f"{path.name} has none of the tables {', '.join(kind.name for kind in _KINDS)}",
+                f"{path.name} has none of the tables {', '.join(TABLES)}",
                 hint="a database that is in use keeps them in the .wal beside it",
             )
         return parts
