@@ -15,6 +15,8 @@ from recall_daemon.index.follower import Index
 from recall_daemon.ingest.agenda import Agenda, Intervals
 from recall_daemon.ingest.gaps import GapAsker
 from recall_daemon.ingest.pipeline import Limits, Pipeline, PollReport, Readers
+from recall_daemon.ingest.pushed import Pushes
+from recall_daemon.ingest.staging import Staging
 from recall_daemon.ingest.validate import Reader
 from recall_daemon.lock import FolderLock
 from recall_daemon.operations import Operations
@@ -119,11 +121,12 @@ def index_problems(store: Store, index: Index, feed: StoreFeed) -> list[str]:
 
 @dataclass(frozen=True)
 class Hub:
-    """A core with everything that pulls: bucket, reader, pipeline and backlog."""
+    """A core with everything that brings memories in: bucket, pipeline, pushes and backlog."""
 
     core: Core
     bucket: AsyncBucket
     pipeline: Pipeline
+    pushes: Pushes
     backlog: Backlog
 
     async def poll(self, patience_s: float | None = None) -> PollReport:
@@ -214,4 +217,12 @@ def _hub(core: Core, bucket: AsyncBucket, readers: Readers, on_merged: Callable[
         space_id=core.embedder.space_id,
         on_merged=on_merged,
     )
-    return Hub(core, bucket, pipeline, Backlog(core.store, on_embedded=on_merged))
+    pushes = Pushes(
+        store=core.store,
+        staging=Staging(settings.data_dir / "pushed"),
+        merge=pipeline.receive,
+        check_disk=pipeline.check_disk,
+        max_bytes=settings.max_snapshot_bytes,
+        now=core.now,
+    )
+    return Hub(core, bucket, pipeline, pushes, Backlog(core.store, on_embedded=on_merged))

@@ -48,6 +48,7 @@ class Daemon:
     async def _poll(self) -> None:
         patience_s = self._hub.core.settings.poll_interval_s
         self._report = await poll_safely(lambda: self._hub.poll(patience_s))
+        await self._hub.pushes.expire()
         self._to_embed.set()
 
     async def _follow(self) -> None:
@@ -101,7 +102,7 @@ async def run(settings: HubSettings, *, announce: Announce) -> None:
             loop.add_signal_handler(name, stop.set)
         async with open_hub(core, on_merged=_waker(loop, merged)) as hub:
             daemon = Daemon(hub, merged)
-            server = Server(make_app(core.operations, daemon.ready), listener)
+            server = Server(make_app(core.operations, daemon.ready, hub.pushes), listener)
             _announce(core, url_of(listener), announce)
             try:
                 await _until(stop, daemon, server)

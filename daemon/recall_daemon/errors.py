@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from recall_wire.errors import RecallError, TerminalError, TransientError
 
 
@@ -54,3 +56,38 @@ class HubUnreachable(TransientError):
 
 class NotInQuarantine(TerminalError):
     """No quarantined snapshot with that system and number."""
+
+
+# Pushing
+
+
+class SeqRefused(TerminalError):
+    """A number far beyond its system's others: merged, it would outrank all that follows."""
+
+
+class SnapshotQuarantined(TerminalError):
+    """A pushed snapshot that could not be read, and is listed with its reason."""
+
+
+class PushNotOpen(TerminalError):
+    """No push of that snapshot is open, or one of another manifest is."""
+
+
+class PushHeld(TransientError):
+    """Another instance is pushing a snapshot with that number."""
+
+
+class PushBusy(TransientError):
+    """A system sends more batches at once than it may."""
+
+
+class BatchCorrupt(TransientError):
+    """A batch arrived with other bytes than were sent."""
+
+
+class BatchesMissing(TerminalError):
+    """A commit names batches that are not there, or not with those bytes."""
+
+    def __init__(self, numbers: Sequence[int]) -> None:
+        super().__init__(f"{len(numbers)} batches are missing", hint="send them and commit again")
+        self.numbers = tuple(numbers)

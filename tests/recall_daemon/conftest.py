@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -18,6 +19,9 @@ from recall_daemon.ingest.pipeline import PollReport
 from recall_daemon.loop import until_done
 from recall_daemon.operations import Json
 from recall_daemon.search.query import SearchRequest
+from recall_daemon.serve import push
+from recall_daemon.serve.guard import Guard
+from recall_daemon.serve.routes import make_app
 from recall_daemon.settings import HubSettings
 from recall_daemon.store.store import Store
 from recall_wire import layout
@@ -191,3 +195,85 @@ def open_test_hub(tmp_path: Path, publisher: Publisher) -> OpenHub:
                 yield TestHub(hub, clock)
 
     return opened
+
+
+def parquet(records: Sequence[Record]) -> bytes:
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_batches([to_batch(records)]), buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def counts(records: Sequence[Record]) -> dict[str, int]:
+    upserts = sum(record.op == "upsert" for record in records)
+    return {"rows": upserts, "deletes": len(records) - upserts}
+
+
+@dataclass(frozen=True)
+class Pusher:
+    """Pushes over HTTP as an instance would, a call at a time, and also as none should."""
+
+    http: httpx.AsyncClient
+    manifest: Manifest
+    batches: Sequence[tuple[bytes, int]]
+
+    @property
+    def path(self) -> str:
+        return f"/v1/push/{self.manifest.system_id}/{self.manifest.seq}"
+
+    @property
+    def sha256(self) -> str:
+        return sha256_hex(self.manifest.to_bytes())
+
+    async def open(self) -> httpx.Response:
+        headers = {"content-type": "application/json"}
+        return await self.http.put(self.path, content=self.manifest.to_bytes(), headers=headers)
+
+    async def stage(self, number: int, **changes: str) -> httpx.Response:
+        data, rows = self.batches[number - 1]
+        headers = {
+            "content-type": push.PARQUET,
+            "x-content-sha256": sha256_hex(data),
+            "x-manifest-sha256": self.sha256,
+            "x-rows": str(rows),
+        }
+        headers |= {name.replace("_", "-"): value for name, value in changes.items()}
+        return await self.http.put(f"{self.path}/batches/{number}", content=data, headers=headers)
+
+    async def commit(self) -> httpx.Response:
+        digests = [sha256_hex(data) for data, _ in self.batches]
+        body = {"manifest_sha256": self.sha256, "batches": digests}
+        return await self.http.post(f"{self.path}/commit", json=body)
+
+    async def all(self) -> httpx.Response:
+        """The whole push; the answer to its commit, or what refused it before."""
+        opened = await self.open()
+        if opened.is_error or opened.json()["state"] != "open":
+            return opened
+        for number in range(1, len(self.batches) + 1):
+            staged = await self.stage(number)
+            if staged.is_error:
+                return staged
+        return await self.commit()
+
+
+@pytest.fixture
+def pusher(publisher: Publisher) -> Callable[..., Pusher]:
+    """A push of records to a hub, cut into batches of some size."""
+
+    def make(
+        hub: TestHub,
+        system_id: str,
+        seq: int,
+        records: Sequence[Record],
+        batch_rows: int = 2,
+        **changes: object,
+    ) -> Pusher:
+        app = make_app(hub.hub.core.operations, dict, hub.hub.pushes)
+        guard = Guard(app, port=8682, allowances=(push.BATCHES,))
+        transport = httpx.ASGITransport(guard, raise_app_exceptions=False)
+        http = httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8682")
+        manifest, _ = publisher.manifest(system_id, seq, records, **counts(records) | changes)
+        cut = [records[at : at + batch_rows] for at in range(0, len(records), batch_rows)]
+        return Pusher(http, manifest, [(parquet(rows), len(rows)) for rows in cut])
+
+    return make

@@ -34,6 +34,11 @@ class Outcome:
     vectors: int
 
 
+def settled(entry: Entry) -> Outcome:
+    """What merging a snapshot does that is merged already."""
+    return Outcome(entry.place, entry.rows, entry.deletes, changed=0, vectors=0)
+
+
 @dataclass(frozen=True)
 class Ticket:
     """What a merge needs to know beside the rows."""

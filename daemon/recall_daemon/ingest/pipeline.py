@@ -6,7 +6,7 @@ import asyncio
 import shutil
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -19,6 +19,7 @@ from recall_daemon.errors import (
     HubStrained,
     SnapshotClash,
     SnapshotIncomplete,
+    SnapshotQuarantined,
     StoreBroken,
 )
 from recall_daemon.ingest import ack, fetch, merge, quarantine, receive
@@ -26,7 +27,7 @@ from recall_daemon.ingest.agenda import Agenda, Turns, new_entry
 from recall_daemon.ingest.fetch import Spooled
 from recall_daemon.ingest.merge import Outcome, Ticket
 from recall_daemon.ingest.poll import Found, FoundBare
-from recall_daemon.ingest.validate import InputFile, Reader, ReadRequest
+from recall_daemon.ingest.validate import InputFile, Reader, ReadRequest, ReadResult
 from recall_daemon.store import ledger
 from recall_daemon.store.ledger import Entry
 from recall_daemon.store.store import Connection, Store
@@ -60,9 +61,6 @@ class Readers:
 
     contract: Reader
     whole: Reader
-
-    def of(self, spooled: Spooled) -> Reader:
-        return self.contract if spooled.is_contract else self.whole
 
     async def close(self) -> None:
         await self.contract.close()
@@ -126,7 +124,7 @@ class Pipeline:
         process can go on; what concerns one system alone is in the report.
         """
         report = PollReport()
-        self._check_disk()
+        self.check_disk()
         work, errors = await self._agenda.collect(self._running)
         report.errors += errors
         report.pending += len(errors)
@@ -193,7 +191,7 @@ class Pipeline:
         Raises `TransientError` and `BucketRefused` for what is not the snapshot's fault.
         """
         try:
-            self._check_disk()
+            self.check_disk()
             outcome = await self._ingest(job)
         except ObjectNotFound as error:
             if isinstance(job, Found) and job.etag is not None:
@@ -204,12 +202,9 @@ class Pipeline:
             raise
         except (OSError, MemoryError) as error:
             raise HubStrained(f"this machine refused: {error}") from error
-        except TerminalError as error:
-            await self._quarantine(job, report, str(error))
         except Exception as error:
             # Whatever a snapshot brings up here, it must not stop the other systems.
-            log.exception("snapshot.unexpected", system_id=job.system_id)
-            await self._quarantine(job, report, f"{type(error).__name__}: {error}")
+            await self._quarantine(job, report, _reason(error, job.system_id))
         else:
             report.merged += 1
             report.changed_rows += outcome.changed
@@ -234,41 +229,44 @@ class Pipeline:
             origin: ledger.Origin = "bucket" if isinstance(job, Found) else "bare"
             return await self._ingest_spooled(spooled, origin, folder)
 
-    async def receive(
-        self, system_id: str, seq: int, manifest_data: bytes, files: Mapping[str, Path]
-    ) -> Outcome:
-        """Merge a snapshot that was pushed: it is searchable and durable when this returns.
+    async def receive(self, pushed: Spooled) -> Outcome:
+        """Merge a snapshot that was pushed: it is durable when this returns, and the index follows.
 
         Idempotent, also against the same snapshot from the bucket. Raises `SnapshotClash` where
-        another snapshot has its number, and `SnapshotInvalid` where it cannot be read.
+        another snapshot has its number, `SnapshotQuarantined` where it cannot be read, and
+        `TransientError` for what is not its fault.
         """
-        spooled = await asyncio.to_thread(
-            receive.spool_pushed,
-            system_id,
-            seq,
-            manifest_data,
-            files,
-            max_bytes=self._limits.max_snapshot_bytes,
-        )
-        with self._store.read() as connection:
-            known = ledger.find(connection, ledger.Place(system_id, seq))
-        if known is not None and known.state in ("merged", "merging"):
-            if known.manifest_sha256 != spooled.manifest_sha256:
-                raise SnapshotClash(
-                    f"another snapshot {seq} of {system_id} is in the hub already",
-                    hint="give each instance a system id of its own",
-                )
-            if known.state == "merged":
-                return Outcome(known.place, known.rows, known.deletes, 0, 0)
-        with self._folder() as folder:
-            outcome = await self._ingest_spooled(spooled, "push", folder)
+        self.check_disk()
+        try:
+            with self._folder() as folder:
+                outcome = await self._ingest_spooled(pushed, "push", folder)
+        except (TransientError, StoreBroken, SnapshotClash):
+            raise
+        except (OSError, MemoryError) as error:
+            raise HubStrained(f"this machine refused: {error}") from error
+        except Exception as error:
+            outcome = await self._refuse_pushed(pushed, error)
         self._on_merged()
         return outcome
+
+    async def _refuse_pushed(self, pushed: Spooled, error: Exception) -> Outcome:
+        """Quarantine a pushed snapshot, unless the bucket has brought it in the meantime."""
+        reason = _reason(error, pushed.system_id)
+        entry = receive.new_entry(pushed, self._now())
+        settled = await self._put_in_quarantine(entry, reason)
+        if settled.state == "merged":
+            receive.check_same(settled, pushed.manifest_sha256)
+            return merge.settled(settled)
+        raise SnapshotQuarantined(
+            f"snapshot {entry.place} cannot be read: {reason}",
+            hint="it is in quarantine; push it again, or upload it to the bucket",
+        ) from error
 
     async def _ingest_spooled(
         self, spooled: Spooled, origin: ledger.Origin, folder: Path
     ) -> Outcome:
         ticket = Ticket(origin, self._space_id(), self._now())
+        whole = receive.is_whole(spooled)
         read = None
         if spooled.files:
             request = ReadRequest(
@@ -277,11 +275,26 @@ class Pipeline:
                 embedding_dim=spooled.embedding.dim if spooled.embedding else None,
                 time_zone=self._limits.time_zone,
                 output=folder / "rows.arrow",
+                whole=whole,
             )
-            read = await self._readers.of(spooled).read(request)
+            reader = self._readers.whole if whole else self._readers.contract
+            read = await reader.read(request)
+        if origin == "push":
+            receive.check_counts(spooled, read)
         # One merge of a system at a time: a push and a poll may bring the same snapshot.
         async with self._merging[spooled.system_id]:
-            return await asyncio.to_thread(merge.merge_snapshot, self._store, spooled, read, ticket)
+            return await asyncio.to_thread(self._merge, spooled, read, ticket)
+
+    def _merge(self, spooled: Spooled, read: ReadResult | None, ticket: Ticket) -> Outcome:
+        """Merge, unless the same snapshot was merged while this one was read."""
+        if spooled.manifest is not None:
+            with self._store.read() as connection:
+                place = ledger.Place(spooled.system_id, spooled.manifest.seq)
+                known = ledger.find(connection, place)
+            if known is not None and known.state == "merged":
+                receive.check_same(known, spooled.manifest_sha256)
+                return merge.settled(known)
+        return merge.merge_snapshot(self._store, spooled, read, ticket)
 
     # What happens to a snapshot that did not get through
 
@@ -327,13 +340,22 @@ class Pipeline:
         log.warning("snapshot.postponed", system_id=turns.system_id, error=str(error))
 
     async def _quarantine(self, job: Found | FoundBare, report: PollReport, reason: str) -> None:
-        report.quarantined += 1
-        now = self._now()
-        entry = new_entry(job, now)
+        entry = new_entry(job, self._now())
         if isinstance(job, FoundBare):
             entry = await self._bare_entry(entry)
-        await asyncio.to_thread(quarantine.put, self._store, entry, reason, now)
-        log.warning("snapshot.quarantined", place=str(entry.place), reason=reason)
+        settled = await self._put_in_quarantine(entry, reason)
+        report.quarantined += settled.state != "merged"
+
+    async def _put_in_quarantine(self, entry: Entry, reason: str) -> Entry:
+        # Not between two chunks of a merge of the same snapshot, which came by the other way.
+        async with self._merging[entry.place.system_id]:
+            settled = await asyncio.to_thread(
+                quarantine.put, self._store, entry, reason, self._now()
+            )
+        log.warning(
+            "snapshot.unreadable", place=str(entry.place), state=settled.state, reason=reason
+        )
+        return settled
 
     async def _bare_entry(self, entry: Entry) -> Entry:
         """A bare snapshot's place: that of an earlier try at the same bytes, else a new one."""
@@ -348,7 +370,7 @@ class Pipeline:
     async def _write(self, work: Callable[[Connection], None]) -> None:
         await asyncio.to_thread(self._store.write, work)
 
-    def _check_disk(self) -> None:
+    def check_disk(self) -> None:
         """Ingest stops before the store is hurt. Raises `DiskFull`."""
         free = shutil.disk_usage(self._spool).free
         if free < self._limits.min_free_bytes:
@@ -362,3 +384,10 @@ class Pipeline:
         """A folder of its own in the spool for one snapshot."""
         with tempfile.TemporaryDirectory(dir=self._spool) as name:
             yield Path(name)
+
+
+def _reason(error: Exception, system_id: str) -> str:
+    if isinstance(error, TerminalError):
+        return str(error)
+    log.exception("snapshot.unexpected", system_id=system_id)
+    return f"{type(error).__name__}: {error}"

@@ -13,8 +13,12 @@ from recall_daemon.store.store import Connection, Store
 REASON_MAX_CHARS = 1000
 
 
-def put(store: Store, entry: Entry, reason: str, now: datetime, *, refused: bool = False) -> None:
-    """Settle a snapshot as quarantined. A refused one leaves no trace in the system's order."""
+def put(store: Store, entry: Entry, reason: str, now: datetime, *, refused: bool = False) -> Entry:
+    """Settle a snapshot as quarantined; returns its entry as it then is.
+
+    A refused one leaves no trace in the system's order. What was merged in the meantime, because
+    it came by the other way too, stays merged.
+    """
     settled = replace(
         entry,
         state="refused" if refused else "quarantined",
@@ -22,13 +26,17 @@ def put(store: Store, entry: Entry, reason: str, now: datetime, *, refused: bool
         settled_at=now,
     )
 
-    def work(connection: Connection) -> None:
+    def work(connection: Connection) -> Entry:
+        known = ledger.find(connection, entry.place)
+        if known is not None and known.state == "merged":
+            return known
         ledger.see_system(connection, entry.place.system_id, now)
         ledger.record(connection, settled)
         if settled.origin == "bare":
             ledger.close_older_bare(connection, settled)
+        return settled
 
-    store.write(work)
+    return store.write(work)
 
 
 def listed(connection: Connection) -> list[Entry]:

@@ -31,7 +31,7 @@ from recall_wire.errors import (
 )
 from recall_wire.formats import ReadOptions, open_source
 from recall_wire.formats.contract import Budget, read_contract
-from recall_wire.manifest import SNAPSHOT_MAX_ROWS, EmbeddingSpace
+from recall_wire.manifest import EmbeddingSpace
 from recall_wire.records import RECORD_SCHEMA, Record, text_hash, to_batch
 
 OUTPUT_SCHEMA = RECORD_SCHEMA.append(pa.field("row_no", pa.int64())).append(
@@ -145,7 +145,7 @@ def _read(request: Request, memory_bytes: int) -> dict[str, Any]:
 
 
 def _contract_batches(request: Request) -> Iterator[pa.RecordBatch]:
-    budget = Budget(min(request["max_rows"], SNAPSHOT_MAX_ROWS), request["max_bytes"])
+    budget = Budget(request["max_rows"], request["max_bytes"])
     for file in request["files"]:
         yield from read_contract(
             Path(file["path"]),

@@ -2,40 +2,115 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Sequence
+from datetime import datetime
 
-from recall_daemon.ingest.fetch import Spooled, SpooledFile, check_readable, check_spooled
+from recall_daemon.errors import SeqRefused, SnapshotClash
+from recall_daemon.ingest.fetch import Spooled, SpooledFile, check_readable
+from recall_daemon.ingest.poll import MAX_FIRST_SEQ, MAX_SEQ_JUMP
+from recall_daemon.ingest.staging import Batch, Push
+from recall_daemon.ingest.validate import ReadResult
+from recall_daemon.store import ledger
+from recall_daemon.store.ledger import Entry, Place
+from recall_daemon.store.store import Connection
 from recall_wire import layout
 from recall_wire.errors import SnapshotInvalid
-from recall_wire.manifest import parse_manifest, sha256_hex
+from recall_wire.manifest import Manifest, parse_manifest
 
 
-def spool_pushed(
-    system_id: str, seq: int, manifest_data: bytes, files: Mapping[str, Path], *, max_bytes: int
-) -> Spooled:
-    """Check a pushed snapshot whose data files lie on this disk, by their names in the manifest.
-
-    Raises `ManifestInvalid` and `SnapshotInvalid` as `fetch` does.
-    """
-    manifest = parse_manifest(manifest_data, system_id=system_id, seq=seq)
+def parse_pushed(place: Place, data: bytes, *, max_bytes: int) -> Manifest:
+    """The manifest of a push, checked as `fetch` does. Raises `ManifestInvalid`, `SnapshotInvalid`,
+    `UnsafeKey`."""
+    layout.check_seq(place.seq)
+    layout.check_system_id(place.system_id)
+    manifest = parse_manifest(data, system_id=place.system_id, seq=place.seq)
     check_readable(manifest, max_bytes)
-    spooled = []
-    for file in manifest.files:
-        path = files.get(file.name)
-        if path is None:
-            raise SnapshotInvalid(f"{file.name} of snapshot {seq} of {system_id} was not sent")
-        with path.open("rb") as opened:
-            sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
-        check_spooled(file.name, path, file, sha256)
-        spooled.append(SpooledFile(path, file.format, file.rows))
+    return manifest
+
+
+def spool_pushed(push: Push, batches: Sequence[Batch]) -> Spooled:
+    """The staged batches in their order, as the data files of their snapshot."""
     return Spooled(
-        system_id=system_id,
-        locator=layout.manifest_key(system_id, seq),
+        system_id=push.place.system_id,
+        locator=layout.manifest_key(push.place.system_id, push.place.seq),
         etag=None,
-        files=tuple(spooled),
-        manifest=manifest,
-        manifest_sha256=sha256_hex(manifest_data),
-        created_at=manifest.created_at,
+        files=tuple(SpooledFile(push.path(batch), "parquet", batch.rows) for batch in batches),
+        manifest=push.manifest,
+        manifest_sha256=push.manifest_sha256,
+        created_at=push.manifest.created_at,
     )
+
+
+def is_whole(spooled: Spooled) -> bool:
+    """True for a database that came whole, and for the rows that an instance read from one."""
+    manifest = spooled.manifest
+    return manifest is None or any(file.format != "parquet" for file in manifest.files)
+
+
+def check_counts(spooled: Spooled, read: ReadResult | None) -> None:
+    """Hold pushed rows, whose bytes no manifest names, against the counts that it tells.
+
+    Raises `SnapshotInvalid`. The rows of a whole database are counted by nobody before.
+    """
+    manifest = spooled.manifest
+    if manifest is None or is_whole(spooled):
+        return
+    came = (read.upserts, read.deletes) if read else (0, 0)
+    if came != (manifest.rows, manifest.deletes):
+        raise SnapshotInvalid(
+            f"{came[0]} rows and {came[1]} deletes were pushed, "
+            f"the manifest says {manifest.rows} and {manifest.deletes}"
+        )
+
+
+def new_entry(spooled: Spooled, now: datetime) -> Entry:
+    """A ledger entry for a pushed snapshot that is not merged."""
+    manifest = spooled.manifest
+    assert manifest is not None
+    return Entry(
+        place=Place(spooled.system_id, manifest.seq),
+        origin="push",
+        locator=spooled.locator,
+        state="waiting",
+        first_seen_at=now,
+        kind=manifest.kind,
+        manifest_sha256=spooled.manifest_sha256,
+        created_at=spooled.created_at,
+    )
+
+
+def standing(connection: Connection, place: Place, manifest_sha256: str) -> Entry | None:
+    """The ledger's entry where the snapshot is settled already: nothing is left to push.
+
+    Raises `SnapshotClash` where another snapshot has its number, `SeqRefused`.
+    """
+    known = ledger.find(connection, place)
+    if known is None or known.state not in _SETTLED:
+        _check_seq(connection, place)
+        return None
+    if known.state in ("merged", "merging"):
+        check_same(known, manifest_sha256)
+    return None if known.state == "merging" else known
+
+
+_SETTLED = ("merged", "merging", "dropped", "ignored")
+
+
+def check_same(known: Entry, manifest_sha256: str | None) -> None:
+    """Raises `SnapshotClash` where the ledger's snapshot is another one."""
+    if known.manifest_sha256 != manifest_sha256:
+        raise SnapshotClash(
+            f"another snapshot {known.place.seq} of {known.place.system_id} is in the hub already",
+            hint="give each instance a system id of its own",
+        )
+
+
+def _check_seq(connection: Connection, place: Place) -> None:
+    known = ledger.known_seqs(connection, place.system_id)
+    highest = max((seq for seq, entry in known.items() if entry.in_order), default=0)
+    limit = highest + MAX_SEQ_JUMP if highest else MAX_FIRST_SEQ
+    if place.seq > limit:
+        raise SeqRefused(
+            f"number {place.seq} is far beyond every other of {place.system_id}",
+            hint=f"the highest that this hub would take now is {limit}",
+        )

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from recall_daemon.errors import DiskFull
 from recall_wire.errors import LimitExceeded, RecallError, SettingsInvalid, SnapshotInvalid
+from recall_wire.manifest import SNAPSHOT_MAX_ROWS
 
 _ANSWER_MAX_BYTES = 1 << 20
 _READS_PER_CHILD = 200  # allocators keep what a large read took
@@ -38,7 +39,9 @@ class InputFile:
 class ReadRequest:
     """One snapshot. `contract`: its files are Parquet in the record schema, as a manifest says.
 
-    `embedding_dim` None leaves vectors out. `output` is written whole or not at all.
+    `whole`: its rows are those of a database that came whole, so that only the reader's own limit
+    counts, not a snapshot's. `embedding_dim` None leaves vectors out. `output` is written whole or
+    not at all.
     """
 
     files: tuple[InputFile, ...]
@@ -46,6 +49,7 @@ class ReadRequest:
     embedding_dim: int | None
     time_zone: str
     output: Path
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -156,7 +160,7 @@ class Reader:
         values = {
             **asdict(request),
             "scratch": scratch,
-            "max_rows": self._max_rows,
+            "max_rows": self._max_rows if request.whole else min(self._max_rows, SNAPSHOT_MAX_ROWS),
             "max_bytes": self._max_bytes,
         }
         return json.dumps(values, default=os.fspath).encode() + b"\n"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Awaitable, Callable, Collection, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, MutableMapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
@@ -39,12 +39,30 @@ class Refusal:
     detail: str
 
 
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """Routes whose bodies are of other types or sizes than all others'."""
+
+    method: str
+    path: re.Pattern[str]
+    media_types: frozenset[str]
+    body_max_bytes: int
+
+    def covers(self, scope: Scope) -> bool:
+        return bool(
+            scope["type"] == "http"
+            and scope["method"] == self.method
+            and self.path.fullmatch(scope["path"])
+        )
+
+
 class Guard:
     """Pure ASGI middleware, for http and websocket; put it around the whole app, outermost.
 
     Every answer carries `x-request-id`: the caller's own where it is a plain one, else a new one;
     the app finds it in `scope["state"]["request_id"]`. Refusals are problem details. `names` are
-    further host names that are let in, for a hub that is bound to more than loopback.
+    further host names that are let in, for a hub that is bound to more than loopback; the first of
+    the `allowances` that covers a request says what its body may be.
     """
 
     def __init__(
@@ -55,12 +73,14 @@ class Guard:
         names: Collection[str] = (),
         media_types: Collection[str] = ("application/json",),
         body_max_bytes: int = BODY_MAX_BYTES,
+        allowances: Sequence[Allowance] = (),
     ) -> None:
         self._app = app
         self._port = port
         self._names = frozenset(name.lower() for name in names)
-        self._media_types = frozenset(media_types)
-        self._body_max_bytes = body_max_bytes
+        everywhere = re.compile(r".*", re.DOTALL)
+        self._allowances = tuple(allowances)
+        self._standard = Allowance("", everywhere, frozenset(media_types), body_max_bytes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -72,7 +92,7 @@ class Guard:
         if scope["type"] == "websocket":
             await self._websocket(scope, receive, send, refusal)
             return
-        exchange = _Exchange(receive, send, request_id, self._body_max_bytes)
+        exchange = _Exchange(receive, send, request_id, self._allowed(scope).body_max_bytes)
         if refusal is not None:
             await exchange.refuse(refusal)
             return
@@ -87,12 +107,16 @@ class Guard:
         await receive()  # websocket.connect; a close before accept is answered 403
         await send({"type": "websocket.close", "code": 1008, "reason": refusal.code})
 
+    def _allowed(self, scope: Scope) -> Allowance:
+        return next((each for each in self._allowances if each.covers(scope)), self._standard)
+
     def _refusal(self, scope: Scope) -> Refusal | None:
+        allowed = self._allowed(scope)
         return (
             self._wrong_host(scope)
             or _wrong_origin(scope)
-            or self._wrong_media_type(scope)
-            or self._too_long(scope)
+            or _wrong_media_type(scope, allowed.media_types)
+            or _too_long(scope, allowed.body_max_bytes)
         )
 
     def _wrong_host(self, scope: Scope) -> Refusal | None:
@@ -112,29 +136,6 @@ class Guard:
         except ValueError:
             return False
 
-    def _wrong_media_type(self, scope: Scope) -> Refusal | None:
-        if scope["type"] != "http" or scope["method"] in ("GET", "HEAD", "OPTIONS"):
-            return None
-        types = _values(scope, b"content-type")
-        if not types and not _has_body(scope):
-            return None
-        named = types[0].partition(";")[0].strip().lower() if len(types) == 1 else ""
-        if named in self._media_types:
-            return None
-        allowed = ", ".join(sorted(self._media_types))
-        return Refusal(415, "media_type_refused", f"the body must be {allowed}")
-
-    def _too_long(self, scope: Scope) -> Refusal | None:
-        lengths = _values(scope, b"content-length")
-        if not lengths:
-            return None
-        if len(lengths) > 1 or not (lengths[0].isascii() and lengths[0].isdigit()):
-            return Refusal(400, "length_invalid", "Content-Length is not one whole number")
-        # Compared by digits first: Python refuses to read a number of thousands of them.
-        if len(lengths[0]) > 18 or int(lengths[0]) > self._body_max_bytes:
-            return _too_large(self._body_max_bytes)
-        return None
-
 
 def _wrong_origin(scope: Scope) -> Refusal | None:
     host = _values(scope, b"host")[0].lower()
@@ -144,6 +145,31 @@ def _wrong_origin(scope: Scope) -> Refusal | None:
     for site in _values(scope, b"sec-fetch-site"):
         if site not in ("same-origin", "none"):
             return Refusal(403, "origin_refused", "web pages of other sites may not call the hub")
+    return None
+
+
+def _wrong_media_type(scope: Scope, media_types: Collection[str]) -> Refusal | None:
+    if scope["type"] != "http" or scope["method"] in ("GET", "HEAD", "OPTIONS"):
+        return None
+    types = _values(scope, b"content-type")
+    if not types and not _has_body(scope):
+        return None
+    named = types[0].partition(";")[0].strip().lower() if len(types) == 1 else ""
+    if named in media_types:
+        return None
+    allowed = ", ".join(sorted(media_types))
+    return Refusal(415, "media_type_refused", f"the body must be {allowed}")
+
+
+def _too_long(scope: Scope, body_max_bytes: int) -> Refusal | None:
+    lengths = _values(scope, b"content-length")
+    if not lengths:
+        return None
+    if len(lengths) > 1 or not (lengths[0].isascii() and lengths[0].isdigit()):
+        return Refusal(400, "length_invalid", "Content-Length is not one whole number")
+    # Compared by digits first: Python refuses to read a number of thousands of them.
+    if len(lengths[0]) > 18 or int(lengths[0]) > body_max_bytes:
+        return _too_large(body_max_bytes)
     return None
 
 

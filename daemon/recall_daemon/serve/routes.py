@@ -1,4 +1,4 @@
-"""The hub's HTTP routes: search and operations under `/v1`, and the two health checks."""
+"""The hub's HTTP routes: search, operations and pushing under `/v1`, and the two health checks."""
 
 from __future__ import annotations
 
@@ -10,18 +10,20 @@ from fastapi import Body, FastAPI
 from fastapi.responses import JSONResponse
 
 from recall_daemon.errors import NotInQuarantine
+from recall_daemon.ingest.pushed import Pushes
 from recall_daemon.operations import HubApi, Json
 from recall_daemon.search.query import SearchRequest
-from recall_daemon.serve import problem
+from recall_daemon.serve import problem, push
 from recall_daemon.store.ledger import Place
 
 Ready = Callable[[], Json]
 
 
-def make_app(hub: HubApi, ready: Ready) -> FastAPI:
+def make_app(hub: HubApi, ready: Ready, pushes: Pushes) -> FastAPI:
     """The app over a hub. `ready()` answers `{ready, parts: {name: reason or "ok"}}`.
 
-    Routes are plain functions, so that each runs in a worker thread and none blocks the loop.
+    Routes are plain functions, so that each runs in a worker thread and none blocks the loop; those
+    that push belong to the hub's own loop, as the pipeline does.
     """
     app = FastAPI(
         title="recalld",
@@ -30,10 +32,11 @@ def make_app(hub: HubApi, ready: Ready) -> FastAPI:
         redoc_url=None,
         openapi_url="/v1/openapi.json",
     )
-    problem.install(app, {NotInQuarantine: 404})
+    problem.install(app, {NotInQuarantine: 404, **push.STATUSES})
     _health(app, ready)
     _search(app, hub)
     _operations(app, hub)
+    push.install(app, pushes)
     return app
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-from pathlib import Path
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -53,18 +52,17 @@ def expected(snapshots: list[list[Record]]) -> dict[str, str | None]:
 
 
 async def test_every_way_of_delivery_ends_in_the_same_rows(
-    publisher: Any, open_test_hub: Any, tmp_path: Path
+    publisher: Any, open_test_hub: Any, pusher: Any
 ) -> None:
     async with open_test_hub() as hub:
 
         async def deliver(system_id: str, seq: int, records: list[Record], way: str) -> None:
-            manifest, data = publisher.manifest(system_id, seq, records)
+            push = pusher(hub, system_id, seq, records)
             if way.endswith("push"):
-                file = tmp_path / "pushed"
-                file.write_bytes(data)
-                files = {manifest.files[0].name: file}
-                await hub.hub.pipeline.receive(system_id, seq, manifest.to_bytes(), files)
+                assert (await push.all()).status_code == 200
                 return
+            manifest = push.manifest
+            data = publisher.manifest(system_id, seq, records)[1]
             bucket = publisher.bucket
             bucket.put(layout.data_key(system_id, seq, manifest.files[0].name), data)
             bucket.put(layout.manifest_key(system_id, seq), manifest.to_bytes())

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from recall_wire import layout
-from recall_wire.errors import SnapshotInvalid
 from recall_wire.records import Record
 
 
@@ -228,31 +227,6 @@ async def test_a_full_disk_pauses_ingest_and_leaves_search_alone(
             await hub.poll()
         await hub.hub.finish()
         assert hub.search("one") == ["m"]
-
-
-async def test_a_pushed_snapshot_is_the_same_snapshot(
-    publisher: Any, open_test_hub: Any, tmp_path: Any
-) -> None:
-    manifest, data = publisher.manifest("a", 1, [Record("m", text="pushed")])
-    file = tmp_path / "pushed.parquet"
-    file.write_bytes(data)
-    files = {manifest.files[0].name: file}
-    async with open_test_hub() as hub:
-        push = hub.hub.pipeline.receive
-        assert (await push("a", 1, manifest.to_bytes(), files)).changed == 1
-        assert (await push("a", 1, manifest.to_bytes(), files)).changed == 0
-
-        publisher.publish("a", 1, [Record("m", text="pushed")])
-        assert (await hub.once()).changed_rows == 0
-        assert hub.texts("a") == {"m": "pushed"}
-
-        other, _ = publisher.manifest("a", 1, [Record("m", text="pushed")], machine="other")
-        with pytest.raises(SnapshotInvalid, match="was not sent"):
-            await push("a", 2, publisher.manifest("a", 2, [Record("m")])[0].to_bytes(), {})
-        from recall_daemon.errors import SnapshotClash
-
-        with pytest.raises(SnapshotClash, match="another snapshot 1 of a"):
-            await push("a", 1, other.to_bytes(), files)
 
 
 async def test_systems_take_turns_so_a_flood_delays_nobody(
