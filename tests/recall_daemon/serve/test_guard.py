@@ -189,13 +189,135 @@ JSON = {"content-type": "application/json"}
 
 
 @pytest.mark.parametrize("path", ["/raw", "/model"])
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_one_byte_too_many_is_refused(client, api, path, streamed):
+    content = _chunks(LIMIT_BYTES + 1, 1) if streamed else b"x" * (LIMIT_BYTES + 1)
+    answer = await client.post(path, content=content, headers=JSON)
+    assert answer.status_code == 413
+    assert answer.json()["code"] == "body_too_large"
+    assert api.state.seen == []
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_a_body_of_exactly_the_limit_passes(client, streamed):
+    content = _chunks(LIMIT_BYTES, 1) if streamed else b"x" * LIMIT_BYTES
+    answer = await client.post("/raw", content=content, headers=JSON)
+    assert answer.json() == {"bytes": LIMIT_BYTES}
+
+
+async def test_a_declared_length_is_believed_only_downwards(api):
+    """Nothing is read of a body that says it is too long; one that lies is still counted."""
+    guard = Guard(api, port=PORT, body_max_bytes=10)
+    for declared, status in ((b"9" * 5_000, 413), (b"-1", 400), (b"1e3", 400), (b"5", 413)):
+        headers = [
+            (b"host", b"127.0.0.1:8682"),
+            (b"content-type", b"application/json"),
+            (b"content-length", declared),
+        ]
+        sent = await _run(guard, _scope(headers, "POST", "/raw"), b"x" * 11)
+        assert [m["status"] for m in sent if m["type"] == "http.response.start"] == [status]
+    assert api.state.seen == []
+
+
+async def test_every_answer_carries_a_request_id(client):
+    own = await client.get("/memories", headers={"x-request-id": "job-7"})
+    assert own.headers["x-request-id"] == own.json()["id"] == "job-7"
+    hostile = await client.get("/memories", headers={"x-request-id": "a b<script>" + "x" * 99})
+    assert len(hostile.headers["x-request-id"]) == 32
+    refused = await client.get("/memories", headers={"host": "evil.example"})
+    assert refused.json()["request_id"] == refused.headers["x-request-id"]
+
+
+@pytest.mark.parametrize(
+    ("how", "status", "code"),
+    [
+        ("query", 422, "query_invalid"),
+        ("transient", 503, "bucket_unreachable"),
+        ("terminal", 400, "source_invalid"),
+        ("http", 404, "not_found"),
+        ("bug", 500, "internal_error"),
+    ],
+)
+async def test_errors_are_problem_details(client, how, status, code):
+    answer = await client.get(f"/fails/{how}")
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == MEDIA_TYPE
+    body = answer.json()
+    assert (body["status"], body["code"]) == (status, code)
+    assert body["request_id"] == answer.headers["x-request-id"]
+    assert "secret" not in answer.text
+    assert body.get("hint") == ("write one" if how == "query" else None)
+
+
+async def test_a_body_of_the_wrong_shape_is_one_sentence(client):
+    answer = await client.post("/model", json={"txt": "x"})
+    assert answer.status_code == 422
+    assert answer.json()["detail"] == "body.text: Field required"
+
+
+async def test_a_websocket_of_another_page_is_closed_before_it_opens(api):
+    scope = _scope([(b"host", b"127.0.0.1:8682"), (b"origin", b"http://evil.example")])
+    sent = await _run(Guard(api, port=PORT), {**scope, "type": "websocket"})
+    assert [message["type"] for message in sent] == ["websocket.close"]
+
+
+def _scope(headers, method="GET", path="/memories"):
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": method,
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "headers": headers,
+    }
+
+
+async def _run(guard, scope, body=b""):
+    sent = []
+
+    async def receive():
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message):
+        sent.append(message)
+
+    await guard(scope, receive, send)
+    return sent
+
+
+@pytest.fixture
+async def allowing(api):
+    """A guard that lets larger bodies of another type onto one route, for one method."""
+    large = Allowance("PUT", re.compile(r"/raw"), frozenset({"application/x-large"}), 5_000)
+    guard = Guard(api, port=PORT, body_max_bytes=LIMIT_BYTES, allowances=(large,))
+    transport = httpx.ASGITransport(guard, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url=HOME) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize(
+    ("route", "media_type", "size", "status"),
+    [
+        ("PUT /raw", "application/x-large", 5_000, 200),
+        ("PUT /raw", "application/x-large", 5_001, 413),
+        ("PUT /raw", "application/json", 10, 415),
+        ("POST /raw", "application/x-large", 10, 415),
+        ("POST /raw", "application/json", 1_001, 413),
+        ("PUT /raw/", "application/x-large", 10, 415),
+        ("PUT /x/raw", "application/x-large", 10, 415),
+        ("PUT /raw%0A", "application/x-large", 10, 415),
+    ],
+)
 async def test_an_allowance_counts_on_its_own_route_alone(
-    allowing, method, path, media_type, size, status
+    allowing, route, media_type, size, status
 ):
     async def chunks():
         for start in range(0, size, 100):
             yield b"x" * min(100, size - start)
 
+    method, path = route.split()
     ours = {"content-type": media_type}
     for body in (b"x" * size, chunks()):
         answer = await allowing.request(method, path, content=body, headers=ours)
