@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Iterator, Mapping
@@ -36,14 +37,20 @@ class Answer:
 
 
 @contextmanager
-def answering(answer: Answer) -> Iterator[tuple[str, list[str]]]:
-    """Yield the endpoint's URL and the request lines it has seen."""
+def answering(
+    *answers: Answer, tls: ssl.SSLContext | None = None
+) -> Iterator[tuple[str, list[str]]]:
+    """Yield the endpoint's URL and the request lines it has seen.
+
+    Of several answers each request takes one, in order; the last one is for all that follow.
+    """
     seen: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def _answer(self) -> None:
+            answer = answers[min(len(seen), len(answers) - 1)]
             seen.append(self.requestline)
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
             if answer.reset:
@@ -66,11 +73,17 @@ def answering(answer: Answer) -> Iterator[tuple[str, list[str]]]:
         def log_message(self, *_: object) -> None:
             return
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, *_: object) -> None:
+            """A client that breaks off is what the tests are about."""
+
+    server = Server(("127.0.0.1", 0), Handler)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}", seen
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{server.server_address[1]}", seen
     finally:
         server.shutdown()
         server.server_close()

@@ -14,7 +14,8 @@ from fake_bucket import LONG_AGO, FakeBucket
 
 from recall_wire.buckets import Bucket
 from recall_wire.buckets.base import PART_BYTES
-from recall_wire.buckets.multipart import BACKOFF_MAX_S, TRIES, abort_stale, upload_file
+from recall_wire.buckets.multipart import abort_stale, upload_file
+from recall_wire.buckets.part_sender import BACKOFF_MAX_S, TRIES
 from recall_wire.errors import (
     BucketRefused,
     BucketThrottled,

@@ -4,8 +4,8 @@
 to reach it · `s3_session`, `s3_requests`, `s3_errors` what both S3 backends share · `s3` blocking,
 for instances · `s3_async` for the hub · `folder_files`, `folder_listing`, `folder_uploads`,
 `folder_errors`, `folder` a local or mounted folder · `threaded` a blocking bucket for the hub ·
-`receiving` bytes into a new file · `multipart` a file into the bucket · `probe` what an endpoint
-honours.
+`receiving` bytes into a new file · `multipart` a file into the bucket · `part_sender` its parts ·
+`probe` what an endpoint honours.
 
 Importing this package loads no client library: the factories below do, when they are called.
 """

@@ -5,6 +5,7 @@ Messages hold the endpoint's error code and never its free text: that is not our
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from typing import Any
 from botocore import exceptions as boto
 from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError as Urllib3Error
+from urllib3.exceptions import NameResolutionError
 
 from recall_wire.errors import (
     BucketRefused,
@@ -24,7 +26,15 @@ from recall_wire.errors import (
     WriteConflict,
 )
 
-_THROTTLED = {"SlowDown", "Throttling", "ThrottlingException", "RequestLimitExceeded"}
+_THROTTLED = {
+    "BandwidthLimitExceeded",
+    "RequestLimitExceeded",
+    "RequestThrottled",
+    "SlowDown",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequests",
+}
 _DAMAGED = {"BadDigest", "IncompleteBody", "RequestTimeout", "XAmzContentSHA256Mismatch"}
 _WRONG_REGION = {
     "PermanentRedirect",
@@ -39,14 +49,22 @@ _PERMISSION = (
     "let these credentials list, read, write and delete in this bucket, or check the bucket's name"
 )
 
+_ACCOUNT = ("the account is suspended or not signed up", "see to it with the bucket's provider")
+_TEMPORARY = "get new temporary credentials"
+_FULL = ("the bucket is full", "make room or raise its quota")
+
 # code → what is wrong, what to do
 _REFUSED: Mapping[str, tuple[str, str]] = {
     "AccessDenied": ("permission is missing", _PERMISSION),
+    "AccountProblem": _ACCOUNT,
     "AllAccessDisabled": ("the bucket is disabled", "ask its owner"),
+    "NotSignedUp": _ACCOUNT,
     "SignatureDoesNotMatch": ("the secret key does not fit the access key", _CREDENTIALS),
     "InvalidAccessKeyId": ("the access key is unknown there", _CREDENTIALS),
-    "ExpiredToken": ("the temporary credentials have expired", "get new ones"),
-    "InvalidToken": ("the session token is not valid", "get new temporary credentials"),
+    "ExpiredToken": ("the temporary credentials have expired", _TEMPORARY),
+    "ExpiredTokenException": ("the temporary credentials have expired", _TEMPORARY),
+    "InvalidToken": ("the session token is not valid", _TEMPORARY),
+    "TokenRefreshRequired": ("the session token must be renewed", _TEMPORARY),
     "RequestTimeTooSkewed": ("this machine's clock is wrong", _CLOCK),
     "RequestExpired": ("this machine's clock is wrong", _CLOCK),
     "NoSuchBucket": ("there is no such bucket", "create it, or correct bucket_url"),
@@ -54,14 +72,23 @@ _REFUSED: Mapping[str, tuple[str, str]] = {
     "NotImplemented": ("the endpoint does not support this request", "use another endpoint"),
     "EntityTooSmall": ("a part is smaller than 5 MiB", "use the default part size"),
     "EntityTooLarge": ("the object is too large for one request", "use the default part size"),
-    "QuotaExceeded": ("the bucket is full", "make room or raise its quota"),
+    "QuotaExceeded": _FULL,
+    "XMinioAdminBucketQuotaExceeded": _FULL,
+    "XMinioStorageFull": _FULL,
 }
+_KMS = (
+    "the bucket's encryption key cannot be used",
+    "enable that key, and let these credentials use it (kms:GenerateDataKey, kms:Decrypt)",
+)
 _BY_STATUS = {
     401: "InvalidAccessKeyId",
     403: "AccessDenied",
+    405: "NotImplemented",
+    413: "EntityTooLarge",
     501: "NotImplemented",
     507: "QuotaExceeded",
 }
+_NO_TLS = re.compile("WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE|HTTP_REQUEST")
 _NO_CREDENTIALS = (
     boto.NoCredentialsError,
     boto.PartialCredentialsError,
@@ -109,7 +136,13 @@ def _refused(error: Exception, failed: str) -> BucketRefused | None:
     if isinstance(error, boto.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
         return BucketRefused(
             f"{failed}: the endpoint's certificate is not trusted",
-            hint="check s3_endpoint_url, this machine's clock, and its certificate authorities",
+            hint="check s3_endpoint_url, this machine's clock, whether this network wants a "
+            "sign-in first, and its certificate authorities (AWS_CA_BUNDLE names more)",
+        )
+    if isinstance(error, boto.SSLError) and _NO_TLS.search(str(error)):
+        return BucketRefused(
+            f"{failed}: the endpoint does not speak TLS",
+            hint="write http:// in s3_endpoint_url, or correct its port",
         )
     if isinstance(error, boto.ParamValidationError | boto.NoRegionError | boto.InvalidRegionError):
         return BucketRefused(
@@ -146,11 +179,18 @@ def _by_code(code: str, status: int, failed: str) -> RecallError:
         return ObjectNotFound(f"{failed}: {_shown(code)}")
     if code in _DAMAGED or status == 408:
         return BucketUnreachable(f"{failed}: the request did not arrive whole ({_shown(code)})")
-    key = code if code in _REFUSED else _BY_STATUS.get(status, "")
-    if key:
-        wrong, hint = _REFUSED[key]
+    wrong, hint = _refusal(code, status)
+    if wrong:
         return BucketRefused(f"{failed}: {wrong} ({_shown(code)})", hint=hint)
     return _by_status(code, status, failed)
+
+
+def _refusal(code: str, status: int) -> tuple[str, str]:
+    """What is wrong, what to do; empty where nothing is known of the code."""
+    if code.startswith("KMS"):
+        return _KMS
+    key = code if code in _REFUSED else _BY_STATUS.get(status, "")
+    return _REFUSED.get(key, ("", ""))
 
 
 def _by_status(code: str, status: int, failed: str) -> RecallError:
@@ -160,9 +200,11 @@ def _by_status(code: str, status: int, failed: str) -> RecallError:
         return PreconditionFailed(f"{failed}: it exists already or has changed")
     if status == 409:
         return WriteConflict(f"{failed}: somebody else writes it at this moment")
+    # The answer to a HEAD has no body, and then botocore takes the status for the code.
+    said = f"the endpoint answered {status} {_shown(code) if code != str(status) else ''}".rstrip()
     if status >= 500 or status < 400:
-        return BucketUnreachable(f"{failed}: the endpoint answered {status} {_shown(code)}")
-    return BucketRefused(f"{failed}: the endpoint answered {status} {_shown(code)}")
+        return BucketUnreachable(f"{failed}: {said}")
+    return BucketRefused(f"{failed}: {said}", hint="look that up with the bucket's provider")
 
 
 def _wrong_region(
@@ -185,9 +227,16 @@ def _is_aiohttp(error: Exception) -> bool:
 def _reason(error: Exception) -> str:
     if isinstance(error, boto.ReadTimeoutError | boto.ConnectTimeoutError | TimeoutError):
         return "no answer in time"
+    if isinstance(error, boto.ProxyConnectionError):
+        return "the proxy cannot be reached; check HTTPS_PROXY"
     if isinstance(error, boto.EndpointConnectionError):
-        return "nothing answers at its address"
+        unknown = isinstance(_inner(error), NameResolutionError)
+        return "its name cannot be resolved" if unknown else "nothing answers at its address"
     return "the connection broke"
+
+
+def _inner(error: boto.BotoCoreError) -> object:
+    return error.kwargs.get("error")
 
 
 def _seconds(value: str | None) -> float | None:
