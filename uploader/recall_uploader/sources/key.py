@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
+
+from recall_uploader.sources.settings import SourceSettings
 
 _DIGITS = 32
 
 
-def source_key(path: Path, table: str | None = None) -> str:
+def source_key(source: SourceSettings) -> str:
     """Tells this machine's sources apart; two tables of one file are two sources."""
-    name = f"recall source {path.resolve()}" + (f"\n{table.lower()}" if table else "")
-    return digest_of(name)
+    table = f"\n{source.table.lower()}" if source.table else ""
+    return digest_of(f"recall source {source.path.resolve()}{table}")
 
 
 def digest_of(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -74,7 +74,7 @@ class Opened:
     copy: Path | None = None
     partial: bool = False
     keeps_deletes: bool = False
-    stamps: Mapping[str, str] = _NONE
+    stamps: Mapping[str, str] = field(default_factory=dict)
 
 
 @contextmanager
@@ -103,17 +103,17 @@ def _open(
 ) -> Opened:
     content = _content(source)
     if content == "claude-code":
-        return _open_transcripts(source.path, options, stamps)
+        return _open_transcripts(source, options, stamps)
     if content == "markdown":
-        return _open_notes(source.path, options)
-    own = folder / source_key(source.path, source.table)
+        return _open_notes(source, options)
+    own = folder / source_key(source)
     make_private_folder(own)
     if content == "sqlite":
         return _open_sqlite(source, options, own)
     copy = copy_stable(source.path, own)
     if source.columns is None or source.table is None:
         records = _open_file(source, copy, options)
-        return Opened(records, source_key(source.path), copy.stat().st_size, copy)
+        return Opened(records, source_key(source), copy.stat().st_size, copy)
     mapped = MappedDuckDB(copy, source.table, source.columns, options, kind=source.kind or "note")
     return _of_table(source, mapped, copy)
 
@@ -139,12 +139,15 @@ def _content(source: SourceSettings) -> Content:
     return wanted
 
 
-def _open_transcripts(path: Path, options: ReadOptions, stamps: Mapping[str, str]) -> Opened:
+def _open_transcripts(
+    source: SourceSettings, options: ReadOptions, stamps: Mapping[str, str]
+) -> Opened:
+    path = source.path
     listing = freeze_folder(path, is_transcript_name) if path.is_dir() else freeze_file(path)
     selection = select(listing.files, stamps)
     return Opened(
         TranscriptSource(listing, selection.files, options),
-        source_key(path),
+        source_key(source),
         sum(file.size_bytes for file in selection.files),
         partial=bool(listing.unreadable) or len(selection.files) < len(listing.files),
         keeps_deletes=True,
@@ -152,13 +155,14 @@ def _open_transcripts(path: Path, options: ReadOptions, stamps: Mapping[str, str
     )
 
 
-def _open_notes(path: Path, options: ReadOptions) -> Opened:
+def _open_notes(source: SourceSettings, options: ReadOptions) -> Opened:
+    path = source.path
     folder = path.is_dir()
     listing = freeze_folder(path, is_note, enter=is_notes_folder) if folder else freeze_file(path)
     # A note that is there and was not read must not look as if it had been deleted.
     unread = bool(listing.unreadable) or any(map(is_too_large, listing.files))
     return Opened(
-        MarkdownSource(listing, options), source_key(path), listing.size_bytes, partial=unread
+        MarkdownSource(listing, options), source_key(source), listing.size_bytes, partial=unread
     )
 
 
@@ -209,4 +213,4 @@ def _unmapped(source: SourceSettings, copy: Path, options: ReadOptions) -> Sourc
 
 
 def _of_table(source: SourceSettings, records: RecordSource, copy: Path) -> Opened:
-    return Opened(records, source_key(source.path, source.table), copy.stat().st_size, copy)
+    return Opened(records, source_key(source), copy.stat().st_size, copy)
