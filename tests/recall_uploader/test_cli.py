@@ -24,6 +24,7 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
     (tmp_path / "bucket").mkdir(exist_ok=True)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("RECALL_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setenv("RECALL_BUCKET_URL", (tmp_path / "bucket").as_uri())
     monkeypatch.setenv("RECALL_SYSTEM_ID", "laptop")
@@ -94,7 +95,7 @@ def test_queued_has_an_exit_code_of_its_own(
     [
         (["upload"], "no source is named"),
         (["upload", "/does/not/exist.duckdb"], "exist.duckdb"),
-        (["upload", "/"], "is a folder"),
+        (["upload", "/usr/bin"], "holds neither transcripts nor Markdown notes"),
         (["upload", "--nope"], "--nope"),
         (["upload", "a.duckdb", "--config", "/no/such.yaml"], "such.yaml"),
         (["forget"], "no memory is named"),
@@ -173,7 +174,7 @@ def test_a_state_that_cannot_be_written_is_one_sentence_and_no_number_is_used_tw
     assert run(["upload", str(database.path)]) == 0
     database.add(11, 2000)
     capsys.readouterr()
-    connect = state._connect
+    connect = state.connect
 
     def full(address: str) -> sqlite3.Connection:
         connection = connect(address)
@@ -182,7 +183,7 @@ def test_a_state_that_cannot_be_written_is_one_sentence_and_no_number_is_used_tw
         return connection
 
     with monkeypatch.context() as patch:
-        patch.setattr(state, "_connect", full)
+        patch.setattr(state, "connect", full)
         assert run(["upload", str(database.path)]) == 3
     assert capsys.readouterr().err == (
         "recall: the state file cannot be written: database or disk is full; see to the disk and "

@@ -10,15 +10,13 @@ from datetime import datetime
 from pathlib import Path
 
 from recall_uploader.machine import machine_hash
+from recall_uploader.methods.base import Progress, ShowProgress
+from recall_uploader.methods.hub import HubClient
 from recall_uploader.retry import Retry
 from recall_uploader.settings import UploaderSettings
-from recall_uploader.ship import Progress
 from recall_wire.buckets import open_bucket
 from recall_wire.buckets.base import Bucket
-from recall_wire.errors import SettingsInvalid
 from recall_wire.manifest import now_utc
-
-ShowProgress = Callable[[int], AbstractContextManager[Progress | None]]
 
 
 def no_progress(total_bytes: int) -> AbstractContextManager[Progress | None]:
@@ -28,13 +26,16 @@ def no_progress(total_bytes: int) -> AbstractContextManager[Progress | None]:
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """What the commands work with. `connect` opens the bucket, only when a run needs it."""
+    """What the commands work with. `connect` opens the bucket and `connect_hub` the hub, only
+    when a run needs them; None where the settings name none."""
 
     settings: UploaderSettings
     machine: str
-    connect: Callable[[], Bucket]
+    connect: Callable[[], Bucket] | None
     retry: Retry
+    connect_hub: Callable[[], HubClient] | None = None
     clock: Callable[[], datetime] = now_utc
+    monotonic: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     show_progress: ShowProgress = no_progress
 
@@ -44,20 +45,13 @@ class Instance:
 
 
 def build(settings: UploaderSettings, *, show_progress: ShowProgress = no_progress) -> Instance:
+    bucket_url, hub_url, token = settings.bucket_url, settings.hub_url, settings.hub_token
+    secret = token.get_secret_value() if token else None
     return Instance(
         settings=settings,
         machine=machine_hash(settings.machine_id),
-        connect=lambda: _connect(settings),
-        retry=Retry(retries=settings.max_retries),
+        connect=(lambda: open_bucket(bucket_url, settings.s3_options())) if bucket_url else None,
+        retry=Retry(retries=settings.max_retries, base_s=settings.retry_backoff_s),
+        connect_hub=(lambda: HubClient(hub_url, secret)) if hub_url else None,
         show_progress=show_progress,
     )
-
-
-def _connect(settings: UploaderSettings) -> Bucket:
-    if settings.bucket_url is None:
-        raise SettingsInvalid(
-            "no bucket is set",
-            hint="set RECALL_BUCKET_URL, or bucket_url in the settings file, to "
-            "s3://bucket[/prefix] or file:///folder",
-        )
-    return open_bucket(settings.bucket_url, settings.s3_options())

@@ -1,8 +1,9 @@
 """The command `recall`.
 
 Exit codes: 0 delivered, or nothing new · 1 unexpected (a disk error, a defect) · 2 refused: bad
-input or settings, missing permission, or somebody else's system · 3 not delivered now: it waits
-in the outbox, another run holds the state folder, or the source is busy; run it again · 130 Ctrl-C.
+input or settings, missing permission, or somebody else's system · 3 queued: not delivered now, it
+waits in the outbox, another run holds the state folder, or the source is busy; run it again · 4
+pushed to the hub instead of the bucket, which could not be reached · 130 Ctrl-C.
 
 Results go to standard output, everything else to standard error. Light on purpose: whatever reads
 data or settings is imported by the command that needs it.
@@ -19,7 +20,9 @@ from cyclopts import App, CycloptsError, Parameter
 
 from recall_uploader.commands.forget import forget
 from recall_uploader.commands.init import init
+from recall_uploader.commands.outbox import app as outbox
 from recall_uploader.commands.upload import upload
+from recall_uploader.commands.watch import watch
 from recall_wire.errors import RecallError, TransientError
 
 UNEXPECTED, REFUSED, NOT_NOW, INTERRUPTED = 1, 2, 3, 130
@@ -35,6 +38,8 @@ app = App(
 app.command(upload)
 app.command(forget)
 app.command(init)
+app.command(watch)
+app.command(outbox)
 
 
 def main() -> None:

@@ -5,43 +5,72 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from recall_uploader.aging import age_out
+from recall_uploader.deadline import OutOfTime
 from recall_uploader.errors import OutboxDamaged
+from recall_uploader.methods.base import Delivered, Patience, SyncMethod
+from recall_uploader.methods.choose import PATH_ERRORS, each_in_time
 from recall_uploader.recover import discard
-from recall_uploader.result import UploadResult, result_of
+from recall_uploader.result import Method, Status, UploadResult, result_of
 from recall_uploader.run import Run
-from recall_uploader.ship import Delivered, ship
-from recall_wire.errors import TransientError
+from recall_wire.errors import RecallError, TerminalError
 from recall_wire.manifest import Manifest
+
+_STATUS: dict[Method, Status] = {"none": "unchanged", "cloud": "committed", "http": "pushed"}
 
 
 def deliver(run: Run, *, skipped: int = 0, warnings: Sequence[str] = ()) -> UploadResult:
-    """Ship the whole outbox, by number. What cannot be sent now stays queued, which is no error:
-    the next run, once it has read its source, sends it before what it spools itself. Raises what
-    only a person can mend (`TerminalError`).
+    """Send the whole outbox, by number, on the first way that works.
+
+    What cannot be sent now stays queued, which is no error: the next run, once it has read its
+    source, sends it before what it spools itself. Raises what only a person can mend
+    (`TerminalError`), unless another way worked.
     """
     system_id = run.state.identity.system_id
     said = [*run.warnings, *warnings]
     if not run.outbox.pending():
-        return result_of("unchanged", "none", system_id, [], skipped=skipped, warnings=said)
+        return _nothing_left(run, said, skipped)
+    failures: list[RecallError] = []
+    for method, patience in each_in_time(run.methods, run.patience):
+        delivered = _try(run, method, patience, said, failures)
+        if delivered is not None:
+            return _result(run, method, delivered, [*said, *map(str, failures)], skipped)
+    return _queued(run, failures, said, skipped)
+
+
+def _try(
+    run: Run, method: SyncMethod, patience: Patience, said: list[str], failures: list[RecallError]
+) -> Delivered | None:
+    """One attempt on one way, unless its breaker is open; half open, it is a single probe."""
+    if patience.deadline.left_s <= 0:
+        failures.append(OutOfTime())
+        return None
+    breaker = run.breaker(method)
+    status = breaker.status
+    if status == "open":
+        said.append(f"{method.name} failed {breaker.failures} times in a row and rests a while")
+        return None
     try:
-        delivered = _ship_intact(run, said)
-    except TransientError as error:
-        manifests = [pending.manifest for pending in run.outbox.pending()]
-        said.append(f"{len(manifests)} snapshots wait in the outbox: {error}")
-        return result_of("queued", "none", system_id, manifests, skipped=skipped, warnings=said)
-    said += delivered.warnings
-    return result_of(
-        "committed", "cloud", system_id, delivered.manifests, skipped=skipped, warnings=said
-    )
+        given = patience.once() if status == "half-open" else patience
+        delivered = _send_intact(run, method, given, said)
+    except PATH_ERRORS as error:
+        breaker.failed()
+        failures.append(error)
+        return None
+    breaker.worked()
+    run.delivered += delivered.manifests
+    run.delivered_by = method.name
+    return delivered
 
 
-def _ship_intact(run: Run, said: list[str]) -> Delivered:
+def _send_intact(run: Run, method: SyncMethod, patience: Patience, said: list[str]) -> Delivered:
     """A snapshot whose bytes have rotted is taken out: its rows are sent again by the next run."""
     before: tuple[Manifest, ...] = ()
     while True:
+        waiting = run.outbox.pending()
         try:
-            waiting = run.outbox.pending()
-            delivered = _ship(run, sum(pending.manifest.data_bytes for pending in waiting))
+            with run.instance.show_progress(method.waiting_bytes(run.outbox)) as progress:
+                delivered = method.send(run.state, run.outbox, patience, progress)
             return replace(delivered, manifests=before + delivered.manifests)
         except OutboxDamaged as error:
             said.append(str(error))
@@ -49,6 +78,40 @@ def _ship_intact(run: Run, said: list[str]) -> Delivered:
             discard(run.spool, next(p for p in run.outbox.pending() if p.seq == error.seq))
 
 
-def _ship(run: Run, total_bytes: int) -> Delivered:
-    with run.instance.show_progress(total_bytes) as progress:
-        return ship(run.shipment(progress), run.state, run.outbox)
+def _nothing_left(run: Run, said: list[str], skipped: int) -> UploadResult:
+    """All was sent before, to make room, or there was nothing to send."""
+    system_id, method = run.state.identity.system_id, run.delivered_by
+    status = _STATUS[method]
+    return result_of(status, method, system_id, run.delivered, skipped=skipped, warnings=said)
+
+
+def _result(
+    run: Run, method: SyncMethod, delivered: Delivered, said: Sequence[str], skipped: int
+) -> UploadResult:
+    result = result_of(
+        _STATUS[method.name],
+        method.name,
+        run.state.identity.system_id,
+        run.delivered,
+        skipped=skipped,
+        warnings=[*said, *delivered.warnings],
+    )
+    waiting = run.outbox.pending()
+    if not waiting:
+        return result
+    note = f"{len(waiting)} pushed snapshots wait in the outbox for the bucket"
+    return replace(result, seq=waiting[-1].seq, warnings=(*result.warnings, note))
+
+
+def _queued(
+    run: Run, failures: Sequence[RecallError], said: list[str], skipped: int
+) -> UploadResult:
+    refused = next((error for error in failures if isinstance(error, TerminalError)), None)
+    if refused is not None:
+        raise refused
+    said += age_out(run)
+    manifests = [pending.manifest for pending in run.outbox.pending()]
+    reasons = "; ".join(map(str, failures)) or "no way to the hub is open"
+    said.append(f"{len(manifests)} snapshots wait in the outbox: {reasons}")
+    system_id = run.state.identity.system_id
+    return result_of("queued", "none", system_id, manifests, skipped=skipped, warnings=said)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from recall_wire.errors import TerminalError, TransientError
+from recall_wire.errors import TerminalError, Throttled, TransientError
 
 
 class StateBusy(TransientError):
@@ -31,3 +31,19 @@ class OutboxDamaged(TerminalError):
     def __init__(self, seq: int, message: str) -> None:
         super().__init__(message)
         self.seq = seq
+
+
+class OutboxFull(TransientError):
+    """The outbox holds all it may; what is new stays in its source."""
+
+
+class HubUnreachable(TransientError):
+    """The hub did not answer, or failed."""
+
+
+class HubThrottled(Throttled):
+    """The hub cannot take anything now."""
+
+
+class HubRefused(TerminalError):
+    """The hub does not let this instance push, or is none: a person must change something."""

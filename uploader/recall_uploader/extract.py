@@ -1,23 +1,27 @@
-"""From a source file to snapshots in the outbox: only what is new, changed or gone."""
+"""From a source to snapshots in the outbox: only what is new, changed or gone, without secrets."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from recall_uploader.deadline import Deadline
 from recall_uploader.deletes import check_deletes
 from recall_uploader.diff import Diff, Scan
 from recall_uploader.durable import make_private_folder
 from recall_uploader.fit import bound, check_targets, fit
+from recall_uploader.redact.raw import redact_database
+from recall_uploader.redact.redactor import Redactor
 from recall_uploader.settings import UploaderSettings
-from recall_uploader.source_copy import copy_stable
+from recall_uploader.sources.opening import Opened, open_configured, source_key
+from recall_uploader.sources.settings import SourceSettings
 from recall_uploader.spool import Kind, Origin, Spool, hash_file
 from recall_uploader.state import State
 from recall_wire.errors import SourceInvalid
-from recall_wire.formats import ReadOptions, RecordSource, open_source
+from recall_wire.formats import ReadOptions, RecordSource
 from recall_wire.manifest import Source
 from recall_wire.records import Record
 
@@ -27,68 +31,114 @@ UNPACKED_RATIO = 100
 
 _DUCKDB_MAGIC = b"DUCK"
 _DUCKDB_MAGIC_OFFSET = 8
+_ROWS_BETWEEN_LOOKS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What one `recall upload` was asked for."""
+    """What one `recall upload` was asked for, of one source."""
 
-    source: Path
+    source: Path | SourceSettings
     raw: bool = False
     full: bool = False
     confirm_deletes: bool = False
 
+    @property
+    def settings(self) -> SourceSettings:
+        source = self.source
+        return source if isinstance(source, SourceSettings) else SourceSettings(path=source)
+
 
 @dataclass(frozen=True, slots=True)
 class Extracted:
-    """What a source held: rows left out, and what a person should know."""
+    """What sources held: rows left out, and what a person should know."""
 
     rows: int = 0
     deletes: int = 0
     bytes: int = 0
     skipped: int = 0
+    redacted: int = 0
     warnings: tuple[str, ...] = ()
+
+    def __add__(self, other: Extracted) -> Extracted:
+        return Extracted(
+            self.rows + other.rows,
+            self.deletes + other.deletes,
+            self.bytes + other.bytes,
+            self.skipped + other.skipped,
+            self.redacted + other.redacted,
+            self.warnings + other.warnings,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What every extraction of a run stands on. `redactor` None: secrets are sent as they are."""
+
+    settings: UploaderSettings
+    folder: Path
+    deadline: Deadline
+    redactor: Redactor | None
+
+    @classmethod
+    def of(cls, settings: UploaderSettings, folder: Path, deadline: Deadline) -> Ground:
+        redactor = Redactor(settings.redact_rules, settings.redact_allow)
+        return cls(settings, folder, deadline, redactor if settings.redact else None)
 
 
 @dataclass(frozen=True, slots=True)
 class OpenSource:
-    """A stable copy of a source, opened."""
+    """A source, opened: what it holds does not change any more."""
 
-    copy: Path
+    opened: Opened
     origin: Origin
-    records: RecordSource
-    settings: UploaderSettings
+    ground: Ground
+
+    @property
+    def records(self) -> RecordSource:
+        return self.opened.records
+
+    @property
+    def keeps_deletes(self) -> bool:
+        """Whether a row that is not there says nothing about the memory."""
+        return self.opened.keeps_deletes or self.ground.settings.deletes == "keep"
 
     def rows(self) -> Iterator[Record]:
-        """Every row. Raises `SourceInvalid` for what no hub would take."""
-        size = self.copy.stat().st_size
-        bounded = bound(self.records.records(), max(UNPACKED_MIN_BYTES, UNPACKED_RATIO * size))
-        own = check_targets(bounded, self.settings.system_id)
-        return fit(own, self.settings.embedding)
+        """Every row, as it may leave the machine. Raises `SourceInvalid` for what no hub would
+        take, and `OutOfTime`."""
+        settings = self.ground.settings
+        limit = max(UNPACKED_MIN_BYTES, UNPACKED_RATIO * self.opened.bytes)
+        bounded = bound(in_time(self.records.records(), self.ground.deadline), limit)
+        own = check_targets(bounded, settings.system_id)
+        redactor = self.ground.redactor
+        return fit(redactor.records(own) if redactor else own, settings.embedding)
 
 
 @contextmanager
-def opened(request: Request, settings: UploaderSettings, folder: Path) -> Iterator[OpenSource]:
-    """Copy the source, with its log, into `folder`, and open the copy. Raises `SourceInvalid`,
-    and `SourceBusy` where its owner keeps writing."""
-    if request.source.is_dir():
-        raise SourceInvalid(f"{request.source} is a folder", hint="name the database file in it")
-    own = folder / "source"
-    make_private_folder(own)
-    copy = copy_stable(request.source, own)
+def opened(request: Request, ground: Ground, state: State) -> Iterator[OpenSource]:
+    """Open the source, or a copy of it in the run's folder. Raises `SourceInvalid`, and
+    `SourceBusy` where its owner keeps writing."""
+    source, settings = request.settings, ground.settings
     options = ReadOptions(
-        time_zone=settings.time_zone, embedding=settings.embedding, scratch_dir=folder
+        time_zone=source.time_zone or settings.time_zone,
+        embedding=settings.embedding,
+        scratch_dir=ground.folder,
     )
-    with open_source(copy, options) as records:
-        source = Source(type=records.type, fingerprint=records.fingerprint)
-        yield OpenSource(copy, Origin(source, source_key(request.source)), records, settings)
+    own = ground.folder / "source"
+    make_private_folder(own)
+    stamps: Mapping[str, str] = {} if request.full else state.stamps(source_key(source))
+    with open_configured(source, options, own, stamps=stamps) as found:
+        records = found.records
+        origin = Origin(Source(type=records.type, fingerprint=records.fingerprint), found.key)
+        yield OpenSource(found, origin, ground)
 
 
-def source_key(path: Path) -> str:
-    """Tells this machine's sources apart by where they lie, without saying where."""
-    return hashlib.sha256(f"recall source {path.resolve()}".encode(errors="replace")).hexdigest()[
-        :32
-    ]
+def in_time(records: Iterable[Record], deadline: Deadline) -> Iterator[Record]:
+    """Every row, until the run's time is up. Raises `OutOfTime`."""
+    for number, record in enumerate(records):
+        if number % _ROWS_BETWEEN_LOOKS == 0:
+            deadline.check()
+        yield record
 
 
 def scan(source: OpenSource, request: Request, state: State) -> tuple[Diff, Scan]:
@@ -98,8 +148,8 @@ def scan(source: OpenSource, request: Request, state: State) -> tuple[Diff, Scan
     """
     diff = Diff(state, source.origin.key)
     found = diff.scan(source.rows(), everything=request.full)
-    if source.settings.deletes == "keep":
-        return diff, Scan(found.rows, found.changed, 0, found.newest_time)
+    if source.keeps_deletes:
+        return diff, replace(found, gone=0)
     if not request.confirm_deletes:
         check_deletes(
             found,
@@ -110,40 +160,55 @@ def scan(source: OpenSource, request: Request, state: State) -> tuple[Diff, Scan
 
 
 def extract_rows(source: OpenSource, request: Request, spool: Spool) -> Extracted:
-    """Spool what changed. Two passes over the copy, so that nothing is spooled of a source that
+    """Spool what changed. Two passes over the source, so that nothing is spooled of one that
     turns out damaged, or whose deletes nobody confirmed."""
     state, origin = spool.state, source.origin
     diff, found = scan(source, request, state)
     skipped, warnings = source.records.skipped, tuple(source.records.warnings)
+    redacted = 0
     if found.changed or found.gone:
         kind: Kind = "full" if request.full or not state.source(origin.key).complete else "delta"
         gone = diff.gone() if found.gone else ()
-        for _ in spool.rows(origin, kind, diff.changed(source.rows()), gone):
-            pass
-    state.complete(origin.key)
-    return Extracted(found.changed + found.gone, found.gone, 0, skipped, warnings)
+        spooled = spool.rows(origin, kind, diff.changed(source.rows()), gone)
+        redacted = sum(manifest.redacted for manifest in spooled)
+    state.complete(origin.key, source.opened.stamps)
+    return Extracted(found.changed + found.gone, found.gone, 0, skipped, redacted, warnings)
 
 
 def extract_raw(source: OpenSource, spool: Spool) -> Extracted:
-    """Spool the copied DuckDB file itself, unless it is the one that was spooled last."""
-    files = raw_files(source.copy)
-    if raw_is_new(files, spool.state, source.origin.key):
-        spool.raw(source.origin, files[0], files[1] if len(files) > 1 else None)
-    return Extracted()
+    """Spool the copied DuckDB file itself, without its secrets, unless it is the one that was
+    spooled last."""
+    files = raw_files(source.opened)
+    digest = raw_digest(files)
+    if spool.state.source(source.origin.key).raw_sha256 == digest:
+        return Extracted()
+    log = files[1] if len(files) > 1 else None
+    redactor = source.ground.redactor
+    if redactor is None:
+        spool.raw(source.origin, files[0], log, digest=digest)
+        return Extracted()
+    clean = source.ground.folder / "redacted.duckdb"
+    redacted = redact_database(files[0], clean, redactor, source.ground.folder)
+    spool.raw(source.origin, clean, None, digest=digest, redacted=redacted)
+    return Extracted(redacted=redacted)
 
 
-def raw_files(copy: Path) -> list[Path]:
+def raw_files(source: Opened) -> list[Path]:
     """The database, and its log where it has one. Raises `SourceInvalid` for another format."""
-    with copy.open("rb") as file:
-        file.seek(_DUCKDB_MAGIC_OFFSET)
-        if file.read(len(_DUCKDB_MAGIC)) != _DUCKDB_MAGIC:
-            raise SourceInvalid(
-                f"{copy.name} is no DuckDB file", hint="--raw ships DuckDB files only"
-            )
+    copy = source.copy
+    if copy is None or not _is_duckdb(copy):
+        raise SourceInvalid("the source is no DuckDB file", hint="--raw ships DuckDB files only")
     wal = copy.with_name(f"{copy.name}.wal")
     return [copy, wal] if wal.is_file() and wal.stat().st_size else [copy]
 
 
-def raw_is_new(files: list[Path], state: State, source_key: str) -> bool:
+def raw_digest(files: list[Path]) -> str:
+    """One name for what a raw source holds: the database and its log together."""
     digests = "".join(hash_file(path)[0] for path in files)
-    return hashlib.sha256(digests.encode()).hexdigest() != state.source(source_key).raw_sha256
+    return hashlib.sha256(digests.encode()).hexdigest()
+
+
+def _is_duckdb(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(_DUCKDB_MAGIC_OFFSET)
+        return file.read(len(_DUCKDB_MAGIC)) == _DUCKDB_MAGIC

@@ -6,20 +6,22 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from recall_uploader.app import Instance
-from recall_uploader.identity import new_identity, newest_in_bucket
+from recall_uploader.identity import new_identity
 from recall_uploader.machine import default_system_id
+from recall_uploader.methods.choose import first_newest, open_methods
 from recall_uploader.recover import set_all_aside
 from recall_uploader.run import (
-    LazyBucket,
     Run,
     empty_folder,
     locked,
     open_outbox,
     open_run,
+    patience_of,
     read_state,
     set_aside,
 )
-from recall_uploader.state import STATE_FILE, State
+from recall_uploader.state import State
+from recall_uploader.state_file import STATE_FILE
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +50,19 @@ def adopt(instance: Instance) -> InitResult:
     its numbers may be taken. Needs the bucket; without it, nothing changes.
     """
     with locked(instance) as folder, ExitStack() as stack:
-        bucket = LazyBucket(instance, stack)
+        methods, patience = open_methods(instance, stack), patience_of(instance)
         state, warnings = read_state(folder / STATE_FILE)
         system_id = instance.settings.system_id or (
             state.identity.system_id if state else default_system_id(instance.machine)
         )
         identity = new_identity(system_id, instance.machine)
-        newest = newest_in_bucket(bucket(), system_id, instance.retry)
+        newest = first_newest(methods[:1], system_id, patience)
         if state is None:
             set_aside(folder / STATE_FILE)
             state = State.create(folder / STATE_FILE, identity, newest.committed)
         stack.callback(state.close)
-        run = Run(instance, state, open_outbox(folder), empty_folder(folder), bucket)
+        scratch = empty_folder(folder)
+        run = Run(instance, state, open_outbox(folder), scratch, methods, patience)
         # Before the new identity: a crash in between leaves the old one and a hole, and the
         # command is run again.
         moved = set_all_aside(run.spool)

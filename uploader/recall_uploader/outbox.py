@@ -20,6 +20,8 @@ from recall_wire.errors import ManifestInvalid
 from recall_wire.manifest import DataFile, Manifest, parse_manifest, sha256_hex
 
 SENT_KEPT = 20
+FAILED_KEPT = 50
+PUSHED = "pushed"
 FOLDERS = ("new", "sending", "sent", "failed")
 
 
@@ -35,6 +37,15 @@ class Pending:
     @property
     def sha256(self) -> str:
         return sha256_hex(self.data)
+
+    @property
+    def pushed(self) -> bool:
+        """The hub has it already; it still has to go into the bucket."""
+        return (self.folder / PUSHED).exists()
+
+    @property
+    def bytes(self) -> int:
+        return len(self.data) + self.manifest.data_bytes
 
     @property
     def begun(self) -> bool:
@@ -89,6 +100,27 @@ class Outbox:
         durable.move_folder(pending.folder, target)
         return Pending(pending.seq, target, pending.data, pending.manifest)
 
+    def mark_pushed(self, pending: Pending) -> None:
+        """The hub has acknowledged it. Durable when this returns; idempotent."""
+        if pending.pushed:
+            return
+        durable.write_file(pending.folder / PUSHED, b"")
+        durable.sync_folder(pending.folder)
+
+    def bytes(self) -> int:
+        """What the undelivered snapshots hold."""
+        return sum(pending.bytes for pending in self.pending())
+
+    def failed(self) -> list[Pending | Broken]:
+        """What was taken out, oldest number first."""
+        return [_read(folder) for folder in self._set_aside()]
+
+    def sent(self) -> list[Manifest]:
+        """The newest that were delivered, oldest first; one that cannot be read is left out."""
+        folders = sorted(_numbered(self.folder / "sent"))
+        read = (_read(folder, whole=False) for folder in folders)
+        return [item.manifest for item in read if isinstance(item, Pending)]
+
     def finish(self, pending: Pending) -> None:
         """To `sent/`: the head that covers it is written."""
         target = self.folder / "sent" / pending.folder.name
@@ -107,7 +139,9 @@ class Outbox:
         return target
 
     def tidy(self) -> None:
-        """Keep of `sent/` only the newest manifests."""
+        """Keep of `sent/` only the newest manifests, of `failed/` only the newest snapshots."""
+        for folder in self._set_aside()[:-FAILED_KEPT]:
+            shutil.rmtree(folder)
         delivered = sorted(_numbered(self.folder / "sent"))
         for folder in delivered[:-SENT_KEPT]:
             shutil.rmtree(folder)
@@ -116,13 +150,19 @@ class Outbox:
                 if path.name != layout.MANIFEST:
                     path.unlink()
 
+    def _set_aside(self) -> list[Path]:
+        folder = self.folder / "failed"
+        found = folder.iterdir() if folder.is_dir() else ()
+        return sorted(path for path in found if path.name[: layout.SEQ_DIGITS].isdigit())
+
     def _undelivered(self) -> list[Path]:
         folders = [*_numbered(self.folder / "sending"), *_numbered(self.folder / "new")]
         return sorted(folders, key=lambda folder: folder.name)
 
 
-def _read(folder: Path) -> Pending | Broken:
-    seq = int(folder.name)
+def _read(folder: Path, *, whole: bool = True) -> Pending | Broken:
+    """`whole` False: its data files may be gone."""
+    seq = int(folder.name[: layout.SEQ_DIGITS])
     try:
         data = (folder / layout.MANIFEST).read_bytes()
         manifest = parse_manifest(data, system_id=_system_id(data), seq=seq)
@@ -130,7 +170,7 @@ def _read(folder: Path) -> Pending | Broken:
         wrong = [file.name for file in manifest.files if not _complete(pending.path(file), file)]
     except (OSError, ManifestInvalid) as error:
         return Broken(seq, folder, str(error))
-    if wrong:
+    if wrong and whole:
         return Broken(seq, folder, f"{wrong[0]} is missing or not as long as its manifest says")
     return pending
 

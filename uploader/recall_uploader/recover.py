@@ -10,7 +10,7 @@ from recall_uploader.diff import change_of
 from recall_uploader.errors import SystemClash
 from recall_uploader.outbox import Broken, Pending
 from recall_uploader.snapshot_file import read_records
-from recall_uploader.spool import FORGET, Spool, raw_sha256
+from recall_uploader.spool import FORGET, Spool
 from recall_uploader.state import Change, State
 from recall_wire.errors import SnapshotInvalid
 from recall_wire.records import Record
@@ -51,7 +51,7 @@ def discard(spool: Spool, pending: Pending) -> None:
     Its rows are sent again under a later number when their source is uploaded next. Where its
     manifest had reached the bucket already, it stays delivered.
     """
-    _unlearn(spool.state, pending)
+    spool.state.unlearn(pending.seq)
     spool.outbox.set_aside(pending.folder)
     spool.void(pending.seq)
 
@@ -63,18 +63,11 @@ def set_all_aside(spool: Spool) -> int:
         with suppress(SnapshotInvalid):  # then only what the state knows of it is sent again
             if pending.seq >= spool.state.next_seq:
                 _learn(spool.state, pending)
-        _unlearn(spool.state, pending)
+        spool.state.unlearn(pending.seq)
         spool.outbox.set_aside(pending.folder)
     for broken in spool.outbox.broken():
         spool.outbox.set_aside(broken.folder)
     return len(waiting)
-
-
-def _unlearn(state: State, pending: Pending) -> None:
-    try:
-        state.unlearn(pending.seq, _deletes(pending))
-    except SnapshotInvalid:  # what it would have deleted cannot be read any more
-        state.unlearn(pending.seq)
 
 
 def _drop(spool: Spool, broken: Broken) -> str:
@@ -102,22 +95,16 @@ def _learn(state: State, pending: Pending) -> None:
         ids = [record.memory_id for record in _records(pending) if record.op == "forget"]
         state.learn_forgotten(pending.seq, ids)
         return
-    raw = [file for file in manifest.files if file.format != "parquet"]
+    source_key, _, raw_sha256 = (manifest.watermark or "").partition(" ")
     newest = max((file.max_time for file in manifest.files if file.max_time), default=None)
     changes = (_change(record) for record in _records(pending))
     state.learn(
         pending.seq,
-        manifest.watermark or "",
+        source_key,
         changes,
         newest_time=newest,
-        raw_sha256=raw_sha256(raw) if raw else None,
+        raw_sha256=raw_sha256 or None,
     )
-
-
-def _deletes(pending: Pending) -> Iterator[tuple[str, Change]]:
-    for record in _records(pending):
-        if record.op == "delete":
-            yield pending.manifest.watermark or "", _change(record)
 
 
 def _change(record: Record) -> Change:

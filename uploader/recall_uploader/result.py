@@ -18,7 +18,8 @@ class UploadResult:
     which `deletes` are deletes and forgets; a raw file's rows are not counted.
 
     `planned` is the status of a dry run that would send something; `queued` counts what waits
-    now. `pushed`, with the method `http`, is reserved for the push path; no run says it yet.
+    now; `pushed`, with the method `http`, what the hub took over HTTP. `redacted` counts secrets
+    that were replaced.
     """
 
     status: Status
@@ -29,6 +30,7 @@ class UploadResult:
     deletes: int
     bytes: int
     skipped: int = 0
+    redacted: int = 0
     warnings: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, object]:
@@ -54,5 +56,6 @@ def result_of(
         deletes=sum(manifest.deletes for manifest in manifests),
         bytes=sum(manifest.data_bytes for manifest in manifests),
         skipped=skipped,
+        redacted=sum(manifest.redacted for manifest in manifests),
         warnings=tuple(warnings),
     )

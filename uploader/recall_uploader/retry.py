@@ -5,10 +5,11 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from recall_wire.errors import BucketThrottled, TransientError
+from recall_uploader.deadline import Deadline
+from recall_wire.errors import Throttled, TransientError
 
 _T = TypeVar("_T")
 
@@ -35,7 +36,14 @@ class Retry:
                 self.sleep(self._wait_s(attempt, error))
         return call()
 
+    def bounded(self, deadline: Deadline) -> Retry:
+        """The same, but it gives up where a wait would pass the deadline."""
+        return replace(self, sleep=deadline.bounding(self.sleep))
+
+    def once(self) -> Retry:
+        return replace(self, retries=0)
+
     def _wait_s(self, attempt: int, error: TransientError) -> float:
         wait_s = self.uniform(0.0, min(self.cap_s, self.base_s * 2**attempt))
-        asked_s = error.retry_after_s if isinstance(error, BucketThrottled) else None
+        asked_s = error.retry_after_s if isinstance(error, Throttled) else None
         return min(self.cap_s, max(wait_s, asked_s or 0.0))

@@ -4,29 +4,33 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from recall_uploader.app import Instance
+from recall_uploader.deadline import Deadline
 from recall_uploader.durable import make_private_folder
 from recall_uploader.errors import StateBusy
 from recall_uploader.identity import (
     check_machine,
     check_unclaimed,
     new_identity,
-    newest_in_bucket,
 )
 from recall_uploader.lock import exclusive
 from recall_uploader.machine import default_system_id
+from recall_uploader.methods.base import Patience, SyncMethod
+from recall_uploader.methods.breaker import Breaker
+from recall_uploader.methods.choose import first_newest, open_methods
 from recall_uploader.outbox import Outbox
-from recall_uploader.ship import Progress, Shipment
+from recall_uploader.result import Method
 from recall_uploader.spool import Spool
-from recall_uploader.state import STATE_FILE, Committed, State, may_be_whole
+from recall_uploader.state import Committed, State
+from recall_uploader.state_file import STATE_FILE, may_be_whole
 from recall_wire.buckets import create_folder
-from recall_wire.buckets.base import Bucket
 from recall_wire.errors import SettingsInvalid
+from recall_wire.manifest import Manifest
 
 
 @dataclass(slots=True)
@@ -37,8 +41,11 @@ class Run:
     state: State
     outbox: Outbox
     folder: Path
-    bucket: LazyBucket
+    methods: Sequence[SyncMethod]
+    patience: Patience
     warnings: list[str] = field(default_factory=list)
+    delivered: list[Manifest] = field(default_factory=list)
+    delivered_by: Method = "none"
 
     @property
     def spool(self) -> Spool:
@@ -49,65 +56,50 @@ class Run:
             folder=self.folder,
             clock=self.instance.clock,
             max_rows=settings.snapshot_max_rows,
+            max_outbox_bytes=settings.outbox_max_bytes,
             embedding=settings.embedding,
         )
 
-    def shipment(self, progress: Progress | None) -> Shipment:
-        settings = self.instance.settings
-        return Shipment(
-            bucket=self.bucket(),
-            retry=self.instance.retry,
-            part_bytes=settings.part_bytes,
-            parts_in_flight=settings.parts_in_flight,
-            progress=progress,
-        )
-
-
-@dataclass(slots=True)
-class LazyBucket:
-    """The bucket, opened at the first call: an unchanged run never needs it."""
-
-    instance: Instance
-    stack: ExitStack
-    opened: Bucket | None = None
-
-    def __call__(self) -> Bucket:
-        if self.opened is None:
-            self.opened = self.instance.connect()
-            self.stack.callback(self.opened.close)
-        return self.opened
+    def breaker(self, method: SyncMethod) -> Breaker:
+        return Breaker(self.state, method.name, self.instance.clock)
 
 
 @contextmanager
 def locked(instance: Instance) -> Iterator[Path]:
     """Hold the state folder, which is created where it is missing."""
     folder = instance.folder
-    try:
-        make_private_folder(folder)
-        lock = exclusive(
-            folder / "lock", wait_s=instance.settings.lock_wait_s, sleep=instance.sleep
-        )
-        with lock:
-            yield folder
-    except PermissionError as error:
-        raise SettingsInvalid(
-            f"the state folder {folder} cannot be written",
-            hint="set RECALL_STATE_DIR to a folder of yours",
-        ) from error
+    lock = exclusive(folder / "lock", wait_s=instance.settings.lock_wait_s, sleep=instance.sleep)
+    with ExitStack() as stack:
+        try:
+            make_private_folder(folder)
+            stack.enter_context(lock)
+        except (PermissionError, FileExistsError, NotADirectoryError) as error:
+            raise SettingsInvalid(
+                f"the state folder {folder} cannot be written",
+                hint="set RECALL_STATE_DIR to a folder of yours",
+            ) from error
+        yield folder
 
 
 @contextmanager
 def open_run(instance: Instance) -> Iterator[Run]:
-    """The run of a command. Raises `StateBusy`, `StateNewer`, `SystemClash`, and the bucket's
-    errors where there is no state yet: only the bucket knows where to go on."""
+    """The run of a command. Raises `StateBusy`, `StateNewer`, `SystemClash`, and, where there is
+    no state yet, the bucket's or hub's errors: only they know where to go on."""
+    patience = patience_of(instance)
     with locked(instance) as folder, ExitStack() as stack:
-        bucket = LazyBucket(instance, stack)
-        state, warnings = open_state(instance, bucket)
+        methods = open_methods(instance, stack)
+        state, warnings = open_state(instance, methods, patience)
         stack.callback(state.close)
         check_machine(state, instance.machine, instance.settings.system_id)
-        run = Run(instance, state, open_outbox(folder), empty_folder(folder), bucket, warnings)
-        stack.callback(shutil.rmtree, run.folder, ignore_errors=True)
-        yield run
+        outbox, scratch = open_outbox(folder), empty_folder(folder)
+        stack.callback(shutil.rmtree, scratch, ignore_errors=True)
+        yield Run(instance, state, outbox, scratch, methods, patience, warnings)
+
+
+def patience_of(instance: Instance) -> Patience:
+    """The whole run's: it begins now."""
+    deadline = Deadline.after(instance.settings.upload_timeout_s, instance.monotonic)
+    return Patience(instance.retry, deadline).until(deadline)
 
 
 def open_outbox(folder: Path) -> Outbox:
@@ -124,8 +116,10 @@ def empty_folder(folder: Path) -> Path:
     return scratch
 
 
-def open_state(instance: Instance, bucket: LazyBucket) -> tuple[State, list[str]]:
-    """The state as it lies there, or a new one that goes on where the bucket ends."""
+def open_state(
+    instance: Instance, methods: Sequence[SyncMethod], patience: Patience
+) -> tuple[State, list[str]]:
+    """The state as it lies there, or a new one that goes on where the bucket, or the hub, ends."""
     path = instance.folder / STATE_FILE
     state, warnings = read_state(path)
     if state is not None:
@@ -134,7 +128,7 @@ def open_state(instance: Instance, bucket: LazyBucket) -> tuple[State, list[str]
     identity = new_identity(system_id, instance.machine)
     if instance.settings.bucket_url is not None:
         create_folder(instance.settings.bucket_url)
-    newest = newest_in_bucket(bucket(), system_id, instance.retry)
+    newest = first_newest(methods, system_id, patience)
     check_unclaimed(newest, instance.machine, system_id)
     set_aside(path)
     if newest.seq:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from recall_uploader import session_buddy_settings
+from recall_uploader.redact.settings import RedactRule
+from recall_uploader.sources.settings import SourceSettings
 from recall_wire.buckets.base import PART_BYTES
-from recall_wire.errors import UnsafeKey
+from recall_wire.buckets.options import S3Options, check_endpoint
+from recall_wire.errors import SettingsInvalid, UnsafeKey
 from recall_wire.layout import check_system_id
 from recall_wire.manifest import SNAPSHOT_MAX_ROWS, EmbeddingSpace
 from recall_wire.settings import BucketSettings, load
@@ -22,19 +28,22 @@ _PART_MAX_BYTES = 5 << 30
 
 
 class UploaderSettings(BucketSettings):
-    """Every key, its meaning and its default stand in settings/recall.yaml, too.
-
-    `hub_url` and `hub_token` are reserved for the push path; not used yet.
-    """
+    """Every key, its meaning and its default stand in settings/recall.yaml, too."""
 
     tolerated_env: ClassVar[frozenset[str]] = frozenset({CONFIG_VARIABLE})
+    env_aliases: ClassVar[Mapping[str, str]] = {session_buddy_settings.URL_VARIABLE: "hub_url"}
 
     system_id: str | None = None
     machine_id: Annotated[str, Field(min_length=1)] | None = None
     state_dir: Path | None = None
     source: Path | None = None
+    sources: tuple[SourceSettings, ...] | None = None
     hub_url: str | None = None
     hub_token: SecretStr | None = None
+    force_method: Literal["auto", "cloud", "http"] = "auto"
+    enable_fallback: bool = True
+    upload_on_session_end: bool = True
+    upload_timeout_s: Annotated[float, Field(ge=1, le=86_400, allow_inf_nan=False)] = 300.0
     deletes: Literal["keep", "propagate"] = "keep"
     time_zone: str = "UTC"
     embedding_model: str | None = None
@@ -45,7 +54,22 @@ class UploaderSettings(BucketSettings):
     part_bytes: Annotated[int, Field(ge=PART_BYTES, le=_PART_MAX_BYTES)] = PART_BYTES
     parts_in_flight: Annotated[int, Field(ge=1, le=32)] = 4
     max_retries: Annotated[int, Field(ge=0, le=20)] = 4
+    retry_backoff_s: Annotated[float, Field(ge=0, le=60, allow_inf_nan=False)] = 0.5
+    outbox_max_bytes: Annotated[int, Field(ge=1 << 20)] = 8 << 30
+    outbox_max_age_days: Annotated[float, Field(gt=0, le=36_500, allow_inf_nan=False)] = 90.0
     lock_wait_s: Annotated[float, Field(ge=0, le=3600)] = 10.0
+    redact: bool = True
+    redact_rules: tuple[RedactRule, ...] = ()
+    redact_allow: tuple[str, ...] = ()
+    watch_debounce_s: Annotated[float, Field(ge=0.1, le=3600, allow_inf_nan=False)] = 5.0
+    watch_sweep_s: Annotated[float, Field(ge=1, le=86_400, allow_inf_nan=False)] = 300.0
+
+    @classmethod
+    def from_file(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """A Session-Buddy settings file is taken as it is."""
+        if session_buddy_settings.is_session_buddy(values):
+            return session_buddy_settings.translate(values, cls.model_fields)
+        return values
 
     @field_validator("system_id")
     @classmethod
@@ -54,6 +78,34 @@ class UploaderSettings(BucketSettings):
             return None if system_id is None else check_system_id(system_id)
         except UnsafeKey as error:
             raise ValueError(str(error)) from None
+
+    @field_validator("hub_url")
+    @classmethod
+    def _address(cls, hub_url: str | None) -> str | None:
+        """Other programs name the hub's MCP address; the API lies beside it."""
+        if hub_url is None:
+            return None
+        try:
+            check_endpoint(hub_url, "hub_url")
+        except SettingsInvalid as error:
+            raise ValueError(str(error)) from None
+        return hub_url.rstrip("/").removesuffix("/mcp")
+
+    @field_validator("redact_allow")
+    @classmethod
+    def _patterns(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        for pattern in patterns:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"{pattern[:60]!r} is no regular expression: {error}") from None
+        return patterns
+
+    @model_validator(mode="after")
+    def _has_hub(self) -> Self:
+        if self.force_method == "http" and self.hub_url is None:
+            raise ValueError("force_method is http and no hub_url is set")
+        return self
 
     @model_validator(mode="after")
     def _one_space(self) -> Self:
@@ -64,6 +116,12 @@ class UploaderSettings(BucketSettings):
                 "three, or none to leave a source's vectors out"
             )
         return self
+
+    def s3_options(self) -> S3Options:
+        """One call that is never answered must leave time for others within the run's own."""
+        options = super().s3_options()
+        longest_s = min(options.read_timeout_s, max(1.0, self.upload_timeout_s / 4))
+        return replace(options, read_timeout_s=longest_s)
 
     @property
     def embedding(self) -> EmbeddingSpace | None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from recall_uploader.deadline import Deadline
 from recall_uploader.errors import OutboxDamaged, SystemClash
 from recall_uploader.identity import Newest, newest_told
+from recall_uploader.methods.base import Delivered, Progress
 from recall_uploader.outbox import Outbox, Pending
 from recall_uploader.recover import REMEDY
 from recall_uploader.retry import Retry
 from recall_uploader.state import Committed, State
+from recall_uploader.stored import check_stored
 from recall_wire import layout
 from recall_wire.buckets.base import PART_BYTES, Bucket
 from recall_wire.buckets.multipart import abort_stale, upload_file
@@ -34,8 +37,6 @@ from recall_wire.manifest import (
     sha256_hex,
 )
 
-Progress = Callable[[int], None]
-
 
 @dataclass(frozen=True, slots=True)
 class Shipment:
@@ -46,14 +47,12 @@ class Shipment:
     part_bytes: int = PART_BYTES
     parts_in_flight: int = 4
     progress: Progress | None = None
+    deadline: Deadline | None = None
 
-
-@dataclass(frozen=True, slots=True)
-class Delivered:
-    """What one run delivered, in order."""
-
-    manifests: tuple[Manifest, ...] = ()
-    warnings: tuple[str, ...] = ()
+    def check_time(self) -> None:
+        """Raises `OutOfTime`."""
+        if self.deadline is not None:
+            self.deadline.check()
 
 
 def ship(shipment: Shipment, state: State, outbox: Outbox) -> Delivered:
@@ -71,6 +70,7 @@ def ship(shipment: Shipment, state: State, outbox: Outbox) -> Delivered:
     sent: list[tuple[Pending, Committed]] = []
     try:
         for pending in waiting:
+            shipment.check_time()
             sending = outbox.begin(pending)
             sha256 = _deliver(shipment, sending, resumed=pending.begun)
             sent.append((sending, Committed(pending.seq, sha256)))
@@ -99,6 +99,7 @@ def _settle(
 ) -> None:
     if not sent:
         return
+    check_stored(shipment.bucket, [pending for pending, _ in sent], shipment.retry)
     committed = sent[-1][1]
     _write_head(shipment, state, committed, newest)
     if committed.seq > state.committed.seq:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from importlib.metadata import version
 from itertools import chain
@@ -14,7 +14,9 @@ from typing import Literal
 
 from recall_uploader import durable
 from recall_uploader.diff import change_of, delete_of
+from recall_uploader.errors import OutboxFull
 from recall_uploader.outbox import Outbox
+from recall_uploader.redact.record import RedactedRecord
 from recall_uploader.snapshot_file import SnapshotFile
 from recall_uploader.state import Change, State
 from recall_wire.layout import MANIFEST
@@ -38,7 +40,8 @@ class Origin:
     """Where a snapshot's rows come from.
 
     `key` tells this instance's sources apart, where the fingerprint only tells what they are
-    like. It travels as the manifest's watermark, which only this instance reads again.
+    like. It travels as the manifest's watermark, which only this instance reads again; that of a
+    raw file also names, after a space, what the source held.
     """
 
     source: Source
@@ -63,20 +66,33 @@ class Spool:
     clock: Callable[[], datetime]
     max_rows: int = SNAPSHOT_MAX_ROWS
     max_text_bytes: int = SNAPSHOT_TEXT_BYTES
+    max_outbox_bytes: int | None = None
     embedding: EmbeddingSpace | None = None
+
+    def check_room(self) -> None:
+        """Raises `OutboxFull`. What lies there is kept, oldest first; what is new stays where it
+        is, in its source, until there is room."""
+        if self.max_outbox_bytes is not None and self.outbox.bytes() >= self.max_outbox_bytes:
+            raise OutboxFull(
+                f"the outbox holds {self.max_outbox_bytes} bytes or more",
+                hint="what is new stays in its source and is sent when there is room; see "
+                "`recall outbox list` and outbox_max_bytes",
+            )
 
     def rows(
         self, origin: Origin, kind: Kind, rows: Iterable[Record], gone: Iterable[Change] = ()
     ) -> Iterator[Manifest]:
         """Spool a source's rows, and deletes for those that are gone, in as many snapshots as the
-        limits ask for; lazy, one at a time."""
+        limits ask for; lazy, one at a time. Raises `OutboxFull` between two of them."""
         said = chain(
             ((row, change_of(row)) for row in rows),
             ((delete_of(change), change) for change in gone),
         )
         draft: _Draft | None = None
         for record, change in said:
-            draft = draft or _Draft(self._new_folder())
+            if draft is None:
+                self.check_room()
+                draft = _Draft(self._new_folder())
             draft.add(record, change)
             if draft.file.rows >= self.max_rows or draft.file.text_bytes >= self.max_text_bytes:
                 yield self._place_records(draft, origin, kind)
@@ -96,17 +112,22 @@ class Spool:
             self.state.learn_forgotten(manifest.seq, ids)
             yield manifest
 
-    def raw(self, origin: Origin, database: Path, wal: Path | None) -> Manifest:
+    def raw(
+        self, origin: Origin, database: Path, wal: Path | None, *, digest: str, redacted: int = 0
+    ) -> Manifest:
         """Spool a copied DuckDB file, and its log where it has one, as they are.
 
-        The files are moved, not copied: they must lie in a folder of this run's own.
+        The files are moved, not copied: they must lie in a folder of this run's own. `digest`
+        names what the source held, before anything in it was redacted.
         """
+        self.check_room()
         folder = self._new_folder()
         files = [_take(database, folder, "duckdb", ".duckdb")]
         if wal is not None:
             files.append(_take(wal, folder, "duckdb-wal", ".duckdb.wal"))
-        manifest = self._place(folder, origin, "full", tuple(files))
-        self.state.learn(manifest.seq, origin.key, (), raw_sha256=raw_sha256(files))
+        named = replace(origin, key=f"{origin.key} {digest}")
+        manifest = self._place(folder, named, "full", tuple(files), redacted=redacted)
+        self.state.learn(manifest.seq, origin.key, (), raw_sha256=digest)
         return manifest
 
     def void(self, seq: int) -> Manifest:
@@ -121,7 +142,8 @@ class Spool:
 
     def _place_draft(self, draft: _Draft, origin: Origin, kind: Kind) -> Manifest:
         files = (draft.file.close(),)
-        return self._place(draft.folder, origin, kind, files, deletes=draft.deletes)
+        said = {"deletes": draft.deletes, "redacted": draft.redacted}
+        return self._place(draft.folder, origin, kind, files, **said)
 
     def _place(
         self,
@@ -131,6 +153,7 @@ class Spool:
         files: tuple[DataFile, ...],
         *,
         deletes: int = 0,
+        redacted: int = 0,
         seq: int | None = None,
     ) -> Manifest:
         identity = self.state.identity
@@ -147,6 +170,7 @@ class Spool:
             files=files,
             rows=sum(file.rows or 0 for file in files),
             deletes=deletes,
+            redacted=redacted,
             embedding=self.embedding if kind != "void" else None,
         )
         durable.write_file(folder / MANIFEST, manifest.to_bytes())
@@ -169,6 +193,7 @@ class _Draft:
     file: SnapshotFile = field(init=False)
     changes: list[Change] = field(default_factory=list)
     deletes: int = 0
+    redacted: int = 0
 
     def __post_init__(self) -> None:
         self.file = SnapshotFile(self.folder)
@@ -179,11 +204,8 @@ class _Draft:
             self.changes.append(change)
         if record.op != "upsert":
             self.deletes += 1
-
-
-def raw_sha256(files: Sequence[DataFile]) -> str:
-    """One name for what a raw snapshot holds: the database and its log together."""
-    return hashlib.sha256("".join(file.sha256 for file in files).encode()).hexdigest()
+        if isinstance(record, RedactedRecord):
+            self.redacted += record.redacted
 
 
 def _take(

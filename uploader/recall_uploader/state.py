@@ -9,41 +9,37 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
-from recall_uploader.errors import StateNewer, StateUnwritable
+from recall_uploader.state_file import (
+    STATE_VERSION,
+    check,
+    connect,
+    in_memory,
+    migrate,
+    transaction,
+)
 
-STATE_FILE = "state.sqlite"
-STATE_VERSION = 1
+RESENDS_MAX = 2
 STALE_HASH = bytes(16)  # equals no row's hash: the row is sent again
 
-# What SQLite says when the file may be whole but cannot be used now: a new one would be wrong.
-_NOT_DAMAGE = {
-    sqlite3.SQLITE_BUSY,
-    sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_FULL,
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_PERM,
-    sqlite3.SQLITE_READONLY,
-}
-
-_SCHEMA = f"""
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE sources (
-    key TEXT PRIMARY KEY, complete INTEGER NOT NULL DEFAULT 0, newest_time TEXT, raw_sha256 TEXT
-) WITHOUT ROWID;
-CREATE TABLE rows (
-    target TEXT NOT NULL, memory_id TEXT NOT NULL, source TEXT NOT NULL, hash BLOB NOT NULL,
-    seq INTEGER NOT NULL, PRIMARY KEY (target, memory_id, source)
-) WITHOUT ROWID;
-CREATE TABLE forgotten (memory_id TEXT PRIMARY KEY, seq INTEGER) WITHOUT ROWID;
-PRAGMA user_version = {STATE_VERSION};
-"""
+_DELETE_ROW = (
+    "INSERT OR REPLACE INTO deleted (target, memory_id, source, seq, resends)"
+    " SELECT target, memory_id, source, :seq, iif(hash = :stale, resends, 0) FROM rows"
+    " WHERE target = :target AND memory_id = :id",
+    "DELETE FROM rows WHERE target = :target AND memory_id = :id",
+)
+_LEARN_ROW = (
+    "INSERT INTO rows (target, memory_id, source, hash, seq)"
+    " VALUES (:target, :id, :source, :hash, :seq)"
+    " ON CONFLICT DO UPDATE SET hash = :hash, seq = :seq,"
+    " resends = iif(hash = :stale, resends, 0)",
+    "DELETE FROM deleted WHERE target = :target AND memory_id = :id AND source = :source",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +90,10 @@ class State:
     @classmethod
     def create(cls, path: Path | None, identity: Identity, committed: Committed) -> Self:
         """A new state that goes on after `committed`; `path` None keeps it in memory."""
-        state = cls(_connect(str(path) if path else ":memory:"))
+        state = cls(connect(str(path) if path else ":memory:"))
         try:
-            with _transaction(state.connection):
-                for statement in _SCHEMA.split(";"):
-                    state.connection.execute(statement)
+            with transaction(state.connection):
+                migrate(state.connection, 0)
                 state._write_identity(identity, committed)
         except BaseException:
             state.close()
@@ -109,9 +104,14 @@ class State:
     def open(cls, path: Path, *, read_only: bool = False) -> Self:
         """Raises `StateNewer`, and `sqlite3.DatabaseError` for a file that is damaged."""
         mode = "ro" if read_only else "rw"
-        connection = _connect(f"{path.absolute().as_uri()}?mode={mode}")
+        connection = connect(f"{path.absolute().as_uri()}?mode={mode}")
         try:
-            _check(connection, path)
+            version = check(connection, path)
+            if read_only and version < STATE_VERSION:
+                connection = in_memory(connection)
+            if version < STATE_VERSION:
+                with transaction(connection):
+                    migrate(connection, version)
             state = cls(connection)
             _ = state.identity, state.committed, state.next_seq
         except BaseException:
@@ -144,15 +144,17 @@ class State:
     def begin_anew(self, identity: Identity, committed: Committed) -> None:
         """Go on under a new identity after `committed`: every row, and every forgotten id, is
         sent again; which rows a source had is kept, so that its deletes are still noticed."""
-        with _transaction(self.connection):
+        with transaction(self.connection):
             self.connection.execute("UPDATE rows SET hash = ?", (STALE_HASH,))
             self.connection.execute("UPDATE forgotten SET seq = NULL")
             self.connection.execute("UPDATE sources SET complete = 0, raw_sha256 = NULL")
+            for table in ("stamps", "quarantined", "breakers"):
+                self.connection.execute(f"DELETE FROM {table}")
             self._write_identity(identity, committed)
 
     def commit(self, committed: Committed) -> None:
         """The head that covers `committed` is written."""
-        with _transaction(self.connection):
+        with transaction(self.connection):
             self._write_committed(committed)
 
     # What snapshots say
@@ -167,7 +169,7 @@ class State:
         raw_sha256: str | None = None,
     ) -> None:
         """Snapshot `seq` lies in the outbox: remember its rows and allot the number after it."""
-        with _transaction(self.connection):
+        with transaction(self.connection):
             self._touch_source(source_key)
             for change in changes:
                 self._learn_row(source_key, change, seq)
@@ -175,13 +177,15 @@ class State:
                 self._raise_newest_time(source_key, newest_time)
             if raw_sha256 is not None:
                 self.connection.execute(
-                    "UPDATE sources SET raw_sha256 = ? WHERE key = ?", (raw_sha256, source_key)
+                    "UPDATE sources SET resends = iif(raw_sha256 IS NULL, resends, 0),"
+                    " raw_sha256 = ?, raw_seq = ? WHERE key = ?",
+                    (raw_sha256, seq, source_key),
                 )
             self._set_meta("next_seq", str(max(self.next_seq, seq + 1)))
 
     def learn_forgotten(self, seq: int, memory_ids: Iterable[str]) -> None:
         """Snapshot `seq` forgets these ids: their rows are never sent again."""
-        with _transaction(self.connection):
+        with transaction(self.connection):
             for memory_id in memory_ids:
                 self.connection.execute(
                     "INSERT INTO forgotten VALUES (?, ?)"
@@ -193,18 +197,30 @@ class State:
                 )
             self._set_meta("next_seq", str(max(self.next_seq, seq + 1)))
 
-    def unlearn(self, seq: int, deleted: Iterable[tuple[str, Change]] = ()) -> None:
-        """Snapshot `seq` will not be delivered: its rows are sent again under a later number.
+    def unlearn(self, seq: int) -> None:
+        """Snapshot `seq` will not be delivered: its rows, its deletes too, are sent again under a
+        later number."""
+        with transaction(self.connection):
+            self._unlearn(seq)
 
-        `deleted`: the rows it would have deleted, each with its source's key.
+    def learn_quarantined(self, seq: int, reason: str) -> bool:
+        """The hub could not take snapshot `seq`: its rows are sent again under a later number.
+
+        Rows that it refused `RESENDS_MAX` times in a row stay as they are, until they change:
+        a snapshot that no hub can read must not be sent for ever. False where this was known.
         """
-        with _transaction(self.connection):
-            self.connection.execute("UPDATE rows SET hash = ? WHERE seq = ?", (STALE_HASH, seq))
-            self.connection.execute("UPDATE forgotten SET seq = NULL WHERE seq = ?", (seq,))
-            self.connection.execute("UPDATE sources SET raw_sha256 = NULL")
-            for source_key, change in deleted:
-                stale = Change(change.target, change.memory_id, STALE_HASH)
-                self._learn_row(source_key, stale, seq)
+        with transaction(self.connection):
+            known = self.connection.execute("SELECT 1 FROM quarantined WHERE seq = ?", (seq,))
+            if known.fetchone():
+                return False
+            self.connection.execute("INSERT INTO quarantined VALUES (?, ?)", (seq, reason))
+            self._unlearn(seq, counted=True)
+            return True
+
+    def settle(self, complete_to: int) -> None:
+        """The hub has everything up to `complete_to`, or has said that it could not take it."""
+        with transaction(self.connection):
+            self.connection.execute("DELETE FROM deleted WHERE seq <= ?", (complete_to,))
 
     def source(self, source_key: str) -> SourceState:
         row = self.connection.execute(
@@ -215,11 +231,22 @@ class State:
         newest = datetime.fromisoformat(row[1]) if row[1] else None
         return SourceState(bool(row[0]), newest, row[2])
 
-    def complete(self, source_key: str) -> None:
-        """All of the source was spooled once; from now on its snapshots are deltas."""
-        with _transaction(self.connection):
+    def complete(self, source_key: str, stamps: Mapping[str, str] | None = None) -> None:
+        """All of the source was spooled once; from now on its snapshots are deltas.
+
+        `stamps`: its files as they were, which need not be read again until they change.
+        """
+        with transaction(self.connection):
             self._touch_source(source_key)
             self.connection.execute("UPDATE sources SET complete = 1 WHERE key = ?", (source_key,))
+            self.connection.executemany(
+                "INSERT OR REPLACE INTO stamps VALUES (?, ?, ?)",
+                ((source_key, name, stamp) for name, stamp in (stamps or {}).items()),
+            )
+
+    def stamps(self, source_key: str) -> dict[str, str]:
+        query = "SELECT name, stamp FROM stamps WHERE source = ?"
+        return dict(self.connection.execute(query, (source_key,)).fetchall())
 
     def to_forget(self, memory_ids: Iterable[str]) -> list[str]:
         """Of these ids, and of those forgotten under a former identity, the ones to send."""
@@ -231,7 +258,47 @@ class State:
         query = "SELECT count(*) FROM rows WHERE source = ?"
         return int(self.connection.execute(query, (source_key,)).fetchone()[0])
 
+    # The paths
+
+    def breaker(self, path: str) -> tuple[int, float | None]:
+        """Failures in a row, and when it opened as seconds since the epoch."""
+        query = "SELECT failures, opened_at FROM breakers WHERE path = ?"
+        return self.connection.execute(query, (path,)).fetchone() or (0, None)
+
+    def set_breaker(self, path: str, failures: int, opened_at: float | None) -> None:
+        with transaction(self.connection):
+            row = (path, failures, opened_at)
+            self.connection.execute("INSERT OR REPLACE INTO breakers VALUES (?, ?, ?)", row)
+
+    # What was said
+
+    def note(self, key: str, value: str) -> None:
+        """Keep a fact for `recall status`, such as the last ack that was read."""
+        with transaction(self.connection):
+            self._set_meta(f"note_{key}", value)
+
+    def noted(self, key: str) -> str | None:
+        query = "SELECT value FROM meta WHERE key = ?"
+        row = self.connection.execute(query, (f"note_{key}",)).fetchone()
+        return None if row is None else str(row[0])
+
     # Statements
+
+    def _unlearn(self, seq: int, *, counted: bool = False) -> None:
+        again = f"AND resends < {RESENDS_MAX}" if counted else ""
+        said = {"seq": seq, "stale": STALE_HASH, "more": int(counted)}
+        for statement in (
+            f"UPDATE rows SET hash = :stale, resends = resends + :more WHERE seq = :seq {again}",
+            "INSERT OR REPLACE INTO rows (target, memory_id, source, hash, seq, resends)"
+            " SELECT target, memory_id, source, :stale, seq, resends + :more FROM deleted"
+            f" WHERE seq = :seq {again}",
+            "DELETE FROM deleted WHERE seq = :seq",
+            "UPDATE forgotten SET seq = NULL WHERE seq = :seq",
+            "UPDATE sources SET raw_sha256 = NULL, resends = resends + :more"
+            f" WHERE raw_seq = :seq {again}",
+            "DELETE FROM stamps",
+        ):
+            self.connection.execute(statement, said)
 
     def _query(self, query: str) -> list[tuple[str]]:
         return self.connection.execute(query).fetchall()
@@ -262,14 +329,10 @@ class State:
 
     def _learn_row(self, source_key: str, change: Change, seq: int) -> None:
         """A delete is one of the memory itself: other sources that have it send it again."""
-        key = (change.target, change.memory_id)
-        if change.hash is None:
-            self.connection.execute("DELETE FROM rows WHERE target = ? AND memory_id = ?", key)
-        else:
-            self.connection.execute(
-                "INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?, ?)",
-                (*key, source_key, change.hash, seq),
-            )
+        said = {"target": change.target, "id": change.memory_id, "source": source_key}
+        said |= {"hash": change.hash, "seq": seq, "stale": STALE_HASH}
+        for statement in _DELETE_ROW if change.hash is None else _LEARN_ROW:
+            self.connection.execute(statement, said)
 
     def _raise_newest_time(self, source_key: str, newest_time: datetime) -> None:
         known = self.source(source_key).newest_time
@@ -278,46 +341,3 @@ class State:
                 "UPDATE sources SET newest_time = ? WHERE key = ?",
                 (newest_time.astimezone(UTC).isoformat(), source_key),
             )
-
-
-def _connect(address: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(address, uri=True, isolation_level=None, timeout=5)
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA temp_store = FILE")
-    return connection
-
-
-def _check(connection: sqlite3.Connection, path: Path) -> None:
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version > STATE_VERSION:
-        raise StateNewer(
-            f"{path} was written by a newer version of recall (state version {version})",
-            hint="upgrade recall on this machine",
-        )
-    if version < STATE_VERSION:
-        raise sqlite3.DatabaseError("it holds no state")
-    if (answer := connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
-        raise sqlite3.DatabaseError(answer)
-
-
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """BEGIN IMMEDIATE … COMMIT; any exception rolls back. Raises `StateUnwritable`."""
-    try:
-        connection.execute("BEGIN IMMEDIATE")
-        yield
-        connection.execute("COMMIT")
-    except BaseException as error:
-        with suppress(sqlite3.Error):  # after some errors SQLite has rolled back by itself
-            connection.execute("ROLLBACK")
-        if isinstance(error, sqlite3.Error) and may_be_whole(error):
-            raise StateUnwritable(
-                f"the state file cannot be written: {error}",
-                hint="see to the disk and its permissions, and run it again",
-            ) from error
-        raise
-
-
-def may_be_whole(error: sqlite3.Error) -> bool:
-    """SQLite could not use the file now, which says nothing against what is in it."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _NOT_DAMAGE

@@ -27,6 +27,14 @@ class TerminalError(RecallError):
     """The same call will fail again until somebody changes something."""
 
 
+class Throttled(TransientError):
+    """The other side asked for fewer requests; `retry_after_s` where it said how long to wait."""
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after_s = retry_after_s
+
+
 # Buckets
 
 
@@ -34,12 +42,8 @@ class BucketUnreachable(TransientError):
     """No answer, a broken connection, or a 5xx."""
 
 
-class BucketThrottled(TransientError):
+class BucketThrottled(Throttled):
     """The endpoint asked for fewer requests (429, 503 SlowDown)."""
-
-    def __init__(self, message: str, *, retry_after_s: float | None = None, hint: str = "") -> None:
-        super().__init__(message, hint=hint)
-        self.retry_after_s = retry_after_s
 
 
 class WriteConflict(TransientError):

@@ -30,12 +30,19 @@ _TWICE = "a name is there twice"
 class ProgramSettings(BaseSettings):
     """Base of a program's settings. Made by `load`; made directly, it reads nothing from outside.
 
-    `tolerated_env`: variables with the program's prefix that are no settings.
+    `tolerated_env`: variables with the program's prefix that are no settings. `env_aliases`:
+    variables of other programs, each with the setting it stands for; our own go before.
     """
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     tolerated_env: ClassVar[frozenset[str]] = frozenset()
+    env_aliases: ClassVar[Mapping[str, str]] = {}
+
+    @classmethod
+    def from_file(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """What a settings file says, in this program's names. Here: as it is."""
+        return values
 
     @classmethod
     def settings_customise_sources(
@@ -131,7 +138,15 @@ def _from_environment(cls: type[ProgramSettings], prefix: str) -> _Source:
     except SettingsError as error:
         # Its message names the field; the chained error, which we drop, quotes the value.
         raise _malformed(cls, error, prefix) from None
-    return _Source(values, {name: f"in {prefix}{name.upper()}" for name in values})
+    aliases = {
+        name: variable
+        for variable, name in cls.env_aliases.items()
+        if os.environ.get(variable) and name not in values
+    }
+    origins = {name: f"in {prefix}{name.upper()}" for name in values}
+    origins |= {name: f"in {variable}" for name, variable in aliases.items()}
+    others = {name: os.environ[variable] for name, variable in aliases.items()}
+    return _Source({**values, **others}, origins)
 
 
 def _check_variable(cls: type[BaseSettings], variable: str, prefix: str) -> None:
@@ -149,10 +164,10 @@ def _malformed(cls: type[BaseSettings], error: SettingsError, prefix: str) -> Se
     return SettingsInvalid(f"{prefix}{name.upper()} is not valid JSON", hint="write it as JSON")
 
 
-def _from_yaml(cls: type[BaseSettings], path: Path | None) -> _Source:
+def _from_yaml(cls: type[ProgramSettings], path: Path | None) -> _Source:
     if path is None:
         return _Source({}, {})
-    values = read_yaml(path)
+    values = cls.from_file(read_yaml(path))
     for name in values:
         _check_name(cls, name, f"in {path}")
     return _Source(values, dict.fromkeys(values, f"in {path}"))

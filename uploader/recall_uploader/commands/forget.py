@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from recall_uploader.commands.printing import print_result, warn
-from recall_uploader.commands.upload import DELIVERED, QUEUED, sentence
+from recall_uploader.commands.upload import deliver_with
+
+if TYPE_CHECKING:
+    from recall_uploader.app import Instance
+    from recall_uploader.result import UploadResult
 
 
 def forget(*memory_ids: str, json_: bool = False, config: Path | None = None) -> int:
@@ -21,15 +24,14 @@ def forget(*memory_ids: str, json_: bool = False, config: Path | None = None) ->
     config
         A YAML settings file.
     """
-    from recall_uploader import app, progress
-    from recall_uploader.forget import forget as run_forget
-    from recall_uploader.settings import load_settings
     from recall_wire.errors import SettingsInvalid
 
     if not memory_ids:
         raise SettingsInvalid("no memory is named", hint="give one or more ids to forget")
-    instance = app.build(load_settings(config), show_progress=progress.for_terminal())
-    result = run_forget(instance, memory_ids)
-    warn(result.warnings)
-    print_result(json.dumps(result.as_dict()) if json_ else sentence(result))
-    return QUEUED if result.status == "queued" else DELIVERED
+
+    def run(instance: Instance) -> UploadResult:
+        from recall_uploader.forget import forget as run_forget
+
+        return run_forget(instance, memory_ids)
+
+    return deliver_with(run, json_=json_, config=config)

@@ -1,17 +1,19 @@
-"""`recall upload`."""
+"""`recall upload`, and how every command that sends ends."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recall_uploader.commands.printing import bytes_text, print_result, warn
 
 if TYPE_CHECKING:
+    from recall_uploader.app import Instance
     from recall_uploader.result import UploadResult
 
-DELIVERED, QUEUED = 0, 3
+DELIVERED, QUEUED, PUSHED_INSTEAD = 0, 3, 4
 
 
 def upload(
@@ -24,19 +26,19 @@ def upload(
     confirm_deletes: bool = False,
     config: Path | None = None,
 ) -> int:
-    """Send what is new or changed in a memory database since the last upload.
+    """Send what is new or changed in this machine's memories since the last upload.
 
     Parameters
     ----------
     source
-        A Session-Buddy DuckDB file, or Parquet or JSON Lines in the record schema. Without it, the
-        source from the settings.
+        A memory database, a file of records, a folder of transcripts or notes. Without it, the
+        sources from the settings, else those in their known places.
     raw
         Send the DuckDB file itself instead of its memories.
     full
         Send everything, also what has not changed.
     dry_run
-        Say what would be sent, and write nothing.
+        Say what would be sent, and which secrets would be replaced; write nothing.
     json_
         Print the result as one JSON object.
     confirm_deletes
@@ -44,28 +46,39 @@ def upload(
     config
         A YAML settings file.
     """
-    import pyarrow as pa
 
+    def run(instance: Instance) -> UploadResult:
+        from recall_uploader.everything import sources_of
+        from recall_uploader.extract import Request
+        from recall_uploader.upload import plan
+        from recall_uploader.upload import upload as run_upload
+
+        _use_the_system_allocator()
+        requests = [
+            Request(item, raw=raw, full=full, confirm_deletes=confirm_deletes)
+            for item in sources_of(instance.settings, source)
+        ]
+        return (plan if dry_run else run_upload)(instance, *requests)
+
+    return deliver_with(run, json_=json_, config=config)
+
+
+def deliver_with(
+    run: Callable[[Instance], UploadResult], *, json_: bool, config: Path | None
+) -> int:
+    """Build the instance, run, print; never longer than the settings allow."""
     from recall_uploader import app, progress
-    from recall_uploader.extract import Request
+    from recall_uploader.deadline import last_resort
     from recall_uploader.settings import load_settings
-    from recall_uploader.upload import plan
-    from recall_uploader.upload import upload as run_upload
-    from recall_wire.errors import SettingsInvalid
 
-    # Arrow's own allocator holds on to 11 MiB more at the peak of a large extraction.
-    pa.set_memory_pool(pa.system_memory_pool())
     settings = load_settings(config)
-    path = source or settings.source
-    if path is None:
-        raise SettingsInvalid(
-            "no source is named", hint="give its path, or set source in the settings"
-        )
-    request = Request(path.expanduser(), raw=raw, full=full, confirm_deletes=confirm_deletes)
     instance = app.build(settings, show_progress=progress.for_terminal())
-    result = (plan if dry_run else run_upload)(instance, request)
+    with last_resort(settings.upload_timeout_s, QUEUED):
+        result = run(instance)
     warn(result.warnings)
     print_result(json.dumps(result.as_dict()) if json_ else sentence(result))
+    if result.status == "pushed":
+        return PUSHED_INSTEAD if instance.connect and settings.force_method == "auto" else 0
     return QUEUED if result.status == "queued" else DELIVERED
 
 
@@ -73,13 +86,24 @@ def sentence(result: UploadResult) -> str:
     """The result for a person."""
     if result.status == "unchanged":
         return f"{result.system_id}: nothing new"
-    deletes = f", {result.deletes} of them deletes" if result.deletes else ""
-    sizes = f"{result.rows} rows{deletes}"
+    sizes = f"{result.rows} rows"
+    if result.deletes:
+        sizes += f", {result.deletes} of them deletes"
     if result.bytes:
         sizes += f", {bytes_text(result.bytes)}"
+    if result.redacted:
+        sizes += f", {result.redacted} secrets replaced"
     said = {
         "planned": f"would send {sizes}, from snapshot {result.seq} on",
         "queued": f"queued up to snapshot {result.seq}: {sizes}",
+        "pushed": f"pushed to the hub up to snapshot {result.seq}: {sizes}",
     }
     delivered = f"delivered up to snapshot {result.seq}: {sizes}"
     return f"{result.system_id}: {said.get(result.status, delivered)}"
+
+
+def _use_the_system_allocator() -> None:
+    """Arrow's own holds on to 11 MiB more at the peak of a large extraction."""
+    import pyarrow as pa
+
+    pa.set_memory_pool(pa.system_memory_pool())

@@ -1,0 +1,72 @@
+"""Which ways to the hub the settings allow, in the order they are tried."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+from recall_uploader.app import Instance
+from recall_uploader.errors import HubRefused
+from recall_uploader.identity import Newest
+from recall_uploader.lazy import Lazy
+from recall_uploader.methods.base import Patience, SyncMethod
+from recall_uploader.methods.cloud import CloudMethod
+from recall_uploader.methods.push import PushMethod
+from recall_wire.errors import BucketRefused, RecallError, SettingsInvalid, TransientError
+
+PATH_ERRORS = (TransientError, BucketRefused, HubRefused)
+"""What is wrong with one way to the hub, and not with what is sent on it."""
+
+RESERVED = 1 / 3
+
+
+def open_methods(instance: Instance, stack: ExitStack) -> list[SyncMethod]:
+    """By `force_method` and by what is configured. Raises `SettingsInvalid` where that is none."""
+    settings = instance.settings
+    methods: list[SyncMethod] = []
+    if instance.connect is not None and settings.force_method != "http":
+        bucket = Lazy(instance.connect, stack)
+        methods.append(CloudMethod(bucket, settings.part_bytes, settings.parts_in_flight))
+    if instance.connect_hub is not None and _may_push(instance):
+        methods.append(
+            PushMethod(
+                Lazy(instance.connect_hub, stack),
+                folder=settings.state_folder / "tmp",
+                time_zone=settings.time_zone,
+                final=instance.connect is None,
+            )
+        )
+    if not methods:
+        raise SettingsInvalid(
+            "no bucket is set",
+            hint="set RECALL_BUCKET_URL, or bucket_url in the settings file, to "
+            "s3://bucket[/prefix] or file:///folder; `recall init` asks for it",
+        )
+    return methods
+
+
+def first_newest(methods: Sequence[SyncMethod], system_id: str, patience: Patience) -> Newest:
+    """Asked once, for an instance without a state. Raises the first way's error where none
+    answers."""
+    errors: list[RecallError] = []
+    for method, given in each_in_time(methods, patience):
+        try:
+            return method.newest(system_id, given)
+        except PATH_ERRORS as error:
+            errors.append(error)
+    raise errors[0]
+
+
+def each_in_time(
+    methods: Sequence[SyncMethod], patience: Patience
+) -> list[tuple[SyncMethod, Patience]]:
+    """Each way with its time: the last may use all that is left, those before leave it some."""
+    some = patience.until(patience.deadline.sooner(RESERVED))
+    return [(method, some) for method in methods[:-1]] + [(methods[-1], patience)]
+
+
+def _may_push(instance: Instance) -> bool:
+    settings = instance.settings
+    if settings.force_method == "auto":
+        return settings.enable_fallback or instance.connect is None
+    return settings.force_method == "http"
