@@ -1,0 +1,193 @@
+"""The service files of an instance, for systemd's user manager and for launchd."""
+
+from __future__ import annotations
+
+import plistlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from recall_wire.errors import SettingsInvalid
+
+WATCH_SERVICE = "recall-watch.service"
+UPLOAD_SERVICE = "recall-upload.service"
+UPLOAD_TIMER = "recall-upload.timer"
+WATCH_LABEL = "recalld.recall-watch"
+UPLOAD_LABEL = "recalld.recall-upload"
+_UPLOAD_INTERVAL_S = 3600
+_MARK = "recall service install; sha256 "
+
+# All of these work without privileges and without user namespaces, which many hosts forbid: a
+# user manager cannot start a unit with ProtectSystem or a capability set there.
+_HARDENING = """\
+UMask=0077
+NoNewPrivileges=yes
+LockPersonality=yes
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX AF_NETLINK
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallErrorNumber=EPERM
+Nice=10
+IOSchedulingClass=idle
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """How `recall` is started. Paths are absolute; those below `home`, where it is given, are
+    written so that they are right for every user (systemd only)."""
+
+    program: Path
+    config: Path | None = None
+    state_dir: Path | None = None
+    home: Path | None = None
+
+    def words(self, command: str) -> list[str]:
+        """The command line; the state folder goes through the environment."""
+        return [str(self.program), command] + (
+            ["--config", str(self.config)] if self.config else []
+        )
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"RECALL_STATE_DIR": str(self.state_dir)} if self.state_dir else {}
+
+
+def systemd_units(start: Start) -> dict[str, str]:
+    """File name to text."""
+    return {
+        WATCH_SERVICE: _marked_unit(_watch_service(start)),
+        UPLOAD_SERVICE: _marked_unit(_upload_service(start)),
+        UPLOAD_TIMER: _marked_unit(_UPLOAD_TIMER),
+    }
+
+
+def launch_agents(start: Start, logs: Path | None = None) -> dict[str, str]:
+    """File name to text; what they print goes into a file each below `logs`."""
+    watch = {"KeepAlive": True, "ThrottleInterval": 30}
+    upload = {"StartInterval": _UPLOAD_INTERVAL_S}
+    return {
+        f"{WATCH_LABEL}.plist": _agent(start, WATCH_LABEL, "watch", watch, logs),
+        f"{UPLOAD_LABEL}.plist": _agent(start, UPLOAD_LABEL, "upload", upload, logs),
+    }
+
+
+def is_marked(text: str) -> bool:
+    """Whether this program wrote the file, edited since or not."""
+    return _MARK in text
+
+
+def is_unedited(text: str) -> bool:
+    body, _, mark = text.rstrip("\n").rpartition("\n")
+    return f"{_MARK}{_digest(body)}" in mark
+
+
+def _watch_service(start: Start) -> str:
+    return f"""\
+[Unit]
+Description=recall watch: send this machine's agent memories when they change
+
+[Service]
+Type=exec
+{_started(start, "watch")}Restart=on-failure
+RestartSec=30
+# Refused: nothing helps before somebody changes something.
+RestartPreventExitStatus=2
+TimeoutStopSec=30
+{_HARDENING}
+[Install]
+WantedBy=default.target
+"""
+
+
+def _upload_service(start: Start) -> str:
+    return f"""\
+[Unit]
+Description=recall upload: send what is new, and what waits
+
+[Service]
+Type=oneshot
+{_started(start, "upload")}# Queued, and pushed to the hub instead.
+SuccessExitStatus=3 4
+{_HARDENING}"""
+
+
+_UPLOAD_TIMER = f"""\
+[Unit]
+Description=recall upload, every hour
+
+[Timer]
+OnCalendar=hourly
+RandomizedDelaySec=10min
+Persistent=true
+Unit={UPLOAD_SERVICE}
+
+[Install]
+WantedBy=timers.target
+"""
+
+
+def _started(start: Start, command: str) -> str:
+    program, *rest = start.words(command)
+    if set(program) & set("\"'\\"):
+        raise SettingsInvalid(
+            f"systemd starts no program with a quote or a backslash in its path: {program}",
+            hint="install recall in another folder",
+        )
+    # In the first word a dollar is a dollar; in the others it would begin a variable.
+    words = [_word(program, start.home)]
+    words += [_word(word, start.home).replace("$", "$$") for word in rest]
+    lines = [f"ExecStart={' '.join(words)}", "EnvironmentFile=-%E/recall/environment"]
+    for name, value in start.environment.items():
+        lines.append(f"Environment={_word(f'{name}={value}', start.home, prefix=f'{name}=')}")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _word(word: str, home: Path | None, *, prefix: str = "") -> str:
+    """One word as systemd reads it: specifiers, quotes and backslashes stand for themselves.
+
+    https://www.freedesktop.org/software/systemd/man/systemd.syntax.html#Quoting
+    """
+    if not word.isprintable():
+        raise SettingsInvalid(f"{word!r} cannot stand in a unit", hint="name another path")
+    value = word.removeprefix(prefix)
+    below = home is not None and value.startswith(f"{home}/")
+    text = value.removeprefix(str(home)) if below else value
+    text = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    text = prefix + ("%h" if below else "") + text
+    return f'"{text}"' if any(c in word for c in " \"';\\") else text
+
+
+def _agent(
+    start: Start, label: str, command: str, when: Mapping[str, object], logs: Path | None
+) -> str:
+    said = {"StandardErrorPath": str(logs / f"recall-{command}.log")} if logs else {}
+    agent = {
+        "Label": label,
+        "ProgramArguments": start.words(command),
+        "EnvironmentVariables": start.environment,
+        "RunAtLoad": True,
+        "ProcessType": "Background",
+        "LowPriorityIO": True,
+        "Umask": 0o077,
+        **when,
+        **said,
+    }
+    try:
+        body = plistlib.dumps(agent, sort_keys=False).decode().rstrip("\n")
+    except (ValueError, UnicodeError) as error:
+        raise SettingsInvalid(f"a path cannot stand in a plist: {error}") from error
+    return f"{body}\n<!-- {_MARK}{_digest(body)} -->\n"
+
+
+def _marked_unit(body: str) -> str:
+    body = body.rstrip("\n")
+    return f"{body}\n# {_MARK}{_digest(body)}\n"
+
+
+def _digest(body: str) -> str:
+    return sha256(body.encode()).hexdigest()
