@@ -115,7 +115,8 @@ def test_without_a_mapping_there_is_an_example(make: Make, read: Read) -> None:
     path.unlink()
     with pytest.raises(SourceInvalid, match="needs a mapping") as caught:
         read(make(f"CREATE TABLE wide ({many})"))
-    assert len(str(caught.value)) < 2_500
+    assert "and 280 more" in str(caught.value)
+    assert len(str(caught.value)) < 1_000
 
 
 def test_hostile_names_of_tables_and_columns(make: Make, read: Read) -> None:

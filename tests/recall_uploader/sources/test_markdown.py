@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from collections.abc import Callable
@@ -179,6 +180,22 @@ def test_a_note_that_changes_between_the_passes(vault: Path, opening: Open, how:
             os.utime(path)
         with pytest.raises(SourceBusy, match=r"a\.md"):
             list(opened.records.records())
+
+
+def test_a_note_that_changes_while_it_is_read(
+    vault: Path, read: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(vault, "a.md")
+
+    class Overtaken(io.BufferedReader):
+        def read(self, size: int | None = -1) -> bytes:
+            data = super().read(size)
+            path.write_bytes(b"another text")
+            return data
+
+    monkeypatch.setattr(frozen.os, "fdopen", lambda number, mode: Overtaken(io.FileIO(number)))
+    with pytest.raises(SourceBusy, match=r"a\.md"):
+        read(vault, type="markdown")
 
 
 def test_a_folder_that_is_gone(vault: Path, read: Read) -> None:

@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 
+from recall_uploader.sources import stamps
+
 from .conftest import user, write_lines
 
 Open = Callable[..., Any]
 
 
-def changed(opening: Open, projects: Path, stamps: object) -> tuple[list[str], Any]:
-    with opening(projects, stamps=stamps) as opened:
+def changed(opening: Open, projects: Path, known: object) -> tuple[list[str], Any]:
+    with opening(projects, stamps=known) as opened:
         return [r.memory_id for r in opened.records.records()], opened
 
 
@@ -76,5 +78,14 @@ def test_a_file_that_is_gone_is_forgotten(projects: Path, opening: Open) -> None
 def test_foreign_stamps_are_no_stamps(projects: Path, opening: Open) -> None:
     write_lines(projects / "p/a.jsonl", user("u1", "one"))
     _, opened = changed(opening, projects, {})
-    for wrong in ("", ":", "x", "0:" + next(iter(opened.stamps.values()))[2:]):
+    for wrong in ("", ":", "x", "1:2:3:4:5"):
         assert changed(opening, projects, dict.fromkeys(opened.stamps, wrong))[0] == ["u1"]
+
+
+def test_a_newer_reader_reads_all_once_more(
+    projects: Path, opening: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_lines(projects / "p/a.jsonl", user("u1", "one"))
+    _, opened = changed(opening, projects, {})
+    monkeypatch.setattr(stamps, "_READER", stamps._READER + 1)
+    assert changed(opening, projects, opened.stamps)[0] == ["u1"]

@@ -109,14 +109,19 @@ def test_a_resumed_session_brings_each_turn_once(projects: Path, read: Read) -> 
     write_lines(projects / PROJECT / f"{first}.jsonl", *({**t, "sessionId": first} for t in turns))
     copies = [{**turn, "sessionId": resumed, "version": "2.2.0"} for turn in turns]
     later = {**user("u2", "three", "a1"), "sessionId": resumed}
-    # A branch can hold every turn twice, the second time without its parent.
-    again = {**copies[1], "parentUuid": None}
-    write_lines(projects / PROJECT / f"{resumed}.jsonl", *copies, again, later)
+    write_lines(projects / PROJECT / f"{resumed}.jsonl", *copies, later)
     assert [(r.memory_id, r.session_id, r.parent_id) for r in read(projects)] == [
         ("u1", first, None),
         ("a1", first, "u1"),
         ("u2", resumed, "a1"),
     ]
+
+
+def test_a_branch_that_holds_every_entry_twice(projects: Path, read: Read) -> None:
+    entries = [user("u1", "one"), user("x1", [], "u1"), user("u2", "two", "x1")]
+    again = [{**entry, "parentUuid": None} for entry in entries[:2]]
+    write_lines(projects / PROJECT / "b.jsonl", *entries[:2], *again, entries[2])
+    assert [(r.memory_id, r.parent_id) for r in read(projects)] == [("u1", None), ("u2", "u1")]
 
 
 def test_a_branchs_copies_name_their_first_session(projects: Path, read: Read) -> None:
@@ -125,12 +130,16 @@ def test_a_branchs_copies_name_their_first_session(projects: Path, read: Read) -
     assert read(projects)[0].session_id == "first"
 
 
-def test_a_half_written_last_line_is_read_when_it_is_whole(projects: Path, read: Read) -> None:
+def test_a_half_written_last_line_is_read_when_it_is_whole(
+    projects: Path, read: Read, opening: Open
+) -> None:
     path = projects / PROJECT / f"{SESSION}.jsonl"
     line = json.dumps(user("u2", "two", "u1")).encode()
     for cut in (1, len(line) // 2, len(line) - 1):
         write_lines(path, user("u1", "one"), line[:cut], end=b"")
-        assert [r.memory_id for r in read(projects)] == ["u1"]
+        with opening(projects) as opened:
+            assert [r.memory_id for r in opened.records.records()] == ["u1"]
+            assert opened.records.warnings == []
     write_lines(path, user("u1", "one"), line, end=b"")
     assert [r.memory_id for r in read(projects)] == ["u1", "u2"]
 

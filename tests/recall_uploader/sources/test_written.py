@@ -20,12 +20,17 @@ COMMAND = (
         ("<system-reminder>\nx\n</system-reminder>\nreal", "real"),
         ("real\n<system-reminder>x</system-reminder>\nmore", "real\n\nmore"),
         ("why is a <system-reminder> here?", "why is a <system-reminder> here?"),
+        ("say <system-reminder>x</system-reminder>", "say <system-reminder>x</system-reminder>"),
         ("<system-reminder> never closed", "<system-reminder> never closed"),
         ('<ide_selection lines="1-2">code</ide_selection>explain', "explain"),
         ("<bash-input>ls</bash-input>", ""),
         ("<task-notification><id>1</id></task-notification>", ""),
         ("<div>\nmy html\n</div>", "<div>\nmy html\n</div>"),
         ("<user-memory-input>use tabs</user-memory-input>", "use tabs"),
+        (
+            "a\n<user-memory-input>b</user-memory-input>",
+            "a\n<user-memory-input>b</user-memory-input>",
+        ),
         ("<system-reminder>a</system-reminder>\n<system-reminder>b</system-reminder>c", "c"),
         (COMMAND.format("the last commit"), "/review the last commit"),
         (COMMAND.format(""), ""),
@@ -47,5 +52,5 @@ def test_an_assistants_turn_is_left_as_it_is() -> None:
 
 
 def test_many_tags_take_no_time() -> None:
-    text = "<system-reminder>\n" * 20_000
+    text = "<system-reminder>\n" * 200_000
     assert text_of_user(text) == text.strip()
