@@ -183,7 +183,7 @@ def test_a_note_that_changes_between_the_passes(vault: Path, opening: Open, how:
 
 
 def test_a_note_that_changes_while_it_is_read(
-    vault: Path, read: Read, monkeypatch: pytest.MonkeyPatch
+    vault: Path, opening: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write(vault, "a.md")
 
@@ -194,8 +194,8 @@ def test_a_note_that_changes_while_it_is_read(
             return data
 
     monkeypatch.setattr(frozen.os, "fdopen", lambda number, mode: Overtaken(io.FileIO(number)))
-    with pytest.raises(SourceBusy, match=r"a\.md"):
-        read(vault, type="markdown")
+    with opening(vault, type="markdown") as opened, pytest.raises(SourceBusy, match=r"a\.md"):
+        next(opened.records.records())
 
 
 def test_a_folder_that_is_gone(vault: Path, read: Read) -> None:
