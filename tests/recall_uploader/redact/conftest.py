@@ -1,0 +1,8 @@
+"""Made-up secrets for the tests of redaction."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))  # made_up, corpus, held_out, lookalikes

@@ -1,0 +1,227 @@
+"""A DuckDB file rewritten without its secrets."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import pytest
+from made_up import ALNUM, MadeUp
+
+from recall_uploader.redact.raw import redact_database
+from recall_uploader.redact.redactor import Redactor
+from recall_wire.errors import SourceInvalid
+from recall_wire.formats import ReadOptions, open_source
+from recall_wire.records import Record
+
+Make = Callable[..., Path]
+
+MADE = MadeUp(23)
+TOKEN = MADE.token("gh" + "p_", 36)
+OTHER = MADE.token("gh" + "p_", 36)
+WORD = MADE.password()
+KEY = MADE.pem()
+_SESSION_BUDDY = (
+    "CREATE TABLE conversations_v2 (id VARCHAR PRIMARY KEY, content VARCHAR NOT NULL, project VARCHAR"
+    ", importance_score FLOAT DEFAULT 0.5, timestamp TIMESTAMP, session_id VARCHAR, metadata JSON)"
+)
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    def database(*statements: str) -> Path:
+        path = tmp_path / "source.duckdb"
+        with connected(path) as connection:
+            for statement in statements:
+                connection.execute(statement)
+        return path
+
+    return database
+
+
+@contextmanager
+def connected(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    connection = duckdb.connect(str(path))
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def rewrite(source: Path, redactor: Redactor | None = None) -> tuple[Path, int]:
+    target = source.with_name("target.duckdb")
+    count = redact_database(source, target, redactor or Redactor(), source.parent)
+    assert not Path(f"{target}.wal").exists()
+    return target, count
+
+
+def rows(path: Path, query: str) -> list[tuple[object, ...]]:
+    with connected(path) as connection:
+        return connection.execute(query).fetchall()
+
+
+def records(path: Path) -> list[Record]:
+    with open_source(path, ReadOptions(scratch_dir=path.parent)) as source:
+        return list(source.records())
+
+
+def holds(path: Path, secret: str) -> bool:
+    return any(line.encode() in path.read_bytes() for line in secret.split("\n") if len(line) > 20)
+
+
+def test_the_same_records_come_out_apart_from_the_secrets(make: Make) -> None:
+    source = make(
+        _SESSION_BUDDY,
+        f"INSERT INTO conversations_v2 VALUES ('a', 'use {TOKEN} now', 'p', 0.5, '2026-01-02', 's', NULL)",
+        "INSERT INTO conversations_v2 SELECT 'n' || i, 'plain ' || i, 'p', 0.1, NULL, 's', '{\"n\":1}'"
+        " FROM range(5000) t(i)",
+        f"INSERT INTO conversations_v2 VALUES ('k', '{KEY}', NULL, NULL, NULL, NULL, NULL)",
+    )
+    redactor = Redactor()
+    target, count = rewrite(source, redactor)
+    assert count == 2
+    assert redactor.counts == {"github-token": 1, "private-key": 1}
+    expected = [Redactor().record(record) for record in records(source)]
+    assert [r.row_hash() for r in records(target)] == [r.row_hash() for r in expected]
+    assert holds(source, TOKEN)
+    assert not holds(target, TOKEN)
+    assert not holds(target, KEY)
+
+
+def test_every_type_of_value_is_looked_into(make: Make) -> None:
+    source = make(
+        'CREATE SCHEMA "o s"',
+        'CREATE TABLE "o s"."T x" ("Id A" INTEGER PRIMARY KEY DEFAULT 4, l VARCHAR[], f VARCHAR[2],'
+        ' s STRUCT(a VARCHAR, "b c" INTEGER), m MAP(VARCHAR, VARCHAR), n MAP(INTEGER, STRUCT(x VARCHAR[])[]),'
+        " u UNION(i INTEGER, s VARCHAR), j JSON, b BLOB, g VARCHAR GENERATED ALWAYS AS (l[1]), v VARIANT,"
+        f" e ENUM('it''s', '{TOKEN}'), d DECIMAL(10, 2), t TIMESTAMPTZ)",
+        f"INSERT INTO \"o s\".\"T x\" VALUES (1, ['{TOKEN}', NULL], ['x', '{TOKEN}'], {{'a': '{TOKEN}', 'b c': 7}},"
+        f" MAP {{'{TOKEN}': '{OTHER}'}}, MAP {{5: [{{'x': ['{TOKEN}']}}, NULL]}}, '{TOKEN}',"
+        f" '{{\"a\": \"{TOKEN}\", \"n\": 1}}', '{TOKEN}'::BLOB, '{TOKEN}'::VARIANT, '{TOKEN}', 1.50,"
+        " '2026-01-02 03:04:05+00')",
+        "INSERT INTO \"o s\".\"T x\" (\"Id A\", u, b, e) VALUES (2, 7, '\\xFF\\x00'::BLOB, 'it''s')",
+    )
+    target, count = rewrite(source)
+    assert count == 11
+    assert not holds(target, TOKEN)
+    assert not holds(target, OTHER)
+    gone = "[redacted:github-token]"
+    (first, second) = rows(target, 'SELECT * FROM "o s"."T x" ORDER BY ALL')
+    assert first[:4] == (1, [gone, None], ("x", gone), {"a": gone, "b c": 7})
+    assert first[4] == {gone: gone}
+    assert first[5] == {5: [{"x": [gone]}, None]}
+    assert first[6:10] == (gone, f'{{"a":"{gone}","n":1}}', gone.encode(), gone)
+    assert str(first[10]).startswith(f"{gone}#")
+    assert second == (
+        2,
+        None,
+        None,
+        None,
+        None,
+        None,
+        7,
+        None,
+        b"\xff\x00",
+        None,
+        "it's",
+        None,
+        None,
+    )
+
+
+def test_names_and_types_stay_and_all_else_goes(make: Make) -> None:
+    source = make(
+        f"CREATE TABLE t (a VARCHAR DEFAULT '{TOKEN}', n HUGEINT, x TIMESTAMP_NS)",
+        f"CREATE VIEW v AS SELECT '{TOKEN}' AS a",
+        f"CREATE MACRO m() AS '{TOKEN}'",
+        f"COMMENT ON TABLE t IS '{TOKEN}'",
+        'CREATE TABLE "Empty" ("Column A" VARCHAR)',
+        "CREATE INDEX i ON t (a)",
+        f"CREATE TABLE dropped AS SELECT '{TOKEN}' || i AS a FROM range(3000) t(i)",
+        "DROP TABLE dropped",
+    )
+    assert holds(source, TOKEN)
+    target, count = rewrite(source)
+    assert count == 0
+    assert not holds(target, TOKEN)
+    columns = "SELECT table_name, column_name, data_type, column_default FROM duckdb_columns() WHERE NOT internal ORDER BY ALL"
+    assert rows(target, columns) == [
+        ("Empty", "Column A", "VARCHAR", None),
+        ("t", "a", "VARCHAR", None),
+        ("t", "n", "HUGEINT", None),
+        ("t", "x", "TIMESTAMP_NS", None),
+    ]
+    for catalog in ("duckdb_views() WHERE NOT internal", "duckdb_indexes()"):
+        assert rows(target, f"SELECT count(*) FROM {catalog}") == [(0,)]
+
+
+def test_a_value_is_known_by_its_column(make: Make) -> None:
+    source = make(
+        "CREATE TABLE logins (name VARCHAR, password VARCHAR, password_hash VARCHAR)",
+        f"INSERT INTO logins VALUES ('bob', '{WORD}', '{MADE.of(ALNUM, 30)}')",
+    )
+    target, count = rewrite(source)
+    assert count == 1
+    (row,) = rows(target, "SELECT name, password FROM logins")
+    assert row == ("bob", "[redacted:assigned]")
+
+
+def test_rows_that_are_only_in_the_log_come_along(tmp_path: Path) -> None:
+    source = tmp_path / "source.duckdb"
+    killed = "import os, sys, duckdb\nc = duckdb.connect(sys.argv[1])\n"
+    killed += "for s in sys.argv[2:]: c.execute(s)\nos.kill(os.getpid(), 9)"
+    insert = f"INSERT INTO t VALUES ('{TOKEN} lives in the log')"
+    command = [sys.executable, "-c", killed, str(source), "CREATE TABLE t (a VARCHAR)", insert]
+    assert subprocess.run(command, check=False).returncode == -9
+    target, count = rewrite(source)
+    assert count == 1
+    assert rows(target, "FROM t") == [("[redacted:github-token] lives in the log",)]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        f'CREATE TABLE "{TOKEN}" (a INTEGER)',
+        f'CREATE TABLE t ("{TOKEN}" INTEGER)',
+        f'CREATE TABLE t (s STRUCT("{TOKEN}" INTEGER)[])',
+        f'CREATE SCHEMA "{TOKEN}"; CREATE TABLE "{TOKEN}".t (a INTEGER)',
+    ],
+)
+def test_a_name_that_holds_a_secret_is_refused(make: Make, statement: str) -> None:
+    source = make(statement)
+    with pytest.raises(SourceInvalid, match="name of a table or column") as refused:
+        rewrite(source)
+    assert TOKEN not in str(refused.value)
+    assert not source.with_name("target.duckdb").exists()
+
+
+def test_a_damaged_file_leaves_no_target(make: Make) -> None:
+    source = make("CREATE TABLE t AS SELECT i, 'word ' || i AS a FROM range(100000) t(i)")
+    data = bytearray(source.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 4096] = bytes(4096)
+    source.write_bytes(data)
+    with pytest.raises(SourceInvalid, match="damaged"):
+        rewrite(source)
+    assert not source.with_name("target.duckdb").exists()
+
+
+def test_a_target_that_is_there_is_replaced(make: Make) -> None:
+    source = make("CREATE TABLE t AS SELECT 1 AS a")
+    rewrite(source)
+    target, _ = rewrite(source)
+    assert rows(target, "FROM t") == [(1,)]
+
+
+def test_values_too_large_for_the_first_memory_are_written_with_more(make: Make) -> None:
+    source = make(
+        f"CREATE TABLE t AS SELECT '{TOKEN} ' || repeat('word ', 400000) AS a FROM range(30)"
+    )
+    redactor = Redactor()
+    target, count = rewrite(source, redactor)
+    assert count == 30
+    assert redactor.counts["github-token"] == 30
+    assert rows(target, "SELECT count(*), min(length(a)) FROM t") == [(30, 2000024)]

@@ -1,0 +1,14 @@
+"""Secrets are replaced before a byte leaves the machine, in the order the data passes.
+
+`settings` a rule from the settings file · `rule` what a rule is · `tokens`, `blocks`, `headers`,
+`addresses`, `commands`, `assignments` our own rules, by where a secret stands (`names` which names
+promise one, `placeholders` which values are none, `spoken` the value behind a name) · `rules` all
+of them, in order of precedence · `redactor` text, values and identities · `record` a memory
+without its secrets · `raw` a whole DuckDB file without its secrets (`raw_types` its columns).
+"""
+
+from recall_uploader.redact.record import RedactedRecord
+from recall_uploader.redact.redactor import Redactor
+from recall_uploader.redact.settings import RedactRule
+
+__all__ = ["RedactRule", "RedactedRecord", "Redactor"]
