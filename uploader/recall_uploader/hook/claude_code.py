@@ -49,7 +49,7 @@ def installed(text: str, command: str) -> str:
     if not found:
         return _added(text, command)
     keep = next((item for item in found if not item.whole), found[0])
-    if keep.whole and _words(keep.command) != shlex.split(command):
+    if keep.whole and _words(keep.command) != _words(command):
         text = replaced(text, keep.node, command)
     for item in reversed([item for item in found if item.whole and item is not keep]):
         text = _without(text, item, frozenset({"hooks", _EVENT}))
@@ -137,8 +137,12 @@ def _place(words: list[str]) -> int | None:
 
 
 def _words(command: str) -> list[str]:
+    """As a shell reads them; its operators are words of their own."""
+    lexer = shlex.shlex(command, posix=True, punctuation_chars=True)
+    lexer.whitespace_split = True
+    lexer.commenters = ""
     try:
-        return shlex.split(command)
+        return list(lexer)
     except ValueError:
         return command.split()
 

@@ -36,7 +36,9 @@ def main() -> None:
         Worker(folder, LOCK_DESCRIPTOR, log, run_upload).run()
     except OSError as error:
         log.say(f"the worker ends: {_sentence(error)}")
-        sys.exit(1)
+    # The lock is free, so another may run already: what a library still has to end is not waited
+    # for.
+    os._exit(0)
 
 
 def limit(seconds: float) -> None:
