@@ -7,12 +7,17 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from io import BytesIO
 from typing import Any
 from urllib.parse import parse_qs
 
+import boto3
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
+
+from recall_wire.buckets import S3Options, open_bucket
+from recall_wire.buckets.multipart import abort_stale
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +108,44 @@ class _Quiet(WSGIRequestHandler):
 
 @contextmanager
 def cut_server() -> Iterator[tuple[str, CutServer]]:
-    """Yield its URL and the server; the bucket has to be made."""
+    """Yield its URL and the server, with an empty bucket `memories`."""
     app = CutServer()
     server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}", app
+        url = f"http://127.0.0.1:{server.server_port}"
+        _create_bucket(url)
+        yield url, app
+        app.mend()
+        _empty(url)
     finally:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def options(url: str) -> S3Options:
+    return S3Options(url, "us-east-1", "key", "secret", 5, 20)
+
+
+def _create_bucket(url: str) -> None:
+    client = boto3.client(
+        "s3",
+        endpoint_url=url,
+        region_name="us-east-1",
+        aws_access_key_id="key",
+        aws_secret_access_key="secret",
+    )
+    client.create_bucket(Bucket="memories")
+    client.close()
+
+
+def _empty(url: str) -> None:
+    """moto's memory is one for the whole process."""
+    bucket = open_bucket("s3://memories", options(url))
+    for page in bucket.list(""):
+        for item in page.objects:
+            bucket.delete(item.key)
+    abort_stale(bucket, "", datetime.max.replace(tzinfo=UTC))
+    bucket.close()

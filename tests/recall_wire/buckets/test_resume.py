@@ -13,16 +13,13 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-import boto3
 import pytest
-from cut_server import CutServer, cut_server
+from cut_server import CutServer, cut_server, options
 from fake_bucket import FakeBucket
-from s3_answers import Answer, answering
 
-from recall_wire.buckets import Bucket, S3Options, open_bucket
+from recall_wire.buckets import Bucket, open_bucket
 from recall_wire.buckets.base import PART_BYTES
 from recall_wire.buckets.multipart import STARTS, abort_stale, upload_file
-from recall_wire.buckets.part_sender import Cut
 from recall_wire.errors import BucketUnreachable, TransientError
 
 # Its name says what it holds: parts that lie under a key are therefore always this file's.
@@ -35,40 +32,15 @@ SOAK = os.environ.get("RECALLD_TEST_SOAK") == "1"
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, CutServer]]:
     monkeypatch.setattr("moto.s3.models.S3_UPLOAD_PART_MIN_SIZE", SMALL_PART)
-    with cut_server() as (url, app):
-        client = boto3.client(
-            "s3",
-            endpoint_url=url,
-            region_name="us-east-1",
-            aws_access_key_id="key",
-            aws_secret_access_key="secret",
-        )
-        client.create_bucket(Bucket="memories")
-        client.close()
-        yield url, app
-        app.mend()
-        _empty(url)
+    with cut_server() as running:
+        yield running
 
 
 @pytest.fixture
 def bucket(server: tuple[str, CutServer]) -> Iterator[Bucket]:
-    opened = open_bucket("s3://memories", _options(server[0]))
+    opened = open_bucket("s3://memories", options(server[0]))
     yield opened
     opened.close()
-
-
-def _options(url: str) -> S3Options:
-    return S3Options(url, "us-east-1", "key", "secret", 5, 20)
-
-
-def _empty(url: str) -> None:
-    """moto's memory is one for the whole process."""
-    bucket = open_bucket("s3://memories", _options(url))
-    for page in bucket.list(""):
-        for item in page.objects:
-            bucket.delete(item.key)
-    abort_stale(bucket, "", datetime.max.replace(tzinfo=UTC))
-    bucket.close()
 
 
 def _file(folder: Path, part_bytes: int) -> Path:
@@ -290,76 +262,3 @@ def test_an_upload_that_vanishes_again_and_again_is_left_for_later(tmp_path: Pat
         _upload(bucket, path, 1000)
     assert bucket.calls.count("create") == STARTS
     assert bucket.uploads == {}
-
-
-# Pages
-
-
-def _page(kind: str, items: str, more: str = "") -> Answer:
-    cut = "true" if more else "false"
-    body = f"<{kind}><IsTruncated>{cut}</IsTruncated>{more}{items}</{kind}>"
-    return Answer(raw=f'<?xml version="1.0"?>{body}'.encode())
-
-
-def _pending_page(upload_id: str, more: str = "") -> Answer:
-    item = (
-        f"<Upload><Key>k</Key><UploadId>{upload_id}</UploadId>"
-        "<Initiated>2026-01-01T00:00:00.000Z</Initiated></Upload>"
-    )
-    return _page("ListMultipartUploadsResult", item, more)
-
-
-def test_uploads_and_parts_are_listed_page_by_page() -> None:
-    more = "<NextKeyMarker>k</NextKeyMarker><NextUploadIdMarker>u1</NextUploadIdMarker>"
-    with answering(_pending_page("u1", more), _pending_page("u2")) as (url, seen):
-        found = open_bucket("s3://memories", _options(url)).list_multipart("k")
-    assert [upload.upload_id for upload in found] == ["u1", "u2"]
-    assert "upload-id-marker=u1" in seen[1]
-    assert "key-marker=k" in seen[1]
-    part = '<Part><PartNumber>{}</PartNumber><ETag>"e"</ETag><Size>5</Size></Part>'
-    first = _page(
-        "ListPartsResult", part.format(1), "<NextPartNumberMarker>1</NextPartNumberMarker>"
-    )
-    with answering(first, _page("ListPartsResult", part.format(2))) as (url, seen):
-        parts = open_bucket("s3://memories", _options(url)).list_parts("k", "u")
-    assert [found_part.number for found_part in parts] == [1, 2]
-    assert "part-number-marker=1" in seen[1]
-
-
-# How it is cut
-
-
-@pytest.mark.parametrize(
-    ("bytes_", "parts", "part_bytes"),
-    [
-        (PART_BYTES + 1, 2, PART_BYTES),
-        (10_000 * PART_BYTES, 10_000, PART_BYTES),
-        (10_000 * PART_BYTES + 1, 8_334, 6 << 20),
-        (1 << 40, 9_987, 105 << 20),
-        (5 << 40, 9_987, 525 << 20),  # the largest object there may be
-    ],
-)
-def test_never_more_than_ten_thousand_parts_and_all_of_one_size(
-    bytes_: int, parts: int, part_bytes: int
-) -> None:
-    cut = Cut.of(bytes_, PART_BYTES)
-    assert (cut.parts, cut.part_bytes) == (parts, part_bytes)
-    assert sum(cut.size(number) for number in range(1, cut.parts + 1)) == bytes_
-    assert {cut.size(number) for number in range(1, cut.parts)} == {part_bytes}
-
-
-# What a signature covers
-
-
-def test_a_part_is_hashed_once_and_what_commits_is_signed_in_full(
-    server: tuple[str, CutServer], bucket: Bucket, tmp_path: Path
-) -> None:
-    path = _file(tmp_path, SMALL_PART)
-    _upload(bucket, path)
-    bucket.put("manifest.json", b"{}", if_absent=True)
-    said: dict[bool, set[str]] = {True: set(), False: set()}
-    for request in server[1].requests:
-        if request.method == "PUT" and request.bytes:
-            said[bool(request.part)].add(request.content_sha256)
-    assert said[True] == {"UNSIGNED-PAYLOAD"}
-    assert said[False] == {hashlib.sha256(b"{}").hexdigest()}

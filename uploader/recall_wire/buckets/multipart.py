@@ -11,7 +11,15 @@ from functools import partial
 from pathlib import Path
 
 from recall_wire.buckets.base import PART_BYTES, Bucket, Part, PendingUpload
-from recall_wire.buckets.part_sender import Check, Cut, PartSender, Progress, Sleep, Transfer
+from recall_wire.buckets.part_sender import (
+    TRIES,
+    Check,
+    Cut,
+    PartSender,
+    Progress,
+    Sleep,
+    Transfer,
+)
 from recall_wire.errors import (
     BucketRefused,
     BucketUnreachable,
@@ -160,6 +168,24 @@ def _complete(transfer: Transfer, upload_id: str, parts: tuple[Part, ...]) -> st
         if etag is None:
             raise
         return etag
+    except TransientError as error:
+        etag = _stored_meanwhile(transfer, error)
+        if etag is None:
+            raise
+        return etag
+
+
+def _stored_meanwhile(transfer: Transfer, error: TransientError) -> str | None:
+    """Whether the object appears after all: joining large ones can take longer than an answer is
+    waited for, and asking for it a second time meanwhile confuses some endpoints.
+    """
+    for attempt in range(1, TRIES):
+        transfer.wait(attempt, error)
+        transfer.check()
+        etag = _stored(transfer)
+        if etag is not None:
+            return etag
+    return None
 
 
 def _abort_all(bucket: Bucket, uploads: list[PendingUpload]) -> None:

@@ -54,12 +54,16 @@ class Transfer:
                 return call()
             except TransientError as error:
                 if not stop.is_set():
-                    self.sleep(_delay_s(attempt, error))
+                    self.wait(attempt, error)
                 # Also after the wait: a part sent then would outlive the upload's abort.
                 if stop.is_set():
                     raise
         self.check()
         return call()
+
+    def wait(self, attempt: int, error: TransientError) -> None:
+        """After the try `attempt`, counted from 1."""
+        self.sleep(_delay_s(attempt, error))
 
 
 @dataclass(frozen=True, slots=True)
