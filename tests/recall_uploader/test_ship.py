@@ -44,11 +44,12 @@ def test_a_snapshot_is_cut_by_the_weight_of_its_text(
     instance_of: Any, database: Any, view: Any
 ) -> None:
     from recall_uploader.deliver import deliver
-    from recall_uploader.extract import extract_rows, opened
+    from recall_uploader.extract import Ground, extract_rows, opened
 
     request = Request(database.path)
     with open_run(instance_of()) as run:
-        with opened(request, run.instance.settings, run.folder) as source:
+        ground = Ground.of(run.instance.settings, run.folder, run.patience.deadline)
+        with opened(request, ground, run.state) as source:
             extract_rows(source, request, replace(run.spool, max_text_bytes=100))
         deliver(run)
 

@@ -14,6 +14,7 @@ from recall_uploader.errors import DeletesUnconfirmed
 from recall_uploader.extract import Request
 from recall_uploader.upload import plan, upload
 from recall_wire.errors import BucketUnreachable, SourceInvalid
+from recall_wire.formats import ReadOptions, open_source
 
 
 def test_first_upload_sends_every_row_once_in_one_full_snapshot(
@@ -146,16 +147,62 @@ def test_an_older_source_asks_first(instance_of: Any, database: Any) -> None:
 def test_raw_ships_the_database_itself_and_only_when_it_changed(
     instance_of: Any, database: Any, view: Any, bucket: Any
 ) -> None:
-    result = upload(instance_of(), Request(database.path, raw=True))
+    plain = instance_of(redact=False)
+    result = upload(plain, Request(database.path, raw=True))
 
     assert (result.seq, result.rows, result.bytes) == (1, 0, database.path.stat().st_size)
     file = view.manifests()[0].files[0]
     assert (file.format, file.rows) == ("duckdb", None)
     stored = bucket.get(f"systems/laptop/snapshots/{1:012d}/{file.name}", max_bytes=1 << 30)
     assert stored == database.path.read_bytes()
-    assert upload(instance_of(), Request(database.path, raw=True)).status == "unchanged"
+    assert upload(plain, Request(database.path, raw=True)).status == "unchanged"
     database.add(11, 11)
-    assert upload(instance_of(), Request(database.path, raw=True)).seq == 2
+    assert upload(plain, Request(database.path, raw=True)).seq == 2
+
+
+def test_raw_ships_a_database_without_its_secrets(
+    instance_of: Any, database: Any, view: Any, bucket: Any, tmp_path: Path
+) -> None:
+    secret = "postgres://app:" + "kX9-vT2_qqL4@db.example.com/app"
+    database.update("m0003", f"it connects to {secret} by default")
+
+    result = upload(instance_of(), Request(database.path, raw=True))
+
+    file = view.manifests()[0].files[0]
+    assert (result.seq, result.redacted, view.manifests()[0].redacted) == (1, 1, 1)
+    stored = bucket.get(f"systems/laptop/snapshots/{1:012d}/{file.name}", max_bytes=1 << 30)
+    assert b"kX9-vT2_qqL4" not in stored
+    (tmp_path / "sent.duckdb").write_bytes(stored)
+    with open_source(tmp_path / "sent.duckdb", ReadOptions()) as source:
+        texts = {record.memory_id: record.text for record in source.records()}
+    assert len(texts) == 10
+    assert "kX9-vT2_qqL4" not in str(texts)
+    assert upload(instance_of(), Request(database.path, raw=True)).status == "unchanged"
+
+
+def test_secrets_are_replaced_and_counted(instance_of: Any, database: Any, view: Any) -> None:
+    token = "ghp_" + "x7Kq2mVb9LpR4tYw8ZsNc1DfGh3JkQeA5uTi"
+    database.update("m0003", f"export GITHUB_TOKEN={token}")
+
+    planned = plan(instance_of(), Request(database.path))
+    assert (planned.status, planned.redacted) == ("planned", 1)
+    assert planned.warnings[-1].startswith("secrets found in what was read: 1 ")
+    result = upload(instance_of(), Request(database.path))
+
+    assert (result.redacted, view.manifests()[0].redacted) == (1, 1)
+    assert token not in str(view.records())
+    assert upload(instance_of(), Request(database.path)).status == "unchanged"
+    assert upload(instance_of(redact=False, state="plain"), Request(database.path)).redacted == 0
+
+
+def test_several_sources_go_in_one_run_and_a_bad_one_holds_up_no_other(
+    instance_of: Any, database: Any, notes: Path, view: Any, tmp_path: Path
+) -> None:
+    gone = Request(tmp_path / "gone.duckdb")
+    with pytest.raises(SourceInvalid, match="there is no file"):
+        upload(instance_of(), Request(database.path), gone, Request(notes))
+    assert len(view.records()) == 20
+    assert view.seqs() == [1, 2]
 
 
 def test_raw_refuses_what_is_no_duckdb_file(instance_of: Any, tmp_path: Path) -> None:

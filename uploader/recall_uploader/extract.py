@@ -101,7 +101,8 @@ class OpenSource:
     @property
     def keeps_deletes(self) -> bool:
         """Whether a row that is not there says nothing about the memory."""
-        return self.opened.keeps_deletes or self.ground.settings.deletes == "keep"
+        opened = self.opened
+        return opened.keeps_deletes or opened.partial or self.ground.settings.deletes == "keep"
 
     def rows(self) -> Iterator[Record]:
         """Every row, as it may leave the machine. Raises `SourceInvalid` for what no hub would

@@ -61,7 +61,7 @@ class Run:
         )
 
     def breaker(self, method: SyncMethod) -> Breaker:
-        return Breaker(self.state, method.name, self.instance.clock)
+        return Breaker(self.state, method.path, self.instance.clock)
 
 
 @contextmanager

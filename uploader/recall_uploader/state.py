@@ -234,13 +234,14 @@ class State:
     def complete(self, source_key: str, stamps: Mapping[str, str] | None = None) -> None:
         """All of the source was spooled once; from now on its snapshots are deltas.
 
-        `stamps`: its files as they were, which need not be read again until they change.
+        `stamps`: all its files as they were, which need not be read again until they change.
         """
         with transaction(self.connection):
             self._touch_source(source_key)
             self.connection.execute("UPDATE sources SET complete = 1 WHERE key = ?", (source_key,))
+            self.connection.execute("DELETE FROM stamps WHERE source = ?", (source_key,))
             self.connection.executemany(
-                "INSERT OR REPLACE INTO stamps VALUES (?, ?, ?)",
+                "INSERT INTO stamps VALUES (?, ?, ?)",
                 ((source_key, name, stamp) for name, stamp in (stamps or {}).items()),
             )
 

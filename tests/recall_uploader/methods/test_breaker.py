@@ -75,9 +75,7 @@ def test_each_way_has_its_own(breaker: Breaker) -> None:
     assert Breaker(breaker.state, "http", breaker.clock).status == "closed"
 
 
-def test_it_holds_from_one_run_to_the_next(
-    breaker: Breaker, clock: Clock, tmp_path: Path
-) -> None:
+def test_it_holds_from_one_run_to_the_next(breaker: Breaker, clock: Clock, tmp_path: Path) -> None:
     fail(breaker, 3)
     state = State.open(tmp_path / "state")
     try:

@@ -86,6 +86,8 @@ def sentence(result: UploadResult) -> str:
     """The result for a person."""
     if result.status == "unchanged":
         return f"{result.system_id}: nothing new"
+    if result.status == "pushed" and not result.rows:
+        return f"{result.system_id}: nothing new for the hub"
     sizes = f"{result.rows} rows"
     if result.deletes:
         sizes += f", {result.deletes} of them deletes"

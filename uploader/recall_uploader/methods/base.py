@@ -49,6 +49,10 @@ class SyncMethod(Protocol):
     @property
     def name(self) -> Method: ...
 
+    @property
+    def path(self) -> str:
+        """Tells this way from the same one to another address, without any secret."""
+
     def newest(self, system_id: str, patience: Patience) -> Newest:
         """The newest snapshot that arrived this way, for an instance that has no state."""
 

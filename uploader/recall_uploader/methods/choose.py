@@ -25,8 +25,14 @@ def open_methods(instance: Instance, stack: ExitStack) -> list[SyncMethod]:
     settings = instance.settings
     methods: list[SyncMethod] = []
     if instance.connect is not None and settings.force_method != "http":
-        bucket = Lazy(instance.connect, stack)
-        methods.append(CloudMethod(bucket, settings.part_bytes, settings.parts_in_flight))
+        methods.append(
+            CloudMethod(
+                Lazy(instance.connect, stack),
+                part_bytes=settings.part_bytes,
+                parts_in_flight=settings.parts_in_flight,
+                path=f"cloud {settings.bucket_url} {settings.s3_endpoint_url}",
+            )
+        )
     if instance.connect_hub is not None and _may_push(instance):
         methods.append(
             PushMethod(
@@ -34,6 +40,7 @@ def open_methods(instance: Instance, stack: ExitStack) -> list[SyncMethod]:
                 folder=settings.state_folder / "tmp",
                 time_zone=settings.time_zone,
                 final=instance.connect is None,
+                path=f"http {settings.hub_url}",
             )
         )
     if not methods:

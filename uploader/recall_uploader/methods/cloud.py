@@ -24,6 +24,7 @@ class CloudMethod:
     bucket: Lazy[Bucket]
     part_bytes: int
     parts_in_flight: int
+    path: str
     name: Method = "cloud"
 
     def newest(self, system_id: str, patience: Patience) -> Newest:

@@ -28,6 +28,7 @@ class PushMethod:
     folder: Path
     time_zone: str
     final: bool
+    path: str
     name: Method = "http"
 
     def newest(self, system_id: str, patience: Patience) -> Newest:
