@@ -92,8 +92,7 @@ class Staging:
             push = self._pushes.get(place)
             if push is None or push.manifest_sha256 != sha256_hex(data):
                 self.remove(place)
-                folder = self._folder(place)
-                self._make(folder)
+                folder = self._make(place)
                 push = Push(place, folder, manifest, sha256_hex(data), now)
                 with self.part() as part:
                     part.write_bytes(data)
@@ -122,11 +121,11 @@ class Staging:
             _touch(push, now)
 
     def remove(self, place: Place) -> None:
-        """Idempotent; what a crash leaves of it goes at the next start."""
+        """Idempotent, and never fails: what stays of it goes at the next start."""
         self._pushes.pop(place, None)
         folder = self._folder(place)
-        # The manifest first: without it the rest is nothing.
-        (folder / MANIFEST).unlink(missing_ok=True)
+        with suppress(OSError):  # the manifest first: without it the rest is nothing
+            (folder / MANIFEST).unlink()
         shutil.rmtree(folder, ignore_errors=True)
         with suppress(OSError):  # others of the system are there
             folder.parent.rmdir()
@@ -150,10 +149,12 @@ class Staging:
         digest = hashlib.sha256(place.system_id.encode()).hexdigest()[:8]
         return self._root / f"{place.system_id}~{digest}" / f"{place.seq:0{SEQ_DIGITS}d}"
 
-    def _make(self, folder: Path) -> None:
+    def _make(self, place: Place) -> Path:
+        folder = self._folder(place)
         folder.mkdir(parents=True, mode=0o700)
         _sync(folder.parent)
         _sync(self._root)
+        return folder
 
 
 def _load(folder: Path) -> Push | None:

@@ -150,8 +150,9 @@ async def test_both_ways_at_once_make_one_snapshot(
 
 
 async def waiting_for(lock: asyncio.Lock, count: int) -> None:
-    while len(lock._waiters or ()) < count:  # type: ignore[attr-defined]
-        await asyncio.sleep(0)
+    async with asyncio.timeout(20):
+        while len(lock._waiters or ()) < count:  # type: ignore[attr-defined]
+            await asyncio.sleep(0)
 
 
 async def test_another_snapshot_that_the_bucket_brought_meanwhile_is_a_clash(
