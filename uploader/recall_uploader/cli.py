@@ -23,9 +23,9 @@ from recall_uploader.commands.forget import forget
 from recall_uploader.commands.hook import app as hook
 from recall_uploader.commands.init import init
 from recall_uploader.commands.outbox import app as outbox
+from recall_uploader.commands.service import app as service
 from recall_uploader.commands.sources import sources
 from recall_uploader.commands.status import status
-from recall_uploader.commands.service import app as service
 from recall_uploader.commands.upload import upload
 from recall_uploader.commands.watch import watch
 from recall_wire.errors import RecallError, TransientError

@@ -6,9 +6,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from recall_uploader.app import Instance
-from recall_uploader.identity import new_identity
+from recall_uploader.identity import new_identity, newest_told
 from recall_uploader.machine import default_system_id
-from recall_uploader.methods.choose import first_newest, open_methods
+from recall_uploader.methods.choose import PATH_ERRORS, first_newest, open_methods
+from recall_uploader.methods.cloud import CloudMethod
 from recall_uploader.recover import set_all_aside
 from recall_uploader.run import (
     Run,
@@ -37,9 +38,11 @@ class InitResult:
 
 def init(instance: Instance) -> InitResult:
     """Make the state folder where there is none. Idempotent. Raises `SystemClash` where it, or
-    the system in the bucket, is another machine's."""
+    the system in the bucket, is another machine's, and where the bucket tells another story than
+    the folder: a copy of it, or one restored from a backup, would not upload either."""
     with open_run(instance) as run:
-        return _result(run.state, warnings=run.warnings)
+        warnings = [*run.warnings, *_compare(run)]
+        return _result(run.state, warnings=warnings)
 
 
 def adopt(instance: Instance) -> InitResult:
@@ -68,6 +71,18 @@ def adopt(instance: Instance) -> InitResult:
         moved = set_all_aside(run.spool)
         state.begin_anew(identity, newest.committed)
         return _result(state, set_aside=moved, warnings=warnings)
+
+
+def _compare(run: Run) -> list[str]:
+    """With the bucket, where it answers; the next upload compares in any case."""
+    once = run.patience.once().retry
+    for method in run.methods:
+        if isinstance(method, CloudMethod):
+            try:
+                newest_told(method.bucket(), run.state, run.outbox.pending(), once)
+            except PATH_ERRORS as error:
+                return [f"the state was not compared with the bucket: {error}"]
+    return []
 
 
 def _result(state: State, *, set_aside: int = 0, warnings: list[str]) -> InitResult:

@@ -160,10 +160,15 @@ def default_state_folder() -> Path:
     return Path.home() / ".local/share/recall"
 
 
-def _config_file() -> Path | None:
-    """The file RECALL_CONFIG names, else the one in the user's configuration, where there is."""
+def config_path() -> Path:
+    """The file RECALL_CONFIG names, else the one in the user's configuration; it may be missing."""
     if named := os.environ.get(CONFIG_VARIABLE):
         return Path(named)
     folder = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-    usual = folder / "recall/recall.yaml"
-    return usual if usual.is_file() else None
+    return folder / "recall/recall.yaml"
+
+
+def _config_file() -> Path | None:
+    """A file that was named must be there; the usual one is read where there is."""
+    path = config_path()
+    return path if os.environ.get(CONFIG_VARIABLE) or path.is_file() else None

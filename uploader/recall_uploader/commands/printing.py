@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Sequence
-
-_KIB = 1024
+from typing import TextIO
 
 
 def print_result(text: str) -> None:
@@ -30,10 +31,18 @@ def warn(warnings: Iterable[str]) -> None:
         say(warning)
 
 
-def bytes_text(count: float) -> str:
-    """A size for people, in binary units."""
-    for unit in ("B", "KiB", "MiB"):
-        if count < _KIB:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= _KIB
-    return f"{count:.1f} GiB"
+def print_facts(facts: Iterable[tuple[str, str]], file: TextIO | None = None) -> None:
+    """A name and what is to say of it, a line each; wrapped where a person reads it."""
+    lines = list(facts)
+    out = file or sys.stdout
+    indent = max((len(name) for name, _ in lines), default=0) + 2
+    width = shutil.get_terminal_size().columns if out.isatty() else 0
+    for name, text in lines:
+        shown = " ".join(text.split())
+        wrapped = _wrapped(shown, width - indent - 1) if width > 2 * indent else [shown]
+        for first, line in zip([name, *[""] * len(wrapped)], wrapped, strict=False):
+            print(f"{first:<{indent}}{line}", file=out)
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recall_uploader.commands.printing import bytes_text, print_result, warn
+from recall_uploader.commands.printing import print_result, warn
+from recall_uploader.sizes import bytes_text
 
 if TYPE_CHECKING:
     from recall_uploader.app import Instance

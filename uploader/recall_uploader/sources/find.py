@@ -22,15 +22,19 @@ class Found:
 def find_sources(home: Path, environ: Mapping[str, str]) -> list[Found]:
     """What is there, Session-Buddy's database first. One place under two names is found once."""
     found: dict[Path, Found] = {}
-    memory = home / _SESSION_BUDDY
-    if _is_file(memory):
-        settings = SourceSettings(path=memory, type="session-buddy")
-        found[memory.resolve()] = Found(settings, "Session-Buddy's database")
-    for folder, why in _projects(home, environ):
-        if _is_folder(folder):
-            settings = SourceSettings(path=folder, type="claude-code")
-            found.setdefault(folder.resolve(), Found(settings, why))
+    for place in known_places(home, environ):
+        path = place.settings.path
+        if (_is_file if place.settings.type == "session-buddy" else _is_folder)(path):
+            found.setdefault(path.resolve(), place)
     return list(found.values())
+
+
+def known_places(home: Path, environ: Mapping[str, str]) -> Iterator[Found]:
+    """Every place that is looked at, whatever is there."""
+    memory = SourceSettings(path=home / _SESSION_BUDDY, type="session-buddy")
+    yield Found(memory, "Session-Buddy's database")
+    for folder, why in _projects(home, environ):
+        yield Found(SourceSettings(path=folder, type="claude-code"), why)
 
 
 def _projects(home: Path, environ: Mapping[str, str]) -> Iterator[tuple[Path, str]]:

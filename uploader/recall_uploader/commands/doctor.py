@@ -1,0 +1,69 @@
+"""`recall doctor`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recall_uploader.commands.printing import print_facts, print_result
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import TextIO
+
+    from recall_uploader.doctor.finding import Finding
+
+HEALTHY, PROBLEM = 0, 2
+_MARKS = {"ok": "ok", "note": "note", "warning": "WARNING", "problem": "PROBLEM"}
+
+
+def doctor(*, json_: bool = False, config: Path | None = None) -> int:
+    """Try everything an upload needs, and say what to do where something is wrong.
+
+    Ends with 2 where something keeps uploads from arriving. Takes 30 seconds at most, and leaves
+    nothing behind.
+
+    Parameters
+    ----------
+    json_
+        Print one JSON object.
+    config
+        A YAML settings file.
+    """
+    found = look(config)
+    if json_:
+        print_result(json.dumps({"ok": healthy(found), "checks": [f.as_dict() for f in found]}))
+    else:
+        show(found)
+    return HEALTHY if healthy(found) else PROBLEM
+
+
+def look(config: Path | None) -> list[Finding]:
+    """Settings that cannot be read are a problem like others."""
+    from recall_uploader.doctor.examine import examine, impatient
+    from recall_uploader.doctor.finding import failed
+    from recall_uploader.settings import config_path, load_settings
+    from recall_wire.errors import SettingsInvalid
+
+    try:
+        settings = load_settings(config)
+    except SettingsInvalid as error:
+        return [failed("settings", error)]
+    file = config or config_path()
+    return examine(impatient(settings), file if file.is_file() else None)
+
+
+def healthy(found: Iterable[Finding]) -> bool:
+    return not any(item.level == "problem" for item in found)
+
+
+def show(found: Iterable[Finding], file: TextIO | None = None) -> None:
+    print_facts(_lines(found), file)
+
+
+def _lines(found: Iterable[Finding]) -> Iterator[tuple[str, str]]:
+    for item in found:
+        yield item.check, f"{_MARKS[item.level]}: {item.says}"
+        if item.remedy:
+            yield "", f"→ {item.remedy}"

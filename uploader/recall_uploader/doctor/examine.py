@@ -1,0 +1,63 @@
+"""All checks, side by side, in the order they are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+from recall_uploader.app import Instance, build
+from recall_uploader.deadline import Deadline
+from recall_uploader.doctor import bucket, helpers, hub, machine, sources
+from recall_uploader.doctor.finding import Finding, warning
+from recall_uploader.doctor.look import CALL_S, Look
+from recall_uploader.doctor.within import within
+from recall_uploader.settings import UploaderSettings
+
+LIMIT_S = 30.0
+_Group = Callable[[Look], Iterator[Finding]]
+_GROUPS: tuple[tuple[str, _Group], ...] = (
+    ("settings", machine.settings),
+    ("state", machine.state_folder),
+    ("source", sources.sources),
+    ("outbox", machine.outbox),
+    ("bucket", bucket.bucket),
+    ("identity", bucket.identity),
+    ("hub", hub.hub),
+    ("hook", helpers.helpers),
+)
+
+
+def impatient(settings: UploaderSettings) -> Instance:
+    """An instance whose calls give up soon: who looks is waiting for the answer."""
+    hurried = min(settings.upload_timeout_s, 4 * CALL_S)  # a quarter of it bounds one call
+    return build(settings.model_copy(update={"upload_timeout_s": hurried}))
+
+
+def examine(
+    instance: Instance, settings_file: Path | None = None, *, limit_s: float = LIMIT_S
+) -> list[Finding]:
+    """Changes nothing but for what it puts under `systems/<id>/doctor/` and removes again.
+
+    What is not known after `limit_s` is a warning. Without the state folder's lock.
+    """
+    deadline = Deadline.after(limit_s, instance.monotonic)
+    look = Look(instance, settings_file, deadline)
+    found = within(deadline, [partial(_collect, group, look) for _, group in _GROUPS])
+    return [
+        item
+        for (name, _), answer in zip(_GROUPS, found, strict=True)
+        for item in (answer if answer is not None else [_too_slow(name, limit_s)])
+    ]
+
+
+def _collect(group: _Group, look: Look) -> list[Finding]:
+    return list(group(look))
+
+
+def _too_slow(name: str, limit_s: float) -> Finding:
+    return warning(
+        name,
+        f"there was no answer within {limit_s:g} s",
+        "something hangs: a network drive, the network, or a very large source",
+    )

@@ -1,0 +1,45 @@
+"""What a check says: one sentence, how bad it is, and what to do about it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from recall_wire.errors import RecallError
+
+Level = Literal["ok", "note", "warning", "problem"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`check` is stable, for scripts. Only a `problem` keeps uploads from arriving; a `note` needs
+    nobody to do anything."""
+
+    check: str
+    level: Level
+    says: str
+    remedy: str = ""
+
+    def as_dict(self) -> dict[str, str]:
+        return asdict(self)
+
+
+def ok(check: str, says: str) -> Finding:
+    return Finding(check, "ok", says)
+
+
+def note(check: str, says: str, remedy: str = "") -> Finding:
+    return Finding(check, "note", says, remedy)
+
+
+def warning(check: str, says: str, remedy: str = "") -> Finding:
+    return Finding(check, "warning", says, remedy)
+
+
+def problem(check: str, says: str, remedy: str = "") -> Finding:
+    return Finding(check, "problem", says, remedy)
+
+
+def failed(check: str, error: RecallError, level: Level = "problem") -> Finding:
+    """An error's own sentence and hint."""
+    return Finding(check, level, error.message, error.hint)
