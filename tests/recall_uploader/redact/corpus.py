@@ -142,7 +142,9 @@ def _blocks(made: MadeUp) -> Iterator[Leak]:
         )
     edge = "-" * 5
     body = "\n".join(made.key_lines())
-    pgp = f"{edge}BEGIN PGP PRIVATE KEY BLOCK{edge}\nVersion: GnuPG v2\n\n{body}\n=aB3d\n{edge}END PGP PRIVATE KEY BLOCK{edge}"
+    name = "PGP PRIVATE KEY BLOCK"
+    head, foot = f"{edge}BEGIN {name}{edge}\nVersion: GnuPG v2\n", f"{edge}END {name}{edge}"
+    pgp = f"{head}\n{body}\n=aB3d\n{foot}"
     yield Leak("pgp", f"gpg --export-secret-keys\n{pgp}\n$ ", pgp)
     crlf = made.pem(end="\r\n")
     yield Leak("pem-crlf", crlf, crlf)
@@ -175,10 +177,9 @@ def _blocks(made: MadeUp) -> Iterator[Leak]:
     code = " \\\n".join(f'"{line}\\n"' for line in made.pem().split("\n"))
     yield Leak("pem-in-code", f"key = {code}", code[1:-4])
     lines = made.key_lines()
-    putty = (
-        f"PuTTY-User-Key-"
-        + f"File-3: ssh-rsa\nEncryption: none\nComment: work\nPublic-Lines: 1\n{lines[0]}\nPrivate-Lines: 2\n{lines[1]}\n{lines[2]}\nPrivate-MAC: {made.of(HEX, 64)}"
-    )
+    head = "PuTTY-User-Key-" + "File-3: ssh-rsa\nEncryption: none\nComment: work"
+    body = f"Public-Lines: 1\n{lines[0]}\nPrivate-Lines: 2\n{lines[1]}\n{lines[2]}"
+    putty = f"{head}\n{body}\nPrivate-MAC: {made.of(HEX, 64)}"
     yield Leak("putty", f"saved\n{putty}\ndone", lines[1], "done")
 
 
@@ -207,6 +208,8 @@ def _headers(made: MadeUp) -> Iterator[Leak]:
     yield Leak("bearer-python", f"headers={{'Authorization': 'Bearer {short}'}}", short)
     sanctum = f"12|{made.of(ALNUM, 40)}"
     yield Leak("bearer-sanctum", f"Authorization: Bearer {sanctum}", sanctum)
+    for weak in ("abc.def", "abcdef", "mysecrettoken", "Abc123", "0123456789"):
+        yield Leak(f"bearer-weak-{weak}", f"curl -H 'Authorization: Bearer {weak}' x", weak, "' x")
     pair = base64.b64encode(f"admin:{made.password()}".encode()).decode()
     yield Leak("basic-header", f"Authorization: Basic {pair}", pair)
     yield Leak("basic-prose", f"send Basic {pair} as the value", pair, "as the value")
@@ -218,7 +221,7 @@ def _headers(made: MadeUp) -> Iterator[Leak]:
     signed = made.of(HEX, 64)
     yield Leak(
         "sigv4",
-        f"Authorization: AWS4-HMAC-SHA256 Credential=X/2026/eu/s3, SignedHeaders=host, Signature={signed}",
+        f"Authorization: AWS4-HMAC-SHA256 Credential=X/2026, Signature={signed}",
         signed,
     )
     for name in (
@@ -415,7 +418,15 @@ def _assignments(made: MadeUp) -> Iterator[Leak]:
         yield Leak(
             f"token-{number}", f"first line\n{form.format(token)}\nlast line", token, "last line"
         )
-    for weak in ("hunter2", "letmein", "Sommer2024", "P@ssw0rd!", "swordfish", "qwerty123"):
+    for weak in (
+        "hunter2",
+        "letmein",
+        "Sommer2024",
+        "P@ssw0rd!",
+        "swordfish",
+        "qwerty123",
+        "secret",
+    ):
         yield Leak(f"weak-env-{weak}", f"DB_PASSWORD={weak}\nDB_HOST=x", weak, "DB_HOST=x")
         yield Leak(f"weak-yaml-{weak}", f"user: app\npassword: {weak}\nport: 1", weak, "port: 1")
         yield Leak(f"weak-json-{weak}", f'{{"password": "{weak}"}}', weak)

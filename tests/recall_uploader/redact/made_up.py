@@ -45,9 +45,8 @@ class MadeUp:
         return f"{header}.{payload}.{self.of(URLSAFE, 43)}"
 
     def key_lines(self, lines: int = 6) -> list[str]:
-        return ["MII" + self.of(BASE64, 61), *(self.of(BASE64, 64) for _ in range(lines - 2))] + [
-            self.of(BASE64, 38) + "=="
-        ]
+        full = (self.of(BASE64, 64) for _ in range(lines - 2))
+        return ["MII" + self.of(BASE64, 61), *full, self.of(BASE64, 38) + "=="]
 
     def pem(self, kind: str = "RSA ", end: str = "\n", lead: str = "") -> str:
         edge = "-" * 5

@@ -26,9 +26,34 @@ OTHER = MADE.token("gh" + "p_", 36)
 WORD = MADE.password()
 KEY = MADE.pem()
 _SESSION_BUDDY = (
-    "CREATE TABLE conversations_v2 (id VARCHAR PRIMARY KEY, content VARCHAR NOT NULL, project VARCHAR"
-    ", importance_score FLOAT DEFAULT 0.5, timestamp TIMESTAMP, session_id VARCHAR, metadata JSON)"
+    "CREATE TABLE conversations_v2 (id VARCHAR PRIMARY KEY, content VARCHAR NOT NULL,"
+    " project VARCHAR, importance_score FLOAT DEFAULT 0.5, timestamp TIMESTAMP,"
+    " session_id VARCHAR, metadata JSON)"
 )
+_EVERY_TYPE = """
+CREATE TABLE "o s"."T x" (
+    "Id A" INTEGER PRIMARY KEY DEFAULT 4, l VARCHAR[], f VARCHAR[2],
+    s STRUCT(a VARCHAR, "b c" INTEGER), m MAP(VARCHAR, VARCHAR),
+    n MAP(INTEGER, STRUCT(x VARCHAR[])[]), u UNION(i INTEGER, s VARCHAR), j JSON, b BLOB,
+    g VARCHAR GENERATED ALWAYS AS (l[1]), v VARIANT, e ENUM('it''s', '<token>'),
+    d DECIMAL(10, 2), t TIMESTAMPTZ
+)
+"""
+_EVERY_VALUE = """
+INSERT INTO "o s"."T x" VALUES (
+    1, ['<token>', NULL], ['x', '<token>'], {'a': '<token>', 'b c': 7},
+    MAP {'<token>': '<other>'}, MAP {5: [{'x': ['<token>']}, NULL]}, '<token>',
+    '{"a": "<token>", "n": 1}', '<token>'::BLOB, '<token>'::VARIANT, '<token>', 1.50,
+    '2026-01-02 03:04:05+00'
+)
+"""
+_NULLS = """
+INSERT INTO "o s"."T x" ("Id A", u, b, e) VALUES (2, 7, '\\xFF\\x00'::BLOB, 'it''s')
+"""
+_COLUMNS = """
+SELECT table_name, column_name, data_type, column_default FROM duckdb_columns()
+WHERE NOT internal ORDER BY ALL
+"""
 
 
 @pytest.fixture
@@ -76,9 +101,10 @@ def holds(path: Path, secret: str) -> bool:
 def test_the_same_records_come_out_apart_from_the_secrets(make: Make) -> None:
     source = make(
         _SESSION_BUDDY,
-        f"INSERT INTO conversations_v2 VALUES ('a', 'use {TOKEN} now', 'p', 0.5, '2026-01-02', 's', NULL)",
-        "INSERT INTO conversations_v2 SELECT 'n' || i, 'plain ' || i, 'p', 0.1, NULL, 's', '{\"n\":1}'"
-        " FROM range(5000) t(i)",
+        "INSERT INTO conversations_v2 VALUES"
+        f" ('a', 'use {TOKEN} now', 'p', 0.5, '2026-01-02', 's', NULL)",
+        "INSERT INTO conversations_v2"
+        " SELECT 'n' || i, 'plain ' || i, 'p', 0.1, NULL, 's', '{\"n\":1}' FROM range(5000) t(i)",
         f"INSERT INTO conversations_v2 VALUES ('k', '{KEY}', NULL, NULL, NULL, NULL, NULL)",
     )
     redactor = Redactor()
@@ -95,15 +121,10 @@ def test_the_same_records_come_out_apart_from_the_secrets(make: Make) -> None:
 def test_every_type_of_value_is_looked_into(make: Make) -> None:
     source = make(
         'CREATE SCHEMA "o s"',
-        'CREATE TABLE "o s"."T x" ("Id A" INTEGER PRIMARY KEY DEFAULT 4, l VARCHAR[], f VARCHAR[2],'
-        ' s STRUCT(a VARCHAR, "b c" INTEGER), m MAP(VARCHAR, VARCHAR), n MAP(INTEGER, STRUCT(x VARCHAR[])[]),'
-        " u UNION(i INTEGER, s VARCHAR), j JSON, b BLOB, g VARCHAR GENERATED ALWAYS AS (l[1]), v VARIANT,"
-        f" e ENUM('it''s', '{TOKEN}'), d DECIMAL(10, 2), t TIMESTAMPTZ)",
-        f"INSERT INTO \"o s\".\"T x\" VALUES (1, ['{TOKEN}', NULL], ['x', '{TOKEN}'], {{'a': '{TOKEN}', 'b c': 7}},"
-        f" MAP {{'{TOKEN}': '{OTHER}'}}, MAP {{5: [{{'x': ['{TOKEN}']}}, NULL]}}, '{TOKEN}',"
-        f" '{{\"a\": \"{TOKEN}\", \"n\": 1}}', '{TOKEN}'::BLOB, '{TOKEN}'::VARIANT, '{TOKEN}', 1.50,"
-        " '2026-01-02 03:04:05+00')",
-        "INSERT INTO \"o s\".\"T x\" (\"Id A\", u, b, e) VALUES (2, 7, '\\xFF\\x00'::BLOB, 'it''s')",
+        *(
+            statement.replace("<token>", TOKEN).replace("<other>", OTHER)
+            for statement in (_EVERY_TYPE, _EVERY_VALUE, _NULLS)
+        ),
     )
     target, count = rewrite(source)
     assert count == 11
@@ -148,8 +169,7 @@ def test_names_and_types_stay_and_all_else_goes(make: Make) -> None:
     target, count = rewrite(source)
     assert count == 0
     assert not holds(target, TOKEN)
-    columns = "SELECT table_name, column_name, data_type, column_default FROM duckdb_columns() WHERE NOT internal ORDER BY ALL"
-    assert rows(target, columns) == [
+    assert rows(target, _COLUMNS) == [
         ("Empty", "Column A", "VARCHAR", None),
         ("t", "a", "VARCHAR", None),
         ("t", "n", "HUGEINT", None),
@@ -218,10 +238,11 @@ def test_a_target_that_is_there_is_replaced(make: Make) -> None:
 
 def test_values_too_large_for_the_first_memory_are_written_with_more(make: Make) -> None:
     source = make(
-        f"CREATE TABLE t AS SELECT '{TOKEN} ' || repeat('word ', 400000) AS a FROM range(30)"
+        f"CREATE TABLE t AS SELECT '{TOKEN}' AS a, '\\xFF'::BLOB || repeat('a', 2000000)::BLOB AS b"
+        " FROM range(60)"
     )
     redactor = Redactor()
     target, count = rewrite(source, redactor)
-    assert count == 30
-    assert redactor.counts["github-token"] == 30
-    assert rows(target, "SELECT count(*), min(length(a)) FROM t") == [(30, 2000024)]
+    assert count == 60
+    assert redactor.counts == {"github-token": 60}
+    assert rows(target, "SELECT count(*), min(octet_length(b)) FROM t") == [(60, 2000001)]

@@ -23,7 +23,7 @@ _TYPE = (
 )
 _CLOSE = r"(?:\\*[\"'`]|\]|\*){0,4}"
 _SEPARATOR = (
-    rf"(?P<sep>{_TYPE}[ \t]{{0,40}}(?::=|=>|->|[=!]==?|=|:)[ \t]{{0,40}}"
+    rf"(?P<sep>{_TYPE}[ \t]{{0,40}}(?::=|=>|[=!]==?|=|:)[ \t]{{0,40}}"
     r"|(?<=[\"'`])[ \t]{0,4},[ \t]{0,4}(?=\\*[\"'])|[ \t]{0,4}\([ \t]{0,4}(?=[bfru]?\\*[\"'])"
     r"|>(?=[^<\n]{1,200}</)|[ \t]{0,20}\|[ \t]{0,20}"
     r"|[ \t](?:(?:(?:of|for) [\w.\-]{1,40} )?is|was|are|set to|to)(?:[ \t]now)?:?[ \t]{1,4}"
@@ -31,7 +31,7 @@ _SEPARATOR = (
 )
 # From a word that a secret's name holds to its value: the rest of the name, and what separates.
 _ANCHORS = ("pass", "pwd", "pw", "secret", "token", "credential", "key", "auth", "sig")
-_NAMED = re.compile(rf"[a-z]{{2,12}}[\w.\-]{{0,40}}{_CLOSE}{_SEPARATOR}", re.ASCII)
+_NAMED = re.compile(rf"[\w.\-]{{2,52}}+{_CLOSE}{_SEPARATOR}", re.ASCII)
 _OPEN = re.compile(
     r"(?:\[\]byte\(|[*_]{0,2})[ \t]{0,4}"
     r"(?:[bfru]{0,2}(?P<quote>\\*[\"'`])|[|>][+\-]?[ \t]{0,4}\r?\n[ \t]+)?",

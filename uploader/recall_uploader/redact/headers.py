@@ -13,7 +13,7 @@ from recall_uploader.redact.rule import Rule, Span, in_word, places, words
 _VALUE = r"[^\s\"'`<>,;\\(){}\[\]]"
 _AUTHORIZATION = re.compile(
     r"authorization\\*[\"'`]?\]?\*{0,2}[ \t]{0,4}(?::|=>?|,|\()"
-    r"[ \t]{0,4}\*{0,2}[bfru]?\\*[\"'`]?[ \t]{0,4}"
+    r"[ \t]{0,4}\*{0,2}(?:[bfru]?\\*[\"'`])?[ \t]{0,4}"
     rf"(?:(?P<scheme>[a-z][a-z0-9\-]{{1,20}})[ \t:]{{1,4}})?(?P<secret>{_VALUE}+)"
     r"(?P<rest>[^\r\n\"'`\\]{0,2000})",
     re.IGNORECASE | re.ASCII,
@@ -26,6 +26,7 @@ _BEARER = re.compile(
 _BASIC = re.compile(
     r"\bbasic[ \t]{1,4}(?P<secret>[A-Za-z0-9+/]{8,}+={0,2})", re.IGNORECASE | re.ASCII
 )
+_DOTTED = re.compile(r"[\w\-]{2,}(?:\.[\w\-]{2,}){2,4}", re.ASCII)
 _SCHEMES = words(
     "bearer basic token apikey api-key digest negotiate ntlm key hmac jwt dpop splunk genie"
 )
@@ -88,7 +89,9 @@ def _reads_on(match: re.Match[str], value: str) -> bool:
 def _find_bearer(text: str, lowered: str) -> Iterator[Span]:
     for match in _at(_BEARER, text, lowered, "bearer"):
         value = match["secret"].rstrip(".,:;!?")
-        if is_strong(value, 8) and not is_placeholder(value):
+        if value.endswith("=") and text[match.end() : match.end() + 1] == '"':
+            continue  # WWW-Authenticate: Bearer realm="…"
+        if (is_strong(value) or _DOTTED.fullmatch(value)) and not is_placeholder(value):
             yield _trimmed(match)
 
 

@@ -32,7 +32,7 @@ _WORDS = words(
     found set not is are was and or the a an for from in with must should may can will to of at by
     as be it this that self cls your my our please enter type todo tbd fixme n/a na
     changeme change-me change_me changeit placeholder example sample dummy foo bar baz qux
-    password passwd passwords secret secrets token tokens credential credentials key keys auth
+    password passwd passwords secrets token tokens credential credentials key keys auth
     bearer basic oauth oauth2 jwt saml ldap oidc none_provided args kwargs config settings env
     environment file value values name names public private static final const let var def return
     new async await function class import export async flag flags option options argument header

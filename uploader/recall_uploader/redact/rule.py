@@ -61,7 +61,8 @@ class RuleSet:
         for number, rule in self._by_text:
             if _holds(text if rule.where is Where.TEXT else lowered, rule.anchors):
                 yield from ((*span, number) for span in rule.find(text, lowered))
-        words = " ".join([word for word in text.split() if _may_be_token(word)])
+        long = [word for word in text.split() if len(word) >= WORD_MIN_CHARS]
+        words = " ".join([word for word in long if not _is_plain(word)])
         lowered_words = words.lower()
         # One look for all of them: a call for each would cost more than the search.
         if not _holds(words, self._anchors) and not _holds(lowered_words, self._lowered_anchors):
@@ -75,11 +76,9 @@ def _anchors(rules: Sequence[Rule], where: Where) -> tuple[str, ...]:
     return tuple(anchor for rule in rules if rule.where is where for anchor in rule.anchors)
 
 
-def _may_be_token(word: str) -> bool:
-    """Long, and no plain word: those are most of any text."""
-    return len(word) >= WORD_MIN_CHARS and not (
-        word.isalpha() and (word.islower() or word.istitle())
-    )
+def _is_plain(word: str) -> bool:
+    """Whether it is a word of a language, as most are: no token is."""
+    return word.isalpha() and (word.islower() or word.istitle())
 
 
 def _is_in_words(rule: Rule) -> bool:

@@ -6,7 +6,7 @@ import re
 import string
 from collections.abc import Iterator
 
-from recall_uploader.redact.rule import START, Rule, Span, Where, anchored, in_word, places
+from recall_uploader.redact.rule import START, Rule, Span, Where, anchored, in_word, places, words
 
 # Name, the anchors, and what a token looks like from there.
 # Where the form is: the vendors' own documentation of their secret scanning patterns.
@@ -38,8 +38,8 @@ _FORMS: tuple[tuple[str, tuple[str, ...], str], ...] = (
         "openai-key",
         ("sk-",),
         # A digit: class names such as sk-estimator-doc-link have none.
-        r"sk-(?=[\w\-]{0,80}?\d)(?:(?:proj|svcacct|admin|service|None|test|live)-[\w\-]{10,}"
-        r"|[A-Za-z0-9][\w\-]{19,})",
+        r"sk-(?:(?=[\w\-]{0,80}?\d)(?:(?:proj|svcacct|admin|service|None|test|live)-[\w\-]{10,}"
+        r"|[A-Za-z0-9][\w\-]{19,})|[A-Za-z0-9]{32,})",
     ),
     ("google-api-key", ("AIza",), r"AIza[\w\-]{35,}"),
     ("google-oauth", ("GOCSPX-", "ya29.", "1//0"), r"(?:GOCSPX-|ya29\.|1//0)[\w\-.]{18,}"),
@@ -68,6 +68,10 @@ _FORMS: tuple[tuple[str, tuple[str, ...], str], ...] = (
         r"|tskey-[a-z]+-|rubygems_|secret_|pul-|fo1_|cio|ops_eyJ)"
         r"(?=[\w\-]{0,64}?\d)[\w\-=.]{24,}",
     ),
+)
+# So telling that they count behind any character: `passwordghp_…`, as two fields run together.
+_ANYWHERE = words(
+    "github-token gitlab-token slack-token stripe-key anthropic-key digitalocean-token age-key"
 )
 # Forms whose literal part stands inside: with how many characters may come before it.
 _INNER_FORMS: tuple[tuple[str, str, tuple[int, ...], str], ...] = (
@@ -113,7 +117,10 @@ def _find_discord(text: str, lowered: str) -> Iterator[Span]:
 
 
 TOKEN_RULES: tuple[Rule, ...] = (
-    *(in_word(name, anchors, START + form, caseless=False) for name, anchors, form in _FORMS),
+    *(
+        in_word(name, anchors, ("" if name in _ANYWHERE else START) + form, caseless=False)
+        for name, anchors, form in _FORMS
+    ),
     *(
         in_word(name, (anchor,), START + form, caseless=False, leads=leads)
         for name, anchor, leads, form in _INNER_FORMS
