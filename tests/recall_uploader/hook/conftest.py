@@ -6,6 +6,7 @@ import fcntl
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,14 @@ class Session:
         """Returns when no worker holds the lock."""
         with (self.folder / "worker.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
+
+    def worker(self) -> psutil.Process:
+        """The only one; the hook may be back a moment before it has become what it is."""
+        until = time.monotonic() + 30
+        while not (found := self.workers()):
+            assert time.monotonic() < until
+        (worker,) = found
+        return worker
 
     def workers(self) -> list[psutil.Process]:
         found = []

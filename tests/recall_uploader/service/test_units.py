@@ -37,7 +37,10 @@ def words(line: str, *, command: bool) -> list[str]:
     found = re.findall(r'(?:"(?:\\.|[^"\\])*"|[^\s"])+', line)
     plain = [re.sub(r'\\(.)|"', lambda match: match[1] or "", word) for word in found]
     plain = [word.replace("%%", "\0").replace("%h", str(HOME)).replace("\0", "%") for word in plain]
-    return [plain[0], *(word.replace("$$", "$") for word in plain[1:])] if command else plain
+    if not command:
+        return plain
+    variable = re.compile(r"\$(\$|\w+|\{\w+\})")
+    return [plain[0], *(variable.sub(lambda m: "$" * (m[1] == "$"), word) for word in plain[1:])]
 
 
 def test_the_shipped_files_are_those_of_the_usual_paths() -> None:

@@ -40,7 +40,7 @@ def install(
     from recall_uploader.service.supervisor import supervisor
     from recall_uploader.service.units import Start
 
-    start = Start(program_path(), absolute(config), absolute(state_dir))
+    start = Start(program_path(), absolute(config), absolute(state_dir), Path.home())
     outcome = supervisor().install(start, force=force)
     return _end(outcome, "written" if outcome.changed else "all files are there already")
 
