@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import select
+import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import httpx
 import pytest
 
 BIN = Path(sys.executable).parent
@@ -38,6 +42,7 @@ class Fleet:
         clean["RECALLD_DATA_DIR"] = str(self.folder / hub)
         clean["RECALLD_EMBEDDER"] = "hash"
         clean["RECALLD_HTTP_PORT"] = "0"
+        clean["HOME"] = str(self.folder / "home")
         if system_id:
             clean["RECALL_SYSTEM_ID"] = system_id
             clean["RECALL_STATE_DIR"] = str(self.folder / "state" / system_id)
@@ -65,6 +70,49 @@ class Fleet:
 
     def upload(self, system_id: str, source: Path, *options: str) -> Any:
         return self.json("recall", "upload", str(source), *options, system_id=system_id)
+
+
+@dataclass
+class RunningHub:
+    """`recalld run`, which can be killed and started again over its folder."""
+
+    fleet: Fleet
+    url: str = ""
+    _process: subprocess.Popen[str] | None = field(default=None)
+
+    def start(self) -> None:
+        self._process = self.fleet.start("recalld", "run")
+        assert self._process.stdout is not None
+        ready, _, _ = select.select([self._process.stdout], [], [], 60)
+        assert ready
+        self.url = self._process.stdout.readline().split()[-1]
+        self.wait_until(lambda: httpx.get(f"{self.url}/readyz").status_code == 200)
+
+    def kill(self) -> None:
+        if self._process is not None:
+            os.kill(self._process.pid, signal.SIGKILL)
+            self._process.communicate()
+            self._process = None
+
+    def wait_until(self, reached: Callable[[], bool]) -> None:
+        """Look again after each answer of the hub, which takes its time."""
+        for _ in range(3_000):
+            if reached():
+                return
+            httpx.get(f"{self.url}/healthz").raise_for_status()
+        raise AssertionError("never reached")
+
+    def restart(self) -> None:
+        self.kill()
+        self.start()
+
+
+@pytest.fixture
+def hub(fleet: Fleet) -> Iterator[RunningHub]:
+    running = RunningHub(fleet)
+    running.start()
+    yield running
+    running.kill()
 
 
 @pytest.fixture

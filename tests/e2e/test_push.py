@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import io
-import os
-import select
-import signal
 import socket
-import subprocess
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -53,55 +48,12 @@ MANIFEST = manifest_of(parquet(ROWS)).to_bytes()
 BATCHES = [parquet([row]) for row in ROWS]
 
 
-@dataclass
-class RunningHub:
-    """`recalld run`, which can be killed and started again over its folder."""
-
-    fleet: Any
-    url: str = ""
-    _process: subprocess.Popen[str] | None = field(default=None)
-
-    def start(self) -> None:
-        self._process = self.fleet.start("recalld", "run")
-        assert self._process.stdout is not None
-        ready, _, _ = select.select([self._process.stdout], [], [], 60)
-        assert ready
-        self.url = self._process.stdout.readline().split()[-1]
-        self.wait_until(lambda: httpx.get(f"{self.url}/readyz").status_code == 200)
-
-    def kill(self) -> None:
-        if self._process is not None:
-            os.kill(self._process.pid, signal.SIGKILL)
-            self._process.communicate()
-            self._process = None
-
-    def wait_until(self, reached: Callable[[], bool]) -> None:
-        """Look again after each answer of the hub, which takes its time."""
-        for _ in range(3_000):
-            if reached():
-                return
-            httpx.get(f"{self.url}/healthz").raise_for_status()
-        raise AssertionError("never reached")
-
-    def restart(self) -> None:
-        self.kill()
-        self.start()
-
-
-@pytest.fixture
-def hub(fleet: Any) -> Iterator[RunningHub]:
-    running = RunningHub(fleet)
-    running.start()
-    yield running
-    running.kill()
-
-
-def put_manifest(hub: RunningHub) -> httpx.Response:
+def put_manifest(hub: Any) -> httpx.Response:
     headers = {"content-type": "application/json"}
     return httpx.put(f"{hub.url}/v1/push/a/1", content=MANIFEST, headers=headers)
 
 
-def put_batch(hub: RunningHub, number: int) -> httpx.Response:
+def put_batch(hub: Any, number: int) -> httpx.Response:
     data = BATCHES[number - 1]
     headers = {
         "content-type": PARQUET,
@@ -113,7 +65,7 @@ def put_batch(hub: RunningHub, number: int) -> httpx.Response:
     return httpx.put(url, content=data, headers=headers)
 
 
-def commit(hub: RunningHub) -> httpx.Response:
+def commit(hub: Any) -> httpx.Response:
     body = {
         "manifest_sha256": sha256_hex(MANIFEST),
         "batches": [sha256_hex(data) for data in BATCHES],
@@ -121,12 +73,12 @@ def commit(hub: RunningHub) -> httpx.Response:
     return httpx.post(f"{hub.url}/v1/push/a/1/commit", json=body, timeout=60)
 
 
-def found(hub: RunningHub) -> list[str]:
+def found(hub: Any) -> list[str]:
     answer = httpx.post(f"{hub.url}/v1/search", json={"query": "memory 2 of a push", "limit": 1})
     return [hit["memory_id"] for hit in answer.raise_for_status().json()["hits"]]
 
 
-STEPS: list[Callable[[RunningHub], httpx.Response]] = [
+STEPS: list[Callable[[Any], httpx.Response]] = [
     put_manifest,
     *(lambda hub, number=number: put_batch(hub, number) for number in (1, 2, 3)),
     commit,
@@ -134,9 +86,7 @@ STEPS: list[Callable[[RunningHub], httpx.Response]] = [
 
 
 @pytest.mark.parametrize("kills", [{1}, {3}, {5}, {1, 2, 3, 4, 5}])
-def test_killed_after_any_call_the_push_goes_on(
-    fleet: Any, hub: RunningHub, kills: set[int]
-) -> None:
+def test_killed_after_any_call_the_push_goes_on(fleet: Any, hub: Any, kills: set[int]) -> None:
     """Nothing that was answered is sent again; what was committed is there after the kill."""
     for number, step in enumerate(STEPS, start=1):
         answer = step(hub)
@@ -149,7 +99,7 @@ def test_killed_after_any_call_the_push_goes_on(
     assert (verified["ok"], verified["problems"]) == (True, [])
 
 
-def test_a_body_that_ends_early_leaves_nothing(fleet: Any, hub: RunningHub) -> None:
+def test_a_body_that_ends_early_leaves_nothing(fleet: Any, hub: Any) -> None:
     put_manifest(hub)
     host, port = hub.url.removeprefix("http://").split(":")
     head = (

@@ -212,7 +212,7 @@ def parquet(records: Sequence[Record]) -> bytes:
 
 def counts(records: Sequence[Record]) -> dict[str, int]:
     upserts = sum(record.op == "upsert" for record in records)
-    return {"rows": upserts, "deletes": len(records) - upserts}
+    return {"rows": len(records), "deletes": len(records) - upserts}
 
 
 @dataclass(frozen=True)

@@ -55,10 +55,10 @@ def check_counts(spooled: Spooled, read: ReadResult | None) -> None:
     manifest = spooled.manifest
     if manifest is None or is_whole(spooled):
         return
-    came = (read.upserts, read.deletes) if read else (0, 0)
+    came = (read.upserts + read.deletes, read.deletes) if read else (0, 0)
     if came != (manifest.rows, manifest.deletes):
         raise SnapshotInvalid(
-            f"{came[0]} rows and {came[1]} deletes were pushed, "
+            f"{came[0]} rows, {came[1]} of them deletes, were pushed, "
             f"the manifest says {manifest.rows} and {manifest.deletes}"
         )
 

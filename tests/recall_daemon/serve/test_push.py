@@ -180,7 +180,7 @@ def foreign(push: Any) -> Any:
     ("spoil", "reason"),
     [
         (garbage, "damaged or truncated"),
-        (too_few, "4 rows and 0 deletes were pushed, the manifest says 5 and 0"),
+        (too_few, "4 rows, 0 of them deletes, were pushed, the manifest says 5 and 0"),
         (twice, "7 rows"),
         (miscounted, "has 2 rows"),
         (foreign, "system 'b'"),
