@@ -37,7 +37,7 @@ class Forgetful:
         pytest.param(lambda key: "000000000002" in key, id="one of two"),
     ],
 )
-def test_what_was_not_kept_stays_in_the_outbox(
+def test_what_was_not_kept_stays_in_the_outbox(  # noqa: PLR0917
     lost: Any, instance_of: Any, database: Any, bucket: Any, view: Any, waiting: Any
 ) -> None:
     instance = instance_of(reached=Forgetful(bucket, lost), snapshot_max_rows=5)

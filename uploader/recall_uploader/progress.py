@@ -6,8 +6,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from recall_uploader.app import ShowProgress, no_progress
-from recall_uploader.ship import Progress
+from recall_uploader.app import no_progress
+from recall_uploader.methods.base import Progress, ShowProgress
 
 
 def for_terminal() -> ShowProgress:

@@ -330,8 +330,14 @@ class State:
 
     def _learn_row(self, source_key: str, change: Change, seq: int) -> None:
         """A delete is one of the memory itself: other sources that have it send it again."""
-        said = {"target": change.target, "id": change.memory_id, "source": source_key}
-        said |= {"hash": change.hash, "seq": seq, "stale": STALE_HASH}
+        said = {
+            "target": change.target,
+            "id": change.memory_id,
+            "source": source_key,
+            "hash": change.hash,
+            "seq": seq,
+            "stale": STALE_HASH,
+        }
         for statement in _DELETE_ROW if change.hash is None else _LEARN_ROW:
             self.connection.execute(statement, said)
 

@@ -106,7 +106,7 @@ def hub() -> Iterator[FakeHub]:
 
         do_GET = do_PUT = do_POST = _answer
 
-        def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002
+        def log_message(self, format: str, *arguments: Any) -> None:
             return
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

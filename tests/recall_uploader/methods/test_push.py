@@ -211,14 +211,14 @@ def test_a_snapshot_the_hub_cannot_take_is_sent_again_under_a_new_number(
 @pytest.mark.parametrize(
     ("fault", "sentence"),
     [
-        (problem(401), "refuses this instance: said so; see to hub_token"),
-        (problem(403), "refuses this instance: said so; see to hub_token"),
+        (problem(401), "answers 40[13]: said so; see to hub_token"),
+        (problem(403), "answers 40[13]: said so; see to hub_token"),
         (problem(404), "is no hub that takes snapshots"),
-        (problem(418), r"refuses the snapshot \(418\): said so"),
+        (problem(418), "answers 418: said so"),
         (lambda *_: (200, {"hello": "world"}), "is no hub that takes snapshots"),
     ],
 )
-def test_what_a_person_must_mend_is_one_sentence(
+def test_what_a_person_must_mend_is_one_sentence(  # noqa: PLR0917
     fault: Any, sentence: str, instance: Any, database: Any, hub: Any, waiting: Any
 ) -> None:
     _known(instance)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from recall_uploader.identity import Newest, newest_in_bucket
+from recall_uploader.lazy import Lazy
 from recall_uploader.methods.base import Delivered, Patience, Progress
 from recall_uploader.outbox import Outbox
 from recall_uploader.result import Method
-from recall_uploader.lazy import Lazy
 from recall_uploader.ship import Shipment, ship
 from recall_uploader.state import State
 from recall_wire import layout

@@ -14,13 +14,15 @@ from recall_uploader.deadline import Deadline
 from recall_uploader.errors import HubRefused, HubThrottled, HubUnreachable, SystemClash
 from recall_uploader.methods.batches import Batch
 from recall_uploader.recover import REMEDY
-from recall_wire.errors import SnapshotInvalid
+from recall_wire.errors import RecallError, SnapshotInvalid
 from recall_wire.manifest import QuarantinedSeq
 
 CONNECT_S = 5.0
 ANSWER_S = 60.0  # a commit answers when the rows are merged
 # What the hub will not take however often it is sent.
 _QUARANTINED = ("snapshot_quarantined", "manifest_invalid", "snapshot_invalid", "limit_exceeded")
+_LATER = (429, 503, 507)
+_AGAIN = (408, 409, 425)
 _PARQUET = "application/vnd.apache.parquet"
 
 
@@ -154,26 +156,20 @@ class HubClient:
             raise self._no_hub()
         return answer
 
-    def _problem(self, response: httpx.Response) -> Exception:
+    def _problem(self, response: httpx.Response) -> RecallError:
         status, (code, detail) = response.status_code, _said(response)
+        said = f"the hub at {self.url} answers {status}: {detail}"
         if code == "snapshot_clash":
             return SystemClash(f"the hub at {self.url} says: {detail}", hint=REMEDY)
         if code in _QUARANTINED:
             return SnapshotInvalid(detail)
-        if status in (429, 503, 507):
-            return HubThrottled(
-                f"the hub at {self.url} cannot take snapshots now: {detail}",
-                retry_after_s=_retry_after_s(response),
-            )
-        if status >= 500 or status in (408, 409, 425) or code == "batch_corrupt":
-            return HubUnreachable(f"the hub at {self.url} failed with {status}: {detail}")
-        if status in (401, 403):
-            return HubRefused(
-                f"the hub at {self.url} refuses this instance: {detail}", hint="see to hub_token"
-            )
+        if status in _LATER:
+            return HubThrottled(said, retry_after_s=_retry_after_s(response))
+        if status >= 500 or status in _AGAIN or code == "batch_corrupt":
+            return HubUnreachable(said)
         if status in (404, 405):
             return self._no_hub()
-        return HubRefused(f"the hub at {self.url} refuses the snapshot ({status}): {detail}")
+        return HubRefused(said, hint="see to hub_token" if status in (401, 403) else "")
 
     def _no_hub(self) -> HubRefused:
         return HubRefused(

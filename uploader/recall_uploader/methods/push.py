@@ -41,9 +41,7 @@ class PushMethod:
         told = patience.retry(lambda: self.hub().told(system_id, patience.deadline))
         if not told.highest_seq:
             return None
-        return Ack(
-            complete_to=told.complete_to, missing=told.missing, quarantined=told.quarantined
-        )
+        return Ack(complete_to=told.complete_to, missing=told.missing, quarantined=told.quarantined)
 
     def waiting_bytes(self, outbox: Outbox) -> int:
         return sum(item.manifest.data_bytes for item in outbox.pending() if not item.pushed)

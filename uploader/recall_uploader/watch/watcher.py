@@ -26,10 +26,16 @@ def watching(
     ended a thread, such as a limit of the system: then only the sweep is left.
     """
     stop = threading.Event()
+
+    def follow(paths: frozenset[str], deep: bool) -> None:
+        try:
+            for _ in _changes(targets, paths, deep, debounce_s, stop):
+                changed()
+        except (OSError, RuntimeError) as error:
+            failed(error)
+
     threads = [
-        threading.Thread(
-            target=_follow, args=(targets, paths, deep, debounce_s, stop, changed, failed)
-        )
+        threading.Thread(target=follow, args=(paths, deep))
         for paths, deep in ((targets.parents, False), (targets.folders, True))
         if paths
     ]
@@ -43,30 +49,21 @@ def watching(
             thread.join()
 
 
-def _follow(
+def _changes(
     targets: Targets,
     paths: frozenset[str],
     deep: bool,
     debounce_s: float,
     stop: threading.Event,
-    changed: Changed,
-    failed: Failed,
-) -> None:
-    def ours(_: Change, path: str) -> bool:
-        return targets.concerns(path)
-
+) -> Iterator[set[tuple[Change, str]]]:
     quiet_ms = int(debounce_s * 1000)
-    try:
-        for _ in watch(
-            *sorted(paths),
-            watch_filter=ours,
-            step=quiet_ms,
-            debounce=10 * quiet_ms,
-            stop_event=stop,
-            rust_timeout=_LOOK_MS,
-            recursive=deep,
-            ignore_permission_denied=True,
-        ):
-            changed()
-    except (OSError, RuntimeError) as error:
-        failed(error)
+    return watch(
+        *sorted(paths),
+        watch_filter=lambda _, path: targets.concerns(path),
+        step=quiet_ms,
+        debounce=10 * quiet_ms,
+        stop_event=stop,
+        rust_timeout=_LOOK_MS,
+        recursive=deep,
+        ignore_permission_denied=True,
+    )
