@@ -190,6 +190,13 @@ def test_a_value_is_known_by_its_column(make: Make) -> None:
     assert row == ("bob", "[redacted:assigned]")
 
 
+def test_bytes_that_are_text_are_read_as_text(make: Make) -> None:
+    source = make("CREATE TABLE t (b BLOB)", f"INSERT INTO t VALUES (encode('né\n{KEY}\nend'))")
+    target, count = rewrite(source)
+    assert count == 1
+    assert rows(target, "FROM t") == [("né\n[redacted:private-key]\nend".encode(),)]
+
+
 def test_rows_that_are_only_in_the_log_come_along(tmp_path: Path) -> None:
     source = tmp_path / "source.duckdb"
     killed = "import os, sys, duckdb\nc = duckdb.connect(sys.argv[1])\n"
