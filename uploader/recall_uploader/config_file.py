@@ -33,11 +33,23 @@ def change(path: Path, values: Mapping[str, Any]) -> dict[str, Any]:
     if not changed:
         return {}
     text = target.read_text(encoding="utf-8") if target.exists() else _HEAD
-    for name, value in changed.items():
-        text = _with(text, name, value)
-    _check(path, text, {**before, **changed})
-    _replace(target, text)
+    _replace(target, _with_all(path, text, before, changed))
     return {name: before.get(name) for name in changed}
+
+
+def _with_all(path: Path, text: str, before: Mapping[str, Any], changed: Mapping[str, Any]) -> str:
+    """Proven by reading it again: YAML has more forms than are edited here."""
+    try:
+        for name, value in changed.items():
+            text = _with(text, name, value)
+        if yaml.safe_load(text) == {**before, **changed}:
+            return text
+    except (yaml.YAMLError, ValueError, RecursionError):
+        pass  # said below, without the parser's own words: they can quote a secret
+    raise SettingsInvalid(
+        f"{path} is written in a way that cannot be changed by itself",
+        hint="write one 'name: value' a line, or change it by hand",
+    )
 
 
 def _with(text: str, name: str, value: object) -> str:
@@ -66,18 +78,6 @@ def _without_tail(text: str) -> str:
     while len(lines) > 1 and lines[-1].lstrip().startswith("#"):
         lines = "\n".join(lines[:-1]).rstrip().split("\n")
     return "\n".join(lines)
-
-
-def _check(path: Path, text: str, expected: Mapping[str, Any]) -> None:
-    try:
-        found = yaml.safe_load(text)
-    except yaml.YAMLError:
-        found = None
-    if found != expected:
-        raise SettingsInvalid(
-            f"{path} is written in a way that cannot be changed by itself",
-            hint="write one 'name: value' a line, or change it by hand",
-        )
 
 
 def _replace(target: Path, text: str) -> None:

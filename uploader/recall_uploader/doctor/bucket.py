@@ -161,7 +161,7 @@ def _own_keys(look: Look, opened: Bucket, system_id: str) -> Iterator[Finding]:
     """The keys outside the probe's prefix; nothing is written there."""
     head = layout.head_key(system_id)
     for key in (head, layout.snapshot_prefix(system_id, 1) + "probe"):
-        if not reach.may_write(look, opened, key):
+        if reach.may_write(look, opened, key) is False:
             yield problem("write", f"{key} may not be written", _POLICY)
     for key, why in (
         (head, "whose system this is cannot be checked"),

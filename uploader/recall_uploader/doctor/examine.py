@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -43,7 +44,7 @@ def examine(
     """
     deadline = Deadline.after(limit_s, instance.monotonic)
     look = Look(instance, settings_file, deadline)
-    found = within(deadline, [partial(_collect, group, look) for _, group in _GROUPS])
+    found = within(deadline, [partial(_collect, *named, look) for named in _GROUPS])
     return [
         item
         for (name, _), answer in zip(_GROUPS, found, strict=True)
@@ -51,8 +52,18 @@ def examine(
     ]
 
 
-def _collect(group: _Group, look: Look) -> list[Finding]:
-    return list(group(look))
+def _collect(name: str, group: _Group, look: Look) -> list[Finding]:
+    """A disk that fails, or a file that is moved while it is looked at, ends this group alone."""
+    found: list[Finding] = []
+    try:
+        found.extend(group(look))
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        reason = error.strerror or type(error).__name__
+        found.append(warning(name, f"{where}{reason}", "see to its rights, and to the disk"))
+    except sqlite3.Error as error:
+        found.append(warning(name, f"the state file: {error}", "see to the disk"))
+    return found
 
 
 def _too_slow(name: str, limit_s: float) -> Finding:

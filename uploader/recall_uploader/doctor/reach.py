@@ -14,7 +14,7 @@ from recall_uploader.doctor.look import Look
 from recall_wire import layout
 from recall_wire.buckets.base import Bucket
 from recall_wire.buckets.location import S3Location, parse_url
-from recall_wire.errors import BucketRefused, ObjectNotFound
+from recall_wire.errors import BucketRefused, ObjectNotFound, TransientError
 from recall_wire.manifest import HEAD_MAX_BYTES
 
 _R2 = ".r2.cloudflarestorage.com"
@@ -30,22 +30,29 @@ def reach(look: Look, bucket: Bucket, system_id: str) -> Iterator[Finding]:
             "where machines of different people share it, give each system's folder its owner",
         )
         return
-    beyond = list(_beyond(look, bucket, system_id))
+    try:
+        beyond = list(_beyond(look, bucket, system_id))
+    except TransientError as error:
+        yield note("reach", f"it was not found out how far its credentials go: {error.message}")
+        return
     if not beyond:
         yield ok("reach", "its credentials go no further than this system's own keys")
         return
     yield warning("reach", f"its credentials also {_joined(beyond)}", _remedy(look))
 
 
-def may_write(look: Look, bucket: Bucket, key: str) -> bool:
-    """Whether the credentials could write `key`. Writes nothing."""
+def may_write(look: Look, bucket: Bucket, key: str) -> bool | None:
+    """Whether the credentials could write `key`; None where the endpoint's answer tells nothing.
+    Writes nothing."""
     try:
         look.retry(lambda: bucket.upload_part(key, _NO_UPLOAD, 1, b"recalld doctor\n"))
     except ObjectNotFound:
         return True
     except BucketRefused:
         return False
-    return True
+    except TransientError:
+        return None  # some servers fail over an upload they do not know
+    return None
 
 
 def _beyond(look: Look, bucket: Bucket, system_id: str) -> Iterator[str]:
