@@ -5,4 +5,4 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))  # made_up, corpus, held_out, lookalikes
+sys.path.insert(0, str(Path(__file__).parent))  # corpus and what it is made of

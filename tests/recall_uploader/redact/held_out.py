@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from corpus import Leak
+from leak import Leak
 from made_up import ALNUM, BASE64, HEX, URLSAFE, MadeUp
 
 _LEAKS = (

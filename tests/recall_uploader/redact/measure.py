@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from corpus import Leak
+from leak import Leak
 
 from recall_uploader.redact.rule import MARKER
 
