@@ -26,7 +26,6 @@ def deliver(run: Run, *, skipped: int = 0, warnings: Sequence[str] = ()) -> Uplo
     source, sends it before what it spools itself. Raises what only a person can mend
     (`TerminalError`), unless another way worked.
     """
-    system_id = run.state.identity.system_id
     said = [*run.warnings, *warnings]
     if not run.outbox.pending():
         return _nothing_left(run, said, skipped)
