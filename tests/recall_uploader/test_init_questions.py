@@ -74,7 +74,7 @@ def test_a_name_with_spaces_is_asked_for_again_with_one_that_would_do() -> None:
 def test_an_empty_line_takes_the_default() -> None:
     questions, said = asked("")
     assert questions.system_id("host-1") == "host-1"
-    assert said == ["What is this system called? [host-1]: "]
+    assert said == ["What is this system called?\n[host-1]: "]
 
 
 def test_a_bucket_of_the_wrong_form_is_asked_for_again() -> None:

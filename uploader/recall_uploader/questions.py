@@ -41,9 +41,9 @@ class Questions:
     def sources(self, found: Sequence[Found]) -> list[dict[str, Any]] | None:
         """Entries for `sources`; None: those in their known places, also later ones."""
         for number, item in enumerate(found, 1):
-            self.say(f"  {number}  {item.settings.path} ({item.why})")
+            self.say(f"{number}: {item.settings.path} ({item.why})")
         if not found:
-            self.say("  Nothing was found in a known place; it may come later.")
+            self.say("Nothing was found in a known place; it may come later.")
         question = "Which memories are uploaded? Numbers or paths with spaces between them"
         return self._until(question, "all", lambda said: chosen(said, found))
 
@@ -51,7 +51,7 @@ class Questions:
         """Ask until the answer passes. Raises `SettingsInvalid` at the end of the input."""
         while True:
             try:
-                said = self.ask(f"{question} [{default}]: ").strip() or default
+                said = self.ask(f"{question}\n[{default}]: ").strip() or default
             except EOFError:
                 raise SettingsInvalid(
                     "the questions were not answered, and nothing was written",
@@ -60,7 +60,7 @@ class Questions:
             try:
                 return check(said)
             except RecallError as error:
-                self.say(f"  {error}")
+                self.say(str(error))
 
 
 def bucket(url: str) -> str:

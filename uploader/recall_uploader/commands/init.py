@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recall_uploader.commands.printing import print_result, say, warn
+from recall_uploader.commands.printing import print_facts, print_result, say, warn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -108,7 +108,7 @@ def _ask(file: Path, values: dict[str, Any]) -> dict[str, Any]:
     from recall_uploader.sources.find import find_sources
 
     settings = load_settings(file if file.is_file() else None)
-    questions = Questions(_line, lambda text: print(text, file=sys.stderr))
+    questions = Questions(_line, lambda text: print_facts([("", text)], sys.stderr))
     answers = dict(values)
     if "bucket_url" not in values:
         usual = (Path.home() / "recall-bucket").as_uri()

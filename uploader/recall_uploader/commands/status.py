@@ -78,7 +78,8 @@ def _hub(said: HubSaid) -> Iterator[tuple[str, str]]:
         yield "hub", "has said nothing of this system yet"
         return
     when = "" if said.told == "now" else " (as read before: it does not answer now)"
-    yield "hub", f"has everything up to snapshot {said.complete_to}{when}"
+    has = f"everything up to snapshot {said.complete_to}" if said.complete_to else "nothing of it"
+    yield "hub", f"has {has}{when}"
     if said.missing:
         yield "", f"misses {', '.join(_range(*pair) for pair in said.missing)}"
     for item in said.quarantined:

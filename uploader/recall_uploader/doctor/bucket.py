@@ -20,6 +20,10 @@ from recall_wire.errors import BucketRefused, ObjectNotFound, RecallError, Trans
 from recall_wire.manifest import MANIFEST_MAX_BYTES
 
 _POLICY = "docs/uploader.md has the policy it needs"
+_AWAY = (
+    "see to the network, s3_endpoint_url and the proxy; meanwhile what is new goes to the hub, "
+    "where hub_url is set, or waits on this machine"
+)
 _DATA = b"recalld doctor\n"
 
 
@@ -55,7 +59,9 @@ def identity(look: Look) -> Iterator[Finding]:
                 newest = newest_told(opened, state, _pending(look), look.retry)
     except BucketRefused as error:
         # Said in full where the bucket is tried; here only what follows from it.
-        yield warning("identity", "not compared with the bucket, which refuses", error.hint)
+        yield warning(
+            "identity", "not compared with the bucket, which refuses", error.hint or _POLICY
+        )
     except RecallError as error:
         yield _untold(error)
     else:
@@ -65,7 +71,9 @@ def identity(look: Look) -> Iterator[Finding]:
 
 def _untold(error: RecallError) -> Finding:
     if isinstance(error, TransientError):
-        return warning("identity", "not compared with the bucket, which does not answer")
+        return warning(
+            "identity", "not compared with the bucket, which does not answer", "see to the bucket"
+        )
     return failed("identity", error)
 
 
@@ -93,7 +101,7 @@ def _try(look: Look, opened: Bucket, system_id: str) -> Iterator[Finding]:
     found = probe(opened, prefix)
     if not found.writes and not found.reads and not found.lists:
         said, _, remedy = (found.problems[0] if found.problems else "").partition("; ")
-        yield problem("bucket", said or f"{opened.url} cannot be used", remedy)
+        yield problem("bucket", said or f"{opened.url} cannot be used", remedy or _AWAY)
         return
     judged = list(_judge(look, opened, prefix, found))
     yield from judged

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from recall_wire.errors import RecallError
+from recall_wire.errors import RecallError, TransientError
+
+_PASSES = "see to the network, then run it again; meanwhile what is new waits on this machine"
+_LOOK = "see what it names, then run `recall doctor` again"
 
 Level = Literal["ok", "note", "warning", "problem"]
 
@@ -41,5 +44,6 @@ def problem(check: str, says: str, remedy: str = "") -> Finding:
 
 
 def failed(check: str, error: RecallError, level: Level = "problem") -> Finding:
-    """An error's own sentence and hint."""
-    return Finding(check, level, error.message, error.hint)
+    """An error's own sentence and hint; what passes by itself often comes without one."""
+    passes = isinstance(error, TransientError)
+    return Finding(check, level, error.message, error.hint or (_PASSES if passes else _LOOK))
