@@ -1,0 +1,62 @@
+"""What was seen in the outbox between two runs, and what a finished run had read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from session import Outcome
+from source import Content
+
+from recall_wire.layout import MANIFEST, SEQ_DIGITS
+from recall_wire.manifest import sha256_hex
+
+# Said by a run that left some of its source for the next.
+_LEFT_SOME = ("the outbox holds", "the time for this run is up")
+
+
+class Spooled:
+    """`sha256` of the manifest by number: a number's manifest never changes, but where `voids`
+    are allowed. `witnessed`: the source as each run read it that then said it had spooled all."""
+
+    def __init__(self, outbox: Path, *, voids: bool) -> None:
+        self._outbox = outbox
+        self._voids = voids
+        self.sha256: dict[int, str] = {}
+        self.voided: set[int] = set()
+        self.witnessed: list[Content] = []
+
+    def look(self) -> None:
+        """Raises AssertionError where a number was given twice."""
+        seen: dict[int, Path] = {}
+        for folder in self._folders():
+            seq = int(folder.name[:SEQ_DIGITS])
+            assert seq not in seen, f"{folder} and {seen[seq]} have one number"
+            seen[seq] = folder
+            self._learn(seq, (folder / MANIFEST).read_bytes())
+
+    def witness(self, outcome: Outcome, content: Content) -> None:
+        whole = outcome.status and not any(
+            said in warning for said in _LEFT_SOME for warning in outcome.warnings
+        )
+        if whole:
+            self.witnessed.append(dict(content))
+
+    def waiting(self) -> list[Path]:
+        return [folder for folder in self._folders() if folder.parent.name != "sent"]
+
+    def _learn(self, seq: int, manifest: bytes) -> None:
+        kind, sha256 = json.loads(manifest)["kind"], sha256_hex(manifest)
+        if kind == "void" and seq not in self.voided:
+            assert self._voids, f"snapshot {seq} became void, and nothing asked for that"
+            self.voided.add(seq)
+        elif self.sha256.setdefault(seq, sha256) != sha256:
+            raise AssertionError(f"number {seq} was given twice")
+        self.sha256[seq] = sha256
+
+    def _folders(self) -> Iterator[Path]:
+        for name in ("new", "sending", "sent"):
+            folder = self._outbox / name
+            if folder.is_dir():
+                yield from folder.iterdir()
