@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import threading
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from recall_uploader.commands.printing import print_facts
 from recall_uploader.commands.status import _facts
 from recall_uploader.extract import Request
+from recall_uploader.state import State
 from recall_uploader.status import Status, status_of
 from recall_uploader.upload import upload
 from recall_wire import layout
@@ -73,7 +75,11 @@ def test_delivered_merged_and_missing(
 
 
 def test_quarantined_rows_are_followed_until_they_are_sent_again(
-    instance_of: Any, notes: Path, tell: Any, capsys: pytest.CaptureFixture[str]
+    instance_of: Any,
+    notes: Path,
+    tell: Any,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     upload(instance_of(), Request(notes))
     tell(0, n1="no such column")
@@ -84,6 +90,10 @@ def test_quarantined_rows_are_followed_until_they_are_sent_again(
     assert again() == ["next upload"]
     text = said(status_of(instance_of()), instance_of(), capsys)
     assert "could not take snapshot 1: no such column; its rows are sent again by the next" in text
+
+    with closing(State.open(tmp_path / "state/state.sqlite")) as state:
+        state.learn_quarantined(1, "no such column")  # by a run that did not read the source
+    assert again() == ["next upload"]
 
     upload(instance_of(), Request(notes))
     assert again() == ["sent"]

@@ -187,6 +187,14 @@ def test_where_uploads_cannot_be_listed_large_files_still_arrive(
     assert "begins anew" in found.says
 
 
+def test_where_parts_cannot_be_listed_a_cut_upload_does_not_go_on(
+    bucket: Any, real_clock: Any
+) -> None:
+    instance = replace(real_clock(), connect=lambda: Poor(bucket, list_parts=refused))
+    found = at(examine(instance), "multipart")
+    assert (found.level, "cut cannot go on" in found.says) == ("warning", True)
+
+
 def test_where_parts_are_refused_large_files_do_not(bucket: Any, real_clock: Any) -> None:
     instance = replace(real_clock(), connect=lambda: Poor(bucket, create_multipart=refused))
     assert at(examine(instance), "multipart").level == "problem"

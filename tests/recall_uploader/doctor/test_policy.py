@@ -56,6 +56,18 @@ def test_a_system_uploads_with_its_policy_and_nothing_more(
     root.close()
 
 
+def test_an_upload_that_was_cut_goes_on(guarded_place: Any) -> None:
+    keys = guarded_place.user(policy("instance", guarded_place.bucket))
+    bucket = open_bucket(guarded_place.url, keys)
+    key = "systems/laptop/snapshots/000000000001/data"
+    upload_id = bucket.create_multipart(key)
+    part = bucket.upload_part(key, upload_id, 1, b"x")
+    assert [item.upload_id for item in bucket.list_multipart(key)] == [upload_id]
+    assert bucket.list_parts(key, upload_id) == (part,)
+    bucket.abort_multipart(key, upload_id)
+    bucket.close()
+
+
 @pytest.mark.parametrize(
     "call",
     [

@@ -168,6 +168,7 @@ def _multipart(look: Look, opened: Bucket, key: str, said: str) -> Finding:
 def _own_keys(look: Look, opened: Bucket, system_id: str) -> Iterator[Finding]:
     """The keys outside the probe's prefix; nothing is written there."""
     head = layout.head_key(system_id)
+    yield from _parts(look, opened, layout.snapshot_prefix(system_id, 1) + "probe")
     for key in (head, layout.snapshot_prefix(system_id, 1) + "probe"):
         if reach.may_write(look, opened, key) is False:
             yield problem("write", f"{key} may not be written", _POLICY)
@@ -183,6 +184,17 @@ def _own_keys(look: Look, opened: Bucket, system_id: str) -> Iterator[Finding]:
             remedy = f"allow s3:GetObject on it, and s3:ListBucket with that prefix; {_POLICY}"
             finding = failed("read", error, "problem" if key == head else "warning")
             yield replace(finding, says=f"{key} cannot be read: {why}", remedy=remedy)
+
+
+def _parts(look: Look, opened: Bucket, key: str) -> Iterator[Finding]:
+    """Asked of an upload that does not exist: only a refusal tells anything."""
+    try:
+        look.retry(lambda: opened.list_parts(key, reach.NO_UPLOAD))
+    except BucketRefused as error:
+        says = f"an upload that was cut cannot go on: {error.message}"
+        yield warning("multipart", says, f"allow s3:ListMultipartUploadParts; {_POLICY}")
+    except (ObjectNotFound, TransientError):
+        return
 
 
 def _pending(look: Look) -> Sequence[Pending]:

@@ -18,7 +18,7 @@ from recall_wire.errors import BucketRefused, ObjectNotFound, TransientError
 from recall_wire.manifest import HEAD_MAX_BYTES
 
 _R2 = ".r2.cloudflarestorage.com"
-_NO_UPLOAD = "recall-doctor-no-such-upload"
+NO_UPLOAD = "recall-doctor-no-such-upload"
 
 
 def reach(look: Look, bucket: Bucket, system_id: str) -> Iterator[Finding]:
@@ -45,7 +45,7 @@ def may_write(look: Look, bucket: Bucket, key: str) -> bool | None:
     """Whether the credentials could write `key`; None where the endpoint's answer tells nothing.
     Writes nothing."""
     try:
-        look.retry(lambda: bucket.upload_part(key, _NO_UPLOAD, 1, b"recalld doctor\n"))
+        look.retry(lambda: bucket.upload_part(key, NO_UPLOAD, 1, b"recalld doctor\n"))
     except ObjectNotFound:
         return True
     except BucketRefused:
