@@ -34,6 +34,10 @@ fmt: .venv
 bench: .venv
 	$(BIN)/python bench/embedding.py
 	$(BIN)/python bench/merge.py
+	$(BIN)/python bench/redaction.py
+	$(BIN)/python bench/hook.py
+	$(BIN)/python bench/transfer.py
+	$(BIN)/python bench/extraction.py
 
 clean:
 	rm -rf .venv dist build

@@ -20,6 +20,8 @@ def learn_ack(run: Run) -> None:
     if run.state.noted(ACK_NOTE) != (text := ack.to_bytes().decode()):
         run.state.note(ACK_NOTE, text)
     for item in ack.quarantined:
+        if item.seq >= run.state.next_seq:
+            continue  # said of a former life of this system
         if run.state.learn_quarantined(item.seq, item.reason):
             run.warnings.append(
                 f"the hub could not take snapshot {item.seq} ({item.reason}); its rows are sent "

@@ -24,10 +24,19 @@ def no_progress(total_bytes: int) -> AbstractContextManager[Progress | None]:
     return nullcontext()
 
 
+Guard = Callable[[float], AbstractContextManager[None]]
+
+
+def unguarded(limit_s: float) -> AbstractContextManager[None]:
+    del limit_s
+    return nullcontext()
+
+
 @dataclass(frozen=True, slots=True)
 class Instance:
     """What the commands work with. `connect` opens the bucket and `connect_hub` the hub, only
-    when a run needs them; None where the settings name none."""
+    when a run needs them; None where the settings name none. `guard` is entered for each run with
+    the seconds it may take, for what no deadline can interrupt."""
 
     settings: UploaderSettings
     machine: str
@@ -38,13 +47,19 @@ class Instance:
     monotonic: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     show_progress: ShowProgress = no_progress
+    guard: Guard = unguarded
 
     @property
     def folder(self) -> Path:
         return self.settings.state_folder
 
 
-def build(settings: UploaderSettings, *, show_progress: ShowProgress = no_progress) -> Instance:
+def build(
+    settings: UploaderSettings,
+    *,
+    show_progress: ShowProgress = no_progress,
+    guard: Guard = unguarded,
+) -> Instance:
     bucket_url, hub_url, token = settings.bucket_url, settings.hub_url, settings.hub_token
     secret = token.get_secret_value() if token else None
     return Instance(
@@ -54,4 +69,5 @@ def build(settings: UploaderSettings, *, show_progress: ShowProgress = no_progre
         retry=Retry(retries=settings.max_retries, base_s=settings.retry_backoff_s),
         connect_hub=(lambda: HubClient(hub_url, secret)) if hub_url else None,
         show_progress=show_progress,
+        guard=guard,
     )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from recall_uploader.aging import age_out
-from recall_uploader.deadline import OutOfTime
+from recall_uploader.deadline import Deadline, OutOfTime
 from recall_uploader.errors import OutboxDamaged
 from recall_uploader.methods.base import Delivered, Patience, SyncMethod
 from recall_uploader.methods.choose import PATH_ERRORS, each_in_time
@@ -30,11 +30,18 @@ def deliver(run: Run, *, skipped: int = 0, warnings: Sequence[str] = ()) -> Uplo
     if not run.outbox.pending():
         return _nothing_left(run, said, skipped)
     failures: list[RecallError] = []
-    for method, patience in each_in_time(run.methods, run.patience):
+    for method, patience in each_in_time(run.methods, _patience(run)):
         delivered = _try(run, method, patience, said, failures)
         if delivered is not None:
             return _result(run, method, delivered, [*said, *map(str, failures)], skipped)
     return _queued(run, failures, said, skipped)
+
+
+def _patience(run: Run) -> Patience:
+    """What reading left over is not for sending: that has `upload_timeout_s` at most."""
+    deadline = run.patience.deadline
+    own = Deadline.after(run.instance.settings.upload_timeout_s, deadline.clock)
+    return run.patience.until(own) if own.at < deadline.at else run.patience
 
 
 def _try(

@@ -180,7 +180,7 @@ def extract_raw(source: OpenSource, spool: Spool) -> Extracted:
     """Spool the copied DuckDB file itself, without its secrets, unless it is the one that was
     spooled last."""
     files = raw_files(source.opened)
-    digest = raw_digest(files)
+    digest = raw_digest(files, source.ground)
     if spool.state.source(source.origin.key).raw_sha256 == digest:
         return Extracted()
     log = files[1] if len(files) > 1 else None
@@ -203,10 +203,12 @@ def raw_files(source: Opened) -> list[Path]:
     return [copy, wal] if wal.is_file() and wal.stat().st_size else [copy]
 
 
-def raw_digest(files: list[Path]) -> str:
-    """One name for what a raw source holds: the database and its log together."""
-    digests = "".join(hash_file(path)[0] for path in files)
-    return hashlib.sha256(digests.encode()).hexdigest()
+def raw_digest(files: list[Path], ground: Ground) -> str:
+    """One name for what is sent of a raw source: the database, its log, and what is redacted."""
+    settings = ground.settings
+    said = [hash_file(path)[0] for path in files]
+    said += [repr((settings.redact, settings.redact_rules, settings.redact_allow))]
+    return hashlib.sha256("".join(said).encode()).hexdigest()
 
 
 def _is_duckdb(path: Path) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from recall_uploader.app import Instance
 from recall_uploader.deliver import deliver
 from recall_uploader.recover import recover
+from recall_uploader.redact import Redactor
 from recall_uploader.result import UploadResult
 from recall_uploader.run import open_run
 from recall_wire.errors import SettingsInvalid
@@ -18,6 +19,10 @@ def forget(instance: Instance, memory_ids: Sequence[str]) -> UploadResult:
     sent again, whatever the source says. Idempotent: an id forgotten before is not sent twice."""
     for memory_id in memory_ids:
         _check(memory_id)
+    settings = instance.settings
+    if settings.redact:  # the hub knows an id that holds a secret by another name
+        redactor = Redactor(settings.redact_rules, settings.redact_allow)
+        memory_ids = [redactor.identity(memory_id)[0] for memory_id in memory_ids]
     with open_run(instance) as run:
         run.warnings += recover(run.spool)
         for _ in run.spool.forget(run.state.to_forget(memory_ids)):

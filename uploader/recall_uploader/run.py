@@ -82,11 +82,18 @@ def locked(instance: Instance) -> Iterator[Path]:
 
 
 @contextmanager
-def open_run(instance: Instance) -> Iterator[Run]:
-    """The run of a command. Raises `StateBusy`, `StateNewer`, `SystemClash`, and, where there is
-    no state yet, the bucket's or hub's errors: only they know where to go on."""
-    patience = patience_of(instance)
-    with locked(instance) as folder, ExitStack() as stack:
+def open_run(instance: Instance, reading_s: float = 0.0) -> Iterator[Run]:
+    """The run of a command, which may take `upload_timeout_s` and `reading_s` more.
+
+    Raises `StateBusy`, `StateNewer`, `SystemClash`, and, where there is no state yet, the bucket's
+    or hub's errors: only they know where to go on.
+    """
+    with (
+        instance.guard(instance.settings.upload_timeout_s + reading_s),
+        locked(instance) as folder,
+        ExitStack() as stack,
+    ):
+        patience = patience_of(instance, reading_s)
         methods = open_methods(instance, stack)
         state, warnings = open_state(instance, methods, patience)
         stack.callback(state.close)
@@ -96,9 +103,10 @@ def open_run(instance: Instance) -> Iterator[Run]:
         yield Run(instance, state, outbox, scratch, methods, patience, warnings)
 
 
-def patience_of(instance: Instance) -> Patience:
+def patience_of(instance: Instance, reading_s: float = 0.0) -> Patience:
     """The whole run's: it begins now."""
-    deadline = Deadline.after(instance.settings.upload_timeout_s, instance.monotonic)
+    limit_s = instance.settings.upload_timeout_s + reading_s
+    deadline = Deadline.after(limit_s, instance.monotonic)
     return Patience(instance.retry, deadline).until(deadline)
 
 

@@ -8,6 +8,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from recall_uploader.acks import learn_ack
+from recall_uploader.allowance import reading_s
 from recall_uploader.app import Instance
 from recall_uploader.deadline import Deadline, OutOfTime
 from recall_uploader.deliver import deliver
@@ -43,7 +44,7 @@ def upload(instance: Instance, *requests: Request) -> UploadResult:
     point, the next run goes on where this one ended. A source that cannot be read holds up
     neither the others nor what waits; its error is raised at the end.
     """
-    with open_run(instance) as run:
+    with open_run(instance, _reading_s(requests)) as run:
         run.warnings += recover(run.spool)
         learn_ack(run)
         extracted, failures = _extract_all(run, requests)
@@ -60,9 +61,11 @@ def upload(instance: Instance, *requests: Request) -> UploadResult:
 def plan(instance: Instance, *requests: Request) -> UploadResult:
     """`--dry-run`: what `upload` would send of the sources. Writes nothing: no state, no outbox,
     no object; a source's copy lies in a temporary folder."""
-    deadline = Deadline.after(instance.settings.upload_timeout_s, instance.monotonic)
+    limit_s = instance.settings.upload_timeout_s + _reading_s(requests)
+    deadline = Deadline.after(limit_s, instance.monotonic)
     extracted = Extracted()
     with (
+        instance.guard(limit_s),
         tempfile.TemporaryDirectory(prefix="recall-dry-run-") as folder,
         closing(_state_to_read(instance)) as state,
     ):
@@ -83,6 +86,10 @@ def plan(instance: Instance, *requests: Request) -> UploadResult:
             redacted=extracted.redacted,
             warnings=extracted.warnings,
         )
+
+
+def _reading_s(requests: Sequence[Request]) -> float:
+    return sum(reading_s(request.settings.path) for request in requests)
 
 
 def _extract_all(run: Run, requests: Sequence[Request]) -> tuple[Extracted, list[RecallError]]:
@@ -153,7 +160,7 @@ def _plan_rows(source: OpenSource, request: Request, state: State) -> Extracted:
 
 def _plan_raw(source: OpenSource, state: State) -> Extracted:
     files = raw_files(source.opened)
-    if state.source(source.origin.key).raw_sha256 == raw_digest(files):
+    if state.source(source.origin.key).raw_sha256 == raw_digest(files, source.ground):
         return Extracted()
     redactor, folder = source.ground.redactor, source.ground.folder
     if redactor is None:

@@ -73,9 +73,12 @@ def deliver_with(
     from recall_uploader.settings import load_settings
 
     settings = load_settings(config)
-    instance = app.build(settings, show_progress=progress.for_terminal())
-    with last_resort(settings.upload_timeout_s, QUEUED):
-        result = run(instance)
+    instance = app.build(
+        settings,
+        show_progress=progress.for_terminal(),
+        guard=lambda limit_s: last_resort(settings.lock_wait_s + limit_s, QUEUED),
+    )
+    result = run(instance)
     warn(result.warnings)
     print_result(json.dumps(result.as_dict()) if json_ else sentence(result))
     if result.status == "pushed":

@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -61,12 +62,15 @@ def run_upload(config: Path | None) -> str:
     settings = load_settings(config)
     if not settings.upload_on_session_end:
         return "nothing is uploaded: upload_on_session_end is false"
-    limit(settings.upload_timeout_s + GRACE_S + _MARGIN_S)
     # Whoever holds the state folder may have read the sources before this session ended.
     wait_s = max(settings.lock_wait_s, settings.upload_timeout_s / 2)
     patient = settings.model_copy(update={"lock_wait_s": wait_s})
-    with last_resort(settings.upload_timeout_s, QUEUED):
-        result = upload_everything(replace(build(settings), settings=patient))
+
+    def guard(limit_s: float) -> AbstractContextManager[None]:
+        limit(wait_s + limit_s + GRACE_S + _MARGIN_S)
+        return last_resort(wait_s + limit_s, QUEUED)
+
+    result = upload_everything(replace(build(settings, guard=guard), settings=patient))
     return "; ".join([sentence(result), *result.warnings])
 
 

@@ -2,9 +2,10 @@
 
 `settings` a rule from the settings file · `rule` what a rule is · `tokens`, `blocks`, `headers`,
 `addresses`, `commands`, `assignments` our own rules, by where a secret stands (`names` which names
-promise one, `placeholders` which values are none, `spoken` the value behind a name) · `rules` all
-of them, in order of precedence · `redactor` text, values and identities · `record` a memory
-without its secrets · `raw` a whole DuckDB file without its secrets (`raw_types` its columns).
+promise one, `placeholders` which values are none) · `rules` all of them, in order of precedence ·
+`glance` passes over the texts that hold none of their words · `redactor` text, values and
+identities · `record` a memory without its secrets · `raw` a whole DuckDB file without them
+(`raw_types` its columns).
 """
 
 from recall_uploader.redact.record import RedactedRecord

@@ -100,6 +100,7 @@ def named_secret(name: str, value: str) -> bool:
     return is_made(value) if promised is Promise.HINT else is_strong(value)
 
 
+_LOOKS = tuple(sorted({re.escape(word) for _, words, _ in _COMMANDS for word in words}))
 _FINDS: tuple[tuple[str, Find], ...] = tuple(
     (needed, anchored(words, pattern, accept=_is_real)) for needed, words, pattern in _COMMANDS
 )
@@ -119,6 +120,6 @@ def _find_named(text: str, lowered: str) -> Iterator[Span]:
 
 
 COMMAND_RULES: tuple[Rule, ...] = (
-    Rule("command-password", _find_commands),
+    Rule("command-password", _find_commands, looks=_LOOKS),
     Rule("named-value", _find_named, ("value", "variable")),
 )

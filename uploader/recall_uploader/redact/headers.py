@@ -132,6 +132,11 @@ HEADER_RULES: tuple[Rule, ...] = (
         "session-cookie",
         ("sess", "sid=", "remember_token=", "csrftoken=", "xsrf-token=", "__secure-", "__host-"),
         _SESSION,
+        looks=(
+            r"sess[a-z_.\-]{0,14}=",
+            r"(?:sid|laravel_session|remember_token|_gh_sess|csrftoken|xsrf-token)=",
+            r"__(?:secure|host)-",
+        ),
     ),
     in_word("signature", _SIGNED_ANCHORS, _SIGNED, accept=lambda value: is_strong(value, 10)),
 )

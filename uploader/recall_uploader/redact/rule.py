@@ -35,13 +35,16 @@ WORD_MIN_CHARS = 12
 class Rule:
     """`find` gets a text and its lower-case form of the same length, and takes time linear in it.
 
-    It is asked only where one of `anchors` is there; without any it is always asked.
+    It is asked only where one of `anchors` is there; without any it is always asked. `looks` are
+    RE2 expressions that match every text in which it finds something, where the anchors alone say
+    too little; cased or not as `where` is.
     """
 
     name: str
     find: Find
     anchors: tuple[str, ...] = ()
     where: Where = Where.LOWERED
+    looks: tuple[str, ...] = ()
 
 
 class RuleSet:
@@ -94,9 +97,11 @@ def _holds(text: str, anchors: tuple[str, ...]) -> bool:
 
 def in_word(name: str, anchors: tuple[str, ...], pattern: str, **how: Any) -> Rule:
     """A rule by `anchored` whose secrets are within a word."""
+    looks = how.pop("looks", ())
     find = anchored(anchors, pattern, **how)
     caseless = how.get("caseless", True)
-    return Rule(name, find, anchors, Where.LOWERED_WORDS if caseless else Where.WORDS)
+    where = Where.LOWERED_WORDS if caseless else Where.WORDS
+    return Rule(name, find, anchors, where, looks)
 
 
 def anchored(

@@ -125,7 +125,7 @@ TOKEN_RULES: tuple[Rule, ...] = (
         in_word(name, (anchor,), START + form, caseless=False, leads=leads)
         for name, anchor, leads, form in _INNER_FORMS
     ),
-    Rule("discord-token", _find_discord, (".",), Where.TEXT),
+    Rule("discord-token", _find_discord, (".",), Where.TEXT, looks=(_DISCORD_END.pattern,)),
     in_word("jwt", ("eyJ", "ewo"), _JWT, caseless=False),
     in_word(
         "webhook",
