@@ -150,7 +150,7 @@ def _resume(
     for upload in pending:
         try:
             parts = bucket.list_parts(upload.key, upload.upload_id)
-        except ObjectNotFound:
+        except (ObjectNotFound, BucketRefused):  # or credentials may not list parts
             continue
         if all(cut.fits(part) for part in parts):
             fitting.append((upload, {part.number: part for part in parts}))
