@@ -78,6 +78,7 @@ def run(folder: Path, system_id: str, *command: str) -> str:
         "RECALL_BUCKET_URL": f"file://{folder / 'bucket'}",
         "RECALLD_BUCKET_URL": f"file://{folder / 'bucket'}",
         "RECALL_SYSTEM_ID": system_id,
+        "RECALL_REDACT": "false",  # so that texts can be compared byte for byte
         "RECALL_STATE_DIR": str(folder / "state" / system_id),
         "RECALLD_DATA_DIR": str(folder / "hub"),
     }
