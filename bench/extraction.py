@@ -28,10 +28,11 @@ from processes import MIB, Usage, watch
 RSS_BUDGET_MIB = 256
 BATCH_ROWS = 20_000
 OURS = "recall upload"
+REPOSITORY = Path(__file__).parent.parent
 
 # About 200 words a row, as in a chat: text that compresses like text, vectors that do not.
 _CREATE = """
-CREATE TABLE words AS SELECT i, left(md5(i::VARCHAR), 3 + i % 6) AS word FROM range(4096) t(i);
+SET VARIABLE words = (SELECT list(left(md5(i::VARCHAR), 3 + i % 6)) FROM range(4096) t(i));
 CREATE TABLE conversations_v2 (
     id VARCHAR PRIMARY KEY, content VARCHAR NOT NULL, embedding FLOAT[384], project VARCHAR,
     namespace VARCHAR, session_id VARCHAR, user_id VARCHAR, searchable_content VARCHAR,
@@ -41,12 +42,12 @@ CREATE TABLE conversations_v2 (
 _FILL = """
 INSERT INTO conversations_v2
 SELECT 'c' || i, content, embedding, 'project-' || i % 17, 'default', 'session-' || i // 40, 'me',
-    NULL, at, at, at, '{"turn": ' || i % 40 || '}'
+    NULL, said, said, said, '{"turn": ' || i % 40 || '}'
 FROM (
-    SELECT i, TIMESTAMP '2026-01-01' + INTERVAL (i) SECOND AS at,
-        (SELECT string_agg(w.word, ' ') FROM range(200) n(k)
-            JOIN words w ON w.i = hash(r.i * 1000 + n.k) % 4096) AS content,
-        list_transform(range(384), k -> (hash(r.i * 1000 + k) % 65536 / 32768.0 - 1)::FLOAT)
+    SELECT i, TIMESTAMP '2026-01-01' + INTERVAL (i) SECOND AS said,
+        array_to_string(list_transform(range(200), lambda k:
+            getvariable('words')[(hash(i * 1000 + k) % 4096 + 1)::BIGINT]), ' ') AS content,
+        list_transform(range(384), lambda k: (hash(r.i * 1000 + k) % 65536 / 32768.0 - 1)::FLOAT)
             ::FLOAT[384] AS embedding
     FROM range(?, ?) r(i)
 )
@@ -72,11 +73,13 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="recall-extraction-") as name:
         folder = Path(name)
-        pandas = _install_pandas(folder / "programs")
+        # Without the hub's libraries, as on an instance: pyarrow loads numpy where it finds it.
+        instance = _install(folder / "instance", str(REPOSITORY))
+        pandas = _install(folder / "pandas", "pandas", "pyarrow", "duckdb", "pytz")
         source, rows = make_source(folder / "source.duckdb", options.mib)
         found: dict[str, list[Usage]] = {OURS: [], "duckdb COPY": [], "pandas": []}
         for _ in range(options.rounds):
-            found[OURS].append(recall(source, rows, folder))
+            found[OURS].append(recall(instance.with_name("recall"), source, rows, folder))
             for label, python, code in (
                 ("duckdb COPY", Path(sys.executable), _COPY),
                 ("pandas", pandas, _PANDAS),
@@ -97,18 +100,17 @@ def make_source(path: Path, mib: int) -> tuple[Path, int]:
     return path, rows
 
 
-def recall(source: Path, rows: int, folder: Path) -> Usage:
+def recall(command: Path, source: Path, rows: int, folder: Path) -> Usage:
     """A first upload: everything is new. Raises `ValueError` where not every row was delivered."""
     state, bucket = folder / "state", folder / "bucket"
     for old in (state, bucket):
         shutil.rmtree(old, ignore_errors=True)
-    clean = {k: v for k, v in os.environ.items() if not k.startswith("RECALL")}
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("RECALL", "PYTHONPATH"))}
     environment = clean | {
         "RECALL_BUCKET_URL": bucket.as_uri(),
         "RECALL_STATE_DIR": str(state),
         "RECALL_SYSTEM_ID": "bench",
     }
-    command = Path(sys.executable).parent / "recall"
     bucket.mkdir()
     used = watch([command, "upload", source, "--json"], environment)
     manifests = bucket.glob("systems/bench/snapshots/*/manifest.json")
@@ -124,12 +126,12 @@ def foreign(python: Path, code: str, source: Path, target: Path) -> Usage:
     return used
 
 
-def _install_pandas(folder: Path) -> Path:
-    """Of the package index, in an environment of its own."""
+def _install(folder: Path, *wanted: str) -> Path:
+    """The Python of a new environment with these, in the versions that the project pins."""
     venv.create(folder, with_pip=True)
     quiet = ("--quiet", "--quiet", "--disable-pip-version-check")
-    wanted = ("pandas", "pyarrow", f"duckdb=={duckdb.__version__}", "pytz")
-    subprocess.run([folder / "bin/pip", "install", *quiet, *wanted], check=True)
+    pins = ("--constraint", str(REPOSITORY / "constraints.txt"))
+    subprocess.run([folder / "bin/pip", "install", *quiet, *pins, *wanted], check=True)
     return folder / "bin/python"
 
 
