@@ -40,6 +40,23 @@ def test_who_may_not_list_parts_still_delivers(
     assert "stale multipart uploads" in result.warnings[0]
 
 
+def test_stale_parts_that_cannot_be_looked_for_now_are_aborted_by_the_next_run(
+    instance_of: Any, database: Any, bucket: Any, faulty: Any, view: Any
+) -> None:
+    upload(instance_of(), Request(database.path))
+    database.add(11, 11)
+    calm = faulty()
+    upload(instance_of(reached=calm), Request(database.path))
+    bucket.create_multipart("systems/laptop/snapshots/000000000009/memories-dead.parquet")
+    database.add(12, 12)
+    cut = faulty(fail_at=len(calm.calls))
+
+    assert upload(instance_of(reached=cut), Request(database.path)).status == "queued"
+    assert (view.head_seq(), view.pending_uploads()) == (3, 1)
+    assert upload(instance_of(), Request(database.path)).status == "committed"
+    assert (view.seqs(), view.pending_uploads()) == ([1, 2, 3], 0)
+
+
 def test_a_snapshot_is_cut_by_the_weight_of_its_text(
     instance_of: Any, database: Any, view: Any
 ) -> None:

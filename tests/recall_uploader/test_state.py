@@ -79,6 +79,15 @@ def test_a_database_of_another_kind_counts_as_damaged(path: Path) -> None:
     assert "damaged" in warnings[0]
 
 
+def test_a_forgotten_row_whose_delete_is_quarantined_stays_forgotten(state: State) -> None:
+    state.learn(1, "s", [Change("", "a", HASH)])
+    state.learn(2, "s", [Change("", "a", None)])
+    state.learn_forgotten(3, ["a"])
+
+    assert state.learn_quarantined(2, "cannot be read")
+    assert state.row_count("s") == 0
+
+
 def test_unlearned_rows_are_stale_and_later_ones_are_not(state: State) -> None:
     state.learn(1, "s", [Change("", "a", HASH), Change("", "b", HASH)])
     state.learn(2, "s", [Change("", "b", HASH)])

@@ -51,6 +51,22 @@ def test_what_was_not_kept_stays_in_the_outbox(  # noqa: PLR0917
     assert waiting() == []
 
 
+def test_a_head_that_was_not_kept_is_written_by_the_next_run(
+    instance_of: Any, database: Any, bucket: Any, view: Any, waiting: Any
+) -> None:
+    upload(instance_of(), Request(database.path))
+    database.add(11, 11)
+    instance = instance_of(reached=Forgetful(bucket, lambda key: key.startswith("heads/")))
+    with pytest.raises(BucketRefused, match=r"said that it stored heads/laptop.*does not hold"):
+        upload(instance, Request(database.path))
+    assert waiting() == ["sending/000000000002"]
+    assert view.head_seq() == 1
+
+    assert upload(instance_of(), Request(database.path)).status == "committed"
+    assert view.head_seq() == 2
+    assert waiting() == []
+
+
 def test_a_file_that_was_cut_is_found_out(
     instance_of: Any, database: Any, bucket: Any, waiting: Any
 ) -> None:

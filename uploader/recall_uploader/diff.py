@@ -6,7 +6,7 @@ source. Writes nothing into the state.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -96,7 +96,7 @@ class Diff:
             newest_time=newest_time,
         )
 
-    def changed(self, records: Iterable[Record]) -> Iterator[Record]:
+    def changed(self, records: Iterable[Record]) -> Generator[Record]:
         """The rows to send, in the source's order."""
         ordinals = self._connection.execute("SELECT ordinal FROM temp.changed ORDER BY ordinal")
         wanted = ordinals.fetchone()
@@ -107,7 +107,7 @@ class Diff:
                 yield record
                 wanted = ordinals.fetchone()
 
-    def gone(self) -> Iterator[Change]:
+    def gone(self) -> Generator[Change]:
         """The rows that were sent and are not in the source any more."""
         for target, memory_id in self._connection.execute("SELECT * FROM temp.gone ORDER BY rowid"):
             yield Change(target, memory_id, None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -169,9 +169,10 @@ def extract_rows(source: OpenSource, request: Request, spool: Spool) -> Extracte
     redacted = 0
     if found.changed or found.gone:
         kind: Kind = "full" if request.full or not state.source(origin.key).complete else "delta"
-        gone = diff.gone() if found.gone else ()
-        spooled = spool.rows(origin, kind, diff.changed(source.rows()), gone)
-        redacted = sum(manifest.redacted for manifest in spooled)
+        # A full outbox ends it half-way, and a reader left open would lock the next comparison.
+        with closing(diff.changed(source.rows())) as changed, closing(diff.gone()) as gone:
+            spooled = spool.rows(origin, kind, changed, gone if found.gone else ())
+            redacted = sum(manifest.redacted for manifest in spooled)
     state.complete(origin.key, source.opened.stamps)
     return Extracted(found.changed + found.gone, found.gone, 0, skipped, redacted, warnings)
 

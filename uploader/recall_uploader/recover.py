@@ -25,8 +25,8 @@ def recover(spool: Spool) -> list[str]:
     """Idempotent; returns what a person should know.
 
     A broken snapshot is set aside. A folder that the state does not know is read, so that its
-    rows count as spooled. A number without a folder is spooled as void: it was allotted, and it
-    must not be a hole.
+    rows count as spooled. A number without a folder is spooled as void, since it was allotted
+    and must not be a hole, and its rows are sent again.
     """
     state, outbox = spool.state, spool.outbox
     warnings = [_drop(spool, broken) for broken in outbox.broken()]
@@ -40,6 +40,7 @@ def recover(spool: Spool) -> list[str]:
     known = {pending.seq for pending in outbox.pending()}
     for seq in range(state.committed.seq + 1, state.next_seq):
         if seq not in known:
+            state.unlearn(seq)
             spool.void(seq)
     outbox.tidy()
     return warnings

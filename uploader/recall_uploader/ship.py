@@ -15,7 +15,7 @@ from recall_uploader.outbox import Outbox, Pending
 from recall_uploader.recover import REMEDY
 from recall_uploader.retry import Retry
 from recall_uploader.state import Committed, State
-from recall_uploader.stored import check_stored
+from recall_uploader.stored import check_head, check_stored
 from recall_wire import layout
 from recall_wire.buckets.base import PART_BYTES, Bucket
 from recall_wire.buckets.multipart import abort_stale, upload_file
@@ -60,8 +60,8 @@ def ship(shipment: Shipment, state: State, outbox: Outbox) -> Delivered:
 
     A snapshot leaves `sending/` only when the head that covers it is written. Raises what the
     bucket raises, retries included; what was sent before is settled then, and the rest stays in
-    the outbox. Raises `SystemClash`
-    where another writer has one of the numbers, `OutboxDamaged` where a file is not what it was.
+    the outbox. Raises `SystemClash` where another writer has one of the numbers, `OutboxDamaged`
+    where a file is not what it was.
     """
     waiting = outbox.pending()
     if not waiting:
@@ -85,9 +85,11 @@ def ship(shipment: Shipment, state: State, outbox: Outbox) -> Delivered:
         with suppress(RecallError):
             _settle(shipment, state, outbox, sent, newest)
         raise
-    _settle(shipment, state, outbox, sent, newest)
-    manifests = tuple(pending.manifest for pending, _ in sent)
-    return Delivered(manifests, tuple(_abort_stale(shipment, state.identity.system_id)))
+    _cover(shipment, state, sent, newest)
+    # Before they leave `sending/`: a run with nothing to send would never come back to it.
+    warnings = tuple(_abort_stale(shipment, state.identity.system_id))
+    _finish(outbox, sent)
+    return Delivered(tuple(pending.manifest for pending, _ in sent), warnings)
 
 
 def _settle(
@@ -97,13 +99,23 @@ def _settle(
     sent: Sequence[tuple[Pending, Committed]],
     newest: Newest,
 ) -> None:
-    if not sent:
-        return
+    if sent:
+        _cover(shipment, state, sent, newest)
+        _finish(outbox, sent)
+
+
+def _cover(
+    shipment: Shipment, state: State, sent: Sequence[tuple[Pending, Committed]], newest: Newest
+) -> None:
+    """All of it is in the bucket, and the head says so."""
     check_stored(shipment.bucket, [pending for pending, _ in sent], shipment.retry)
     committed = sent[-1][1]
     _write_head(shipment, state, committed, newest)
     if committed.seq > state.committed.seq:
         state.commit(committed)
+
+
+def _finish(outbox: Outbox, sent: Sequence[tuple[Pending, Committed]]) -> None:
     for pending, _ in sent:
         outbox.finish(pending)
     outbox.tidy()
@@ -183,13 +195,15 @@ def _write_head(shipment: Shipment, state: State, committed: Committed, newest: 
     )
     key = layout.head_key(identity.system_id)
     shipment.retry(lambda: shipment.bucket.put(key, head.to_bytes()))
+    check_head(shipment.bucket, key, head.to_bytes(), shipment.retry)
 
 
 def _abort_stale(shipment: Shipment, system_id: str) -> Iterator[str]:
-    """Abort what a dead run left under this system's own prefix; a failure is only a warning."""
+    """Abort what a dead run left under this system's own prefix; that this is not allowed is only
+    a warning."""
     bucket, prefix = shipment.bucket, layout.snapshots_prefix(system_id)
     try:
         # All of them: under the lock, no other run of this system has one under way.
         shipment.retry(lambda: abort_stale(bucket, prefix, datetime.max.replace(tzinfo=UTC)))
-    except RecallError as error:
+    except TerminalError as error:
         yield f"stale multipart uploads could not be looked for: {error}"

@@ -192,9 +192,10 @@ class State:
                     " ON CONFLICT (memory_id) DO UPDATE SET seq = excluded.seq",
                     (memory_id, seq),
                 )
-                self.connection.execute(
-                    "DELETE FROM rows WHERE target = '' AND memory_id = ?", (memory_id,)
-                )
+                for table in ("rows", "deleted"):  # nor, then, that they were deleted
+                    self.connection.execute(
+                        f"DELETE FROM {table} WHERE target = '' AND memory_id = ?", (memory_id,)
+                    )
             self._set_meta("next_seq", str(max(self.next_seq, seq + 1)))
 
     def unlearn(self, seq: int) -> None:

@@ -9,6 +9,7 @@ from recall_uploader.retry import Retry
 from recall_wire import layout
 from recall_wire.buckets.base import Bucket
 from recall_wire.errors import BucketRefused, ObjectNotFound
+from recall_wire.manifest import HEAD_MAX_BYTES
 
 
 def check_stored(bucket: Bucket, sent: Sequence[Pending], retry: Retry) -> None:
@@ -23,10 +24,25 @@ def check_stored(bucket: Bucket, sent: Sequence[Pending], retry: Retry) -> None:
     for key, size in _expected(sent):
         # A listing may lag behind on some endpoints; the object itself does not.
         if held.get(key) != size and _size(bucket, key, retry) != size:
-            raise BucketRefused(
-                f"{bucket.url} said that it stored {key}, but does not hold it",
-                hint="see to the bucket or the proxy before it; `recall doctor` tries it",
-            )
+            raise _not_held(bucket, key)
+
+
+def check_head(bucket: Bucket, key: str, written: bytes, retry: Retry) -> None:
+    """One GET a run. Raises `BucketRefused` where the head is not the one just written: a hub
+    would look no further than the old one until its daily reconcile."""
+    try:
+        held = retry(lambda: bucket.get(key, max_bytes=HEAD_MAX_BYTES))
+    except ObjectNotFound:
+        held = b""
+    if held != written:
+        raise _not_held(bucket, key)
+
+
+def _not_held(bucket: Bucket, key: str) -> BucketRefused:
+    return BucketRefused(
+        f"{bucket.url} said that it stored {key}, but does not hold it",
+        hint="see to the bucket or the proxy before it; `recall doctor` tries it",
+    )
 
 
 def _expected(sent: Sequence[Pending]) -> Iterator[tuple[str, int]]:
