@@ -6,11 +6,15 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from plan import SYSTEM
 from session import Outcome
 from source import Content
 
+from recall_wire import layout
+from recall_wire.buckets.base import Bucket
+from recall_wire.errors import ObjectNotFound
 from recall_wire.layout import MANIFEST, SEQ_DIGITS
-from recall_wire.manifest import sha256_hex
+from recall_wire.manifest import HEAD_MAX_BYTES, parse_head, sha256_hex
 
 # Said by a run that left some of its source for the next.
 _LEFT_SOME = ("the outbox holds", "the time for this run is up")
@@ -20,21 +24,29 @@ class Spooled:
     """`sha256` of the manifest by number: a number's manifest never changes, but where `voids`
     are allowed. `witnessed`: the source as each run read it that then said it had spooled all."""
 
-    def __init__(self, outbox: Path, *, voids: bool) -> None:
+    def __init__(self, outbox: Path, bucket: Bucket, *, voids: bool) -> None:
         self._outbox = outbox
+        self._bucket = bucket
         self._voids = voids
         self.sha256: dict[int, str] = {}
         self.voided: set[int] = set()
         self.witnessed: list[Content] = []
 
     def look(self) -> None:
-        """Raises AssertionError where a number was given twice."""
+        """Raises AssertionError where a number was given twice, or a folder says what is not so:
+        of `new/` nothing was sent, and `sent/` is delivered, head and all."""
         seen: dict[int, Path] = {}
         for folder in self._folders():
             seq = int(folder.name[:SEQ_DIGITS])
             assert seq not in seen, f"{folder} and {seen[seq]} have one number"
             seen[seq] = folder
             self._learn(seq, (folder / MANIFEST).read_bytes())
+            if folder.parent.name == "new" and seq not in self.voided:
+                assert not self._begun(seq), f"{folder} was begun"
+        sent = [seq for seq, folder in seen.items() if folder.parent.name == "sent"]
+        assert max(sent, default=0) <= self._head_seq(), (
+            f"{max(sent)} has left, and no head says so"
+        )
 
     def witness(self, outcome: Outcome, content: Content) -> None:
         whole = outcome.status and not any(
@@ -54,6 +66,18 @@ class Spooled:
         elif self.sha256.setdefault(seq, sha256) != sha256:
             raise AssertionError(f"number {seq} was given twice")
         self.sha256[seq] = sha256
+
+    def _begun(self, seq: int) -> bool:
+        prefix = layout.snapshot_prefix(SYSTEM, seq)
+        objects = [item for page in self._bucket.list(prefix) for item in page.objects]
+        return bool(objects or self._bucket.list_multipart(prefix))
+
+    def _head_seq(self) -> int:
+        try:
+            data = self._bucket.get(layout.head_key(SYSTEM), max_bytes=HEAD_MAX_BYTES)
+        except ObjectNotFound:
+            return 0
+        return parse_head(data, system_id=SYSTEM).seq
 
     def _folders(self) -> Iterator[Path]:
         for name in ("new", "sending", "sent"):

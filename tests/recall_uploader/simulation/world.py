@@ -31,7 +31,9 @@ class World:
         self._place = Place(folder, self.plan, self.shared, hub)
         self._source = Source(self._place.source, random.Random(f"source {seed}"))
         self._forgotten: list[str] = []
-        self._spooled = Spooled(self._place.state / "outbox", voids=self.plan.ages)
+        self._spooled = Spooled(
+            self._place.state / "outbox", self._place.bucket(), voids=self.plan.ages
+        )
         self._runs = 0
 
     def live(self) -> None:
