@@ -51,6 +51,16 @@ def test_a_way_leaves_time_for_the_one_after_it() -> None:
     assert deadline.sooner(1 / 3).left_s == pytest.approx(-30)
 
 
+def test_a_clock_at_infinity_leaves_no_time() -> None:
+    """How a run that is told to stop is told so, begun before or after."""
+    for begun in (100.0, float("inf")):
+        deadline = Deadline(begun + 10, lambda: float("inf"))
+        with pytest.raises(OutOfTime):
+            deadline.check()
+        with pytest.raises(OutOfTime):
+            deadline.bounding(lambda seconds: None)(0)
+
+
 def test_retries_end_with_the_run() -> None:
     clock = Clock()
     calls = 0

@@ -35,6 +35,23 @@ def test_the_shipped_file_loads() -> None:
     assert load_settings(SHIPPED) == UploaderSettings()
 
 
+@pytest.mark.parametrize("token", ["two words", "sch\u00f6n", "a\nb", " ", "x\x7f"])
+def test_a_token_that_no_header_can_hold_is_refused_unsaid(
+    token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RECALL_HUB_TOKEN", token)
+    with pytest.raises(SettingsInvalid, match="hub_token") as caught:
+        load_settings()
+    assert token not in str(caught.value) or not token.strip()
+
+
+def test_a_line_end_behind_a_token_is_none_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECALL_HUB_TOKEN", "t0ken\n")
+    token = load_settings().hub_token
+    assert token is not None
+    assert token.get_secret_value() == "t0ken"
+
+
 def test_environment_goes_before_the_file_and_the_command_line_before_both(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -51,6 +68,15 @@ def test_environment_goes_before_the_file_and_the_command_line_before_both(
         "UTC",
         "propagate",
     )
+
+
+@pytest.mark.parametrize("pattern", ["[sk-live", "a{99999999999999}", "(" * 5000 + ")" * 5000])
+def test_an_allowed_pattern_that_is_none_is_refused_and_not_repeated(pattern: str) -> None:
+    with pytest.raises(
+        SettingsInvalid, match=r"redact_allow.*number 2 of it.*no Python"
+    ) as refused:
+        load_settings(overrides={"redact_allow": ("fine", pattern)})
+    assert pattern not in str(refused.value)
 
 
 @pytest.mark.parametrize(

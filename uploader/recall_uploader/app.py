@@ -12,6 +12,7 @@ from pathlib import Path
 from recall_uploader.machine import machine_hash
 from recall_uploader.methods.base import Progress, ShowProgress
 from recall_uploader.methods.hub import HubClient
+from recall_uploader.result import UploadResult
 from recall_uploader.retry import Retry
 from recall_uploader.settings import UploaderSettings
 from recall_wire.buckets import open_bucket
@@ -32,11 +33,16 @@ def unguarded(limit_s: float) -> AbstractContextManager[None]:
     return nullcontext()
 
 
+def ignore(result: UploadResult) -> None:
+    del result
+
+
 @dataclass(frozen=True, slots=True)
 class Instance:
     """What the commands work with. `connect` opens the bucket and `connect_hub` the hub, only
     when a run needs them; None where the settings name none. `guard` is entered for each run with
-    the seconds it may take, for what no deadline can interrupt."""
+    the seconds it may take, for what no deadline can interrupt; `tell` is given what was delivered
+    by a run that raises."""
 
     settings: UploaderSettings
     machine: str
@@ -48,6 +54,7 @@ class Instance:
     sleep: Callable[[float], None] = time.sleep
     show_progress: ShowProgress = no_progress
     guard: Guard = unguarded
+    tell: Callable[[UploadResult], None] = ignore
 
     @property
     def folder(self) -> Path:
@@ -59,6 +66,7 @@ def build(
     *,
     show_progress: ShowProgress = no_progress,
     guard: Guard = unguarded,
+    tell: Callable[[UploadResult], None] = ignore,
 ) -> Instance:
     bucket_url, hub_url, token = settings.bucket_url, settings.hub_url, settings.hub_token
     secret = token.get_secret_value() if token else None
@@ -70,4 +78,5 @@ def build(
         connect_hub=(lambda: HubClient(hub_url, secret)) if hub_url else None,
         show_progress=show_progress,
         guard=guard,
+        tell=tell,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import threading
@@ -38,7 +39,9 @@ class Deadline:
 
     @property
     def left_s(self) -> float:
-        return self.at - self.clock()
+        """Nothing once the clock says that it is all over (infinity)."""
+        now = self.clock()
+        return 0.0 if math.isinf(now) else self.at - now
 
     def sooner(self, fraction: float) -> Deadline:
         """The moment at which this fraction of what is left is still left."""

@@ -10,7 +10,7 @@ from recall_uploader.deadline import Deadline, OutOfTime
 from recall_uploader.errors import OutboxDamaged
 from recall_uploader.methods.base import Delivered, Patience, SyncMethod
 from recall_uploader.methods.choose import PATH_ERRORS, each_in_time
-from recall_uploader.recover import discard
+from recall_uploader.recover import discard, recover
 from recall_uploader.result import Method, Status, UploadResult, result_of
 from recall_uploader.run import Run
 from recall_wire.errors import RecallError, TerminalError
@@ -27,6 +27,7 @@ def deliver(run: Run, *, skipped: int = 0, warnings: Sequence[str] = ()) -> Uplo
     (`TerminalError`), unless another way worked.
     """
     said = [*run.warnings, *warnings]
+    run.warnings.clear()
     if not run.outbox.pending():
         return _nothing_left(run, said, skipped)
     failures: list[RecallError] = []
@@ -59,6 +60,9 @@ def _try(
     try:
         given = patience.once() if status == "half-open" else patience
         delivered = _send_intact(run, method, given, said)
+    except OutOfTime as error:
+        failures.append(error)  # what it had time for may well have worked
+        return None
     except PATH_ERRORS as error:
         breaker.failed()
         failures.append(error)
@@ -73,6 +77,8 @@ def _send_intact(run: Run, method: SyncMethod, patience: Patience, said: list[st
     """A snapshot whose bytes have rotted is taken out: its rows are sent again by the next run."""
     before: tuple[Manifest, ...] = ()
     while True:
+        if run.outbox.broken():
+            said += recover(run.spool)
         waiting = run.outbox.pending()
         try:
             with run.instance.show_progress(method.waiting_bytes(run.outbox)) as progress:
@@ -81,7 +87,9 @@ def _send_intact(run: Run, method: SyncMethod, patience: Patience, said: list[st
         except OutboxDamaged as error:
             said.append(str(error))
             before += tuple(item.manifest for item in waiting if item.seq < error.seq)
-            discard(run.spool, next(p for p in run.outbox.pending() if p.seq == error.seq))
+            for pending in run.outbox.pending():
+                if pending.seq == error.seq:  # else it is broken by now, and recovered next
+                    discard(run.spool, pending)
 
 
 def _nothing_left(run: Run, said: list[str], skipped: int) -> UploadResult:

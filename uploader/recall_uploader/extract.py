@@ -13,8 +13,10 @@ from recall_uploader.deletes import check_deletes
 from recall_uploader.diff import Diff, Scan
 from recall_uploader.durable import make_private_folder
 from recall_uploader.fit import bound, check_targets, fit
+from recall_uploader.redact.discreet import discreet
 from recall_uploader.redact.raw import redact_database
 from recall_uploader.redact.redactor import Redactor
+from recall_uploader.redact.rules import RULES_VERSION
 from recall_uploader.settings import UploaderSettings
 from recall_uploader.sources.opening import Opened, open_configured, source_key
 from recall_uploader.sources.settings import SourceSettings
@@ -110,15 +112,21 @@ class OpenSource:
         settings = self.ground.settings
         limit = max(UNPACKED_MIN_BYTES, UNPACKED_RATIO * self.opened.bytes)
         bounded = bound(in_time(self.records.records(), self.ground.deadline), limit)
-        own = check_targets(bounded, settings.system_id)
         redactor = self.ground.redactor
-        return fit(redactor.records(own) if redactor else own, settings.embedding)
+        clean = redactor.records(bounded) if redactor else bounded
+        return fit(check_targets(clean, settings.system_id), settings.embedding)
+
+    def warnings(self) -> tuple[str, ...]:
+        """What the reader says of the rows, as it may be shown and logged."""
+        said, redactor = self.records.warnings, self.ground.redactor
+        return tuple(map(redactor.sentence, said) if redactor else said)
 
 
 @contextmanager
 def opened(request: Request, ground: Ground, state: State) -> Iterator[OpenSource]:
     """Open the source, or a copy of it in the run's folder. Raises `SourceInvalid`, and
-    `SourceBusy` where its owner keeps writing."""
+    `SourceBusy` where its owner keeps writing; their sentences quote no secret, and neither does
+    that of a `RecallError` from within."""
     source, settings = request.settings, ground.settings
     options = ReadOptions(
         time_zone=source.time_zone or settings.time_zone,
@@ -128,7 +136,10 @@ def opened(request: Request, ground: Ground, state: State) -> Iterator[OpenSourc
     own = ground.folder / "source"
     make_private_folder(own)
     stamps: Mapping[str, str] = {} if request.full else state.stamps(source_key(source))
-    with open_configured(source, options, own, stamps=stamps) as found:
+    with (
+        discreet(ground.redactor),
+        open_configured(source, options, own, stamps=stamps) as found,
+    ):
         records = found.records
         origin = Origin(Source(type=records.type, fingerprint=records.fingerprint), found.key)
         yield OpenSource(found, origin, ground)
@@ -165,10 +176,12 @@ def extract_rows(source: OpenSource, request: Request, spool: Spool) -> Extracte
     turns out damaged, or whose deletes nobody confirmed."""
     state, origin = spool.state, source.origin
     diff, found = scan(source, request, state)
-    skipped, warnings = source.records.skipped, tuple(source.records.warnings)
+    skipped, warnings = source.records.skipped, source.warnings()
     redacted = 0
+    if request.full:
+        state.send_again(origin.key)
     if found.changed or found.gone:
-        kind: Kind = "full" if request.full or not state.source(origin.key).complete else "delta"
+        kind: Kind = "delta" if state.source(origin.key).complete else "full"
         # A full outbox ends it half-way, and a reader left open would lock the next comparison.
         with closing(diff.changed(source.rows())) as changed, closing(diff.gone()) as gone:
             spooled = spool.rows(origin, kind, changed, gone if found.gone else ())
@@ -208,7 +221,8 @@ def raw_digest(files: list[Path], ground: Ground) -> str:
     """One name for what is sent of a raw source: the database, its log, and what is redacted."""
     settings = ground.settings
     said = [hash_file(path)[0] for path in files]
-    said += [repr((settings.redact, settings.redact_rules, settings.redact_allow))]
+    rules = (RULES_VERSION, settings.redact_rules, settings.redact_allow)
+    said += [repr(rules if settings.redact else None)]
     return hashlib.sha256("".join(said).encode()).hexdigest()
 
 

@@ -115,6 +115,8 @@ def check_story(state: State, waiting: Sequence[Pending], newest: Newest) -> Non
             f"at {newest.seq}: it was restored, emptied, or is another one",
             hint=REMEDY,
         )
+    if committed.seq < newest.seq < state.first_seq and newest.machine == state.identity.machine:
+        return  # of this machine's life before, when the bucket could not be asked
     if newest.seq in _voided(waiting) and newest.instance_id == state.identity.instance_id:
         return  # taken out of the outbox after its manifest had arrived
     if ours.get(newest.seq) != newest.manifest_sha256:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from recall_uploader.app import Instance
 from recall_uploader.identity import new_identity, newest_told
 from recall_uploader.machine import default_system_id
-from recall_uploader.methods.choose import PATH_ERRORS, first_newest, open_methods
+from recall_uploader.methods.choose import PATH_ERRORS, find_start, open_methods
 from recall_uploader.methods.cloud import CloudMethod
 from recall_uploader.recover import set_all_aside
 from recall_uploader.run import (
@@ -59,17 +59,19 @@ def adopt(instance: Instance) -> InitResult:
             state.identity.system_id if state else default_system_id(instance.machine)
         )
         identity = new_identity(system_id, instance.machine)
-        newest = first_newest(methods[:1], system_id, patience)
+        start = find_start(methods, system_id, patience, need_first=True)
+        warnings += start.warnings
+        next_seq = start.newest.seq + 1
         if state is None:
             set_aside(folder / STATE_FILE)
-            state = State.create(folder / STATE_FILE, identity, newest.committed)
+            state = State.create(folder / STATE_FILE, identity, start.committed, next_seq)
         stack.callback(state.close)
         scratch = empty_folder(folder)
         run = Run(instance, state, open_outbox(folder), scratch, methods, patience)
         # Before the new identity: a crash in between leaves the old one and a hole, and the
         # command is run again.
         moved = set_all_aside(run.spool)
-        state.begin_anew(identity, newest.committed)
+        state.begin_anew(identity, start.committed, next_seq)
         return _result(state, set_aside=moved, warnings=warnings)
 
 

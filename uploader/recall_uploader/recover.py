@@ -38,7 +38,7 @@ def recover(spool: Spool) -> list[str]:
         except SnapshotInvalid as error:
             warnings.append(_drop(spool, Broken(pending.seq, pending.folder, str(error))))
     known = {pending.seq for pending in outbox.pending()}
-    for seq in range(state.committed.seq + 1, state.next_seq):
+    for seq in range(state.settled_seq + 1, state.next_seq):
         if seq not in known:
             state.unlearn(seq)
             spool.void(seq)

@@ -22,11 +22,11 @@ from recall_uploader.lock import exclusive
 from recall_uploader.machine import default_system_id
 from recall_uploader.methods.base import Patience, SyncMethod
 from recall_uploader.methods.breaker import Breaker
-from recall_uploader.methods.choose import first_newest, open_methods
+from recall_uploader.methods.choose import find_start, open_methods, uses_bucket
 from recall_uploader.outbox import Outbox
 from recall_uploader.result import Method
 from recall_uploader.spool import Spool
-from recall_uploader.state import Committed, State
+from recall_uploader.state import State
 from recall_uploader.state_file import STATE_FILE, may_be_whole
 from recall_wire.buckets import create_folder
 from recall_wire.errors import SettingsInvalid
@@ -98,6 +98,9 @@ def open_run(instance: Instance, reading_s: float = 0.0) -> Iterator[Run]:
         state, warnings = open_state(instance, methods, patience)
         stack.callback(state.close)
         check_machine(state, instance.machine, instance.settings.system_id)
+        if state.final_seq and uses_bucket(methods):
+            state.begin_bucket()
+            warnings.append("what only the hub has goes into the bucket now, as rows sent again")
         outbox, scratch = open_outbox(folder), empty_folder(folder)
         stack.callback(shutil.rmtree, scratch, ignore_errors=True)
         yield Run(instance, state, outbox, scratch, methods, patience, warnings)
@@ -136,15 +139,17 @@ def open_state(
     identity = new_identity(system_id, instance.machine)
     if instance.settings.bucket_url is not None:
         create_folder(instance.settings.bucket_url)
-    newest = first_newest(methods, system_id, patience)
+    start = find_start(methods, system_id, patience)
+    newest = start.newest
     check_unclaimed(newest, instance.machine, system_id)
     set_aside(path)
+    warnings += start.warnings
     if newest.seq:
         warnings.append(
             f"there was no state of system {system_id}; it goes on after snapshot {newest.seq}, "
             "and everything is sent once more"
         )
-    return State.create(path, identity, newest.committed if newest.seq else Committed()), warnings
+    return State.create(path, identity, start.committed, newest.seq + 1), warnings
 
 
 def read_state(path: Path, *, read_only: bool = False) -> tuple[State | None, list[str]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from recall_uploader import session_buddy_settings
-from recall_uploader.redact.settings import RedactRule
+from recall_uploader.redact.settings import RedactRule, compiled
 from recall_uploader.sources.settings import SourceSettings
 from recall_wire.buckets.base import PART_BYTES
 from recall_wire.buckets.options import S3Options, check_endpoint
@@ -85,20 +84,33 @@ class UploaderSettings(BucketSettings):
         """Other programs name the hub's MCP address; the API lies beside it."""
         if hub_url is None:
             return None
+        if not hub_url.isprintable():
+            raise ValueError("hub_url is not the address of a server")
         try:
             check_endpoint(hub_url, "hub_url")
         except SettingsInvalid as error:
             raise ValueError(str(error)) from None
         return hub_url.rstrip("/").removesuffix("/mcp")
 
+    @field_validator("hub_token")
+    @classmethod
+    def _sendable(cls, token: SecretStr | None) -> SecretStr | None:
+        """What can stand in a header; a line's end behind it is none of it."""
+        if token is None:
+            return None
+        value = token.get_secret_value().strip()
+        if not value or not (value.isascii() and value.isprintable()) or " " in value:
+            raise ValueError("it is no token: one word of printable ASCII")
+        return SecretStr(value)
+
     @field_validator("redact_allow")
     @classmethod
     def _patterns(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
-        for pattern in patterns:
+        for number, pattern in enumerate(patterns, 1):
             try:
-                re.compile(pattern)
-            except re.error as error:
-                raise ValueError(f"{pattern[:60]!r} is no regular expression: {error}") from None
+                compiled(pattern)
+            except ValueError as error:
+                raise ValueError(f"number {number} of it: {error}") from None
         return patterns
 
     @model_validator(mode="after")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from recall_uploader.deadline import Deadline
@@ -137,20 +137,18 @@ def _deliver_file(shipment: Shipment, pending: Pending, file: DataFile, *, resum
     key = layout.data_key(pending.manifest.system_id, pending.seq, file.name)
     if resumed and _is_there(shipment, key, file):
         return
-    # It is patient with each part itself; its few other calls get one more try.
-    once_more = replace(shipment.retry, retries=min(1, shipment.retry.retries))
-    once_more(
-        lambda: upload_file(
-            shipment.bucket,
-            key,
-            pending.path(file),
-            sha256=file.sha256,
-            bytes_=file.bytes,
-            part_bytes=shipment.part_bytes,
-            parts_in_flight=shipment.parts_in_flight,
-            progress=shipment.progress,
-            sleep=shipment.retry.sleep,
-        )
+    upload_file(
+        shipment.bucket,
+        key,
+        pending.path(file),
+        sha256=file.sha256,
+        bytes_=file.bytes,
+        part_bytes=shipment.part_bytes,
+        parts_in_flight=shipment.parts_in_flight,
+        progress=shipment.progress,
+        sleep=shipment.retry.sleep,
+        check=shipment.check_time,
+        tries=shipment.retry.retries + 1,
     )
 
 

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
+from recall_uploader import state_resends
 from recall_uploader.state_file import (
     STATE_VERSION,
     check,
@@ -23,9 +24,9 @@ from recall_uploader.state_file import (
     migrate,
     transaction,
 )
+from recall_uploader.state_resends import STALE_HASH, Again
 
-RESENDS_MAX = 2
-STALE_HASH = bytes(16)  # equals no row's hash: the row is sent again
+FINAL_NOTE = "final_seq"
 
 _DELETE_ROW = (
     "INSERT OR REPLACE INTO deleted (target, memory_id, source, seq, resends)"
@@ -88,13 +89,16 @@ class State:
         self.connection = connection
 
     @classmethod
-    def create(cls, path: Path | None, identity: Identity, committed: Committed) -> Self:
-        """A new state that goes on after `committed`; `path` None keeps it in memory."""
+    def create(
+        cls, path: Path | None, identity: Identity, committed: Committed, next_seq: int = 1
+    ) -> Self:
+        """A new state, whose first number is `next_seq` or, if higher, the one after `committed`;
+        `path` None keeps it in memory."""
         state = cls(connect(str(path) if path else ":memory:"))
         try:
             with transaction(state.connection):
                 migrate(state.connection, 0)
-                state._write_identity(identity, committed)
+                state._write_identity(identity, committed, next_seq)
         except BaseException:
             state.close()
             raise
@@ -133,24 +137,44 @@ class State:
         return int(self._meta("next_seq"))
 
     @property
+    def first_seq(self) -> int:
+        """The first number of this identity: what lies below is of a former one."""
+        return int(self._meta("first_seq"))
+
+    @property
     def is_new(self) -> bool:
         """Nothing was spooled under this instance id yet."""
-        return self.next_seq == int(self._meta("first_seq"))
+        return self.next_seq == self.first_seq
+
+    @property
+    def final_seq(self) -> int:
+        """Up to here, snapshots were delivered to the hub alone; 0 where none was."""
+        return int(self.noted(FINAL_NOTE) or 0)
+
+    @property
+    def settled_seq(self) -> int:
+        """Up to here, no number needs a snapshot in the outbox."""
+        return max(self.committed.seq, self.final_seq, self.first_seq - 1)
 
     @property
     def committed(self) -> Committed:
         return Committed(int(self._meta("committed_seq")), self._meta("committed_sha256"))
 
-    def begin_anew(self, identity: Identity, committed: Committed) -> None:
-        """Go on under a new identity after `committed`: every row, and every forgotten id, is
-        sent again; which rows a source had is kept, so that its deletes are still noticed."""
+    def begin_anew(self, identity: Identity, committed: Committed, next_seq: int = 1) -> None:
+        """Go on under a new identity, numbered as in `create`: every row, and every forgotten id,
+        is sent again; which rows a source had is kept, so that its deletes are still noticed."""
         with transaction(self.connection):
-            self.connection.execute("UPDATE rows SET hash = ?", (STALE_HASH,))
-            self.connection.execute("UPDATE forgotten SET seq = NULL")
-            self.connection.execute("UPDATE sources SET complete = 0, raw_sha256 = NULL")
-            for table in ("stamps", "quarantined", "breakers"):
-                self.connection.execute(f"DELETE FROM {table}")
-            self._write_identity(identity, committed)
+            self._send_all_again()
+            self._set_meta(f"note_{FINAL_NOTE}", "0")
+            self._write_identity(identity, committed, next_seq)
+
+    def begin_bucket(self) -> None:
+        """What was delivered to the hub alone goes into the bucket, too: as rows that are sent
+        again, under numbers after those."""
+        with transaction(self.connection):
+            self._send_all_again()
+            self._set_meta("first_seq", str(self.next_seq))
+            self._set_meta(f"note_{FINAL_NOTE}", "0")
 
     def commit(self, committed: Committed) -> None:
         """The head that covers `committed` is written."""
@@ -202,7 +226,7 @@ class State:
         """Snapshot `seq` will not be delivered: its rows, its deletes too, are sent again under a
         later number."""
         with transaction(self.connection):
-            self._unlearn(seq)
+            state_resends.unlearn(self.connection, seq)
 
     def learn_quarantined(self, seq: int, reason: str) -> bool:
         """The hub could not take snapshot `seq`: its rows are sent again under a later number.
@@ -211,12 +235,15 @@ class State:
         a snapshot that no hub can read must not be sent for ever. False where this was known.
         """
         with transaction(self.connection):
-            known = self.connection.execute("SELECT 1 FROM quarantined WHERE seq = ?", (seq,))
-            if known.fetchone():
-                return False
-            self.connection.execute("INSERT INTO quarantined VALUES (?, ?)", (seq, reason))
-            self._unlearn(seq, counted=True)
-            return True
+            return state_resends.learn_quarantined(self.connection, seq, reason)
+
+    def quarantined(self, after: int) -> dict[int, str]:
+        """Why the hub could not take snapshots after `after`, as far as it was learned."""
+        return state_resends.quarantined(self.connection, after)
+
+    def again(self, seq: int) -> Again:
+        """Whether the rows of a snapshot that it could not take were sent again, or will be."""
+        return state_resends.again(self.connection, seq)
 
     def settle(self, complete_to: int) -> None:
         """The hub has everything up to `complete_to`, or has said that it could not take it."""
@@ -245,6 +272,16 @@ class State:
                 "INSERT INTO stamps VALUES (?, ?, ?)",
                 ((source_key, name, stamp) for name, stamp in (stamps or {}).items()),
             )
+
+    def send_again(self, source_key: str) -> None:
+        """All of a source is to be sent again, however many runs that takes."""
+        with transaction(self.connection):
+            for statement in (
+                "UPDATE rows SET hash = :stale WHERE source = :key",
+                "UPDATE sources SET complete = 0 WHERE key = :key",
+                "DELETE FROM stamps WHERE source = :key",
+            ):
+                self.connection.execute(statement, {"stale": STALE_HASH, "key": source_key})
 
     def stamps(self, source_key: str) -> dict[str, str]:
         query = "SELECT name, stamp FROM stamps WHERE source = ?"
@@ -286,22 +323,6 @@ class State:
 
     # Statements
 
-    def _unlearn(self, seq: int, *, counted: bool = False) -> None:
-        again = f"AND resends < {RESENDS_MAX}" if counted else ""
-        said = {"seq": seq, "stale": STALE_HASH, "more": int(counted)}
-        for statement in (
-            f"UPDATE rows SET hash = :stale, resends = resends + :more WHERE seq = :seq {again}",
-            "INSERT OR REPLACE INTO rows (target, memory_id, source, hash, seq, resends)"
-            " SELECT target, memory_id, source, :stale, seq, resends + :more FROM deleted"
-            f" WHERE seq = :seq {again}",
-            "DELETE FROM deleted WHERE seq = :seq",
-            "UPDATE forgotten SET seq = NULL WHERE seq = :seq",
-            "UPDATE sources SET raw_sha256 = NULL, resends = resends + :more"
-            f" WHERE raw_seq = :seq {again}",
-            "DELETE FROM stamps",
-        ):
-            self.connection.execute(statement, said)
-
     def _query(self, query: str) -> list[tuple[str]]:
         return self.connection.execute(query).fetchall()
 
@@ -314,12 +335,20 @@ class State:
     def _set_meta(self, key: str, value: str) -> None:
         self.connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
 
-    def _write_identity(self, identity: Identity, committed: Committed) -> None:
+    def _send_all_again(self) -> None:
+        self.connection.execute("UPDATE rows SET hash = ?", (STALE_HASH,))
+        self.connection.execute("UPDATE forgotten SET seq = NULL")
+        self.connection.execute("UPDATE sources SET complete = 0, raw_sha256 = NULL")
+        for table in ("stamps", "quarantined", "breakers"):
+            self.connection.execute(f"DELETE FROM {table}")
+
+    def _write_identity(self, identity: Identity, committed: Committed, next_seq: int) -> None:
+        first_seq = str(max(next_seq, committed.seq + 1))
         self._set_meta("system_id", identity.system_id)
         self._set_meta("machine", identity.machine)
         self._set_meta("instance_id", identity.instance_id)
-        self._set_meta("first_seq", str(committed.seq + 1))
-        self._set_meta("next_seq", str(committed.seq + 1))
+        self._set_meta("first_seq", first_seq)
+        self._set_meta("next_seq", first_seq)
         self._write_committed(committed)
 
     def _write_committed(self, committed: Committed) -> None:

@@ -100,10 +100,11 @@ def status_of(instance: Instance, *, ask_s: float = ASK_S) -> Status:
     if state is None:
         return replace(status, hub=hub_said(answer, None, status.system_id))
     with closing(state):
+        delivered = max(state.committed.seq, state.final_seq)
         return replace(
             status,
-            delivered_seq=state.committed.seq,
-            delivered_at=_changed_at(folder / "outbox/sent") if state.committed.seq else None,
+            delivered_seq=delivered,
+            delivered_at=_changed_at(folder / "outbox/sent") if delivered else None,
             next_seq=state.next_seq,
             hub=hub_said(answer, state, status.system_id),
             ways=ways(instance, state),

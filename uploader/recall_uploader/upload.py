@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from recall_uploader.acks import learn_ack
@@ -42,7 +43,7 @@ def upload(instance: Instance, *requests: Request) -> UploadResult:
 
     Idempotent: with nothing new and nothing waiting, no object is written. Interrupted at any
     point, the next run goes on where this one ended. A source that cannot be read holds up
-    neither the others nor what waits; its error is raised at the end.
+    neither the others nor what waits: the instance is told their result, and its error is raised.
     """
     with open_run(instance, _reading_s(requests)) as run:
         run.warnings += recover(run.spool)
@@ -53,7 +54,7 @@ def upload(instance: Instance, *requests: Request) -> UploadResult:
             # never be allotted again.
             with suppress(TransientError):
                 run.warnings += recover(run.spool)
-                deliver(run)
+                instance.tell(deliver(run, warnings=extracted.warnings))
             raise failures[0]
         return deliver(run, skipped=extracted.skipped, warnings=extracted.warnings)
 
@@ -121,9 +122,11 @@ def _extract(run: Run, request: Request) -> Extracted:
         try:
             return _extract_once(run, request)
         except OutboxFull:
-            deliver(run)
+            run.warnings += deliver(run).warnings
             if run.outbox.pending():
                 raise
+            # What `full` means is in the state by now: the rows that are left.
+            request = replace(request, full=False)
 
 
 def _extract_once(run: Run, request: Request) -> Extracted:

@@ -300,6 +300,31 @@ def test_a_raw_database_is_pushed_as_memories(instance: Any, database: Any, hub:
     assert upload(instance(reached=Away()), request).rows == 0
 
 
+def test_a_raw_database_of_long_texts_is_pushed_in_small_batches(
+    instance: Any, tmp_path: Path, make_database: Any, hub: Any
+) -> None:
+    database = make_database(tmp_path / "long.duckdb")
+    database.add(1, 30)
+    database.execute("UPDATE conversations_v2 SET content = repeat(content, 30000)")
+    sizes: list[int] = []
+    hub.fault = lambda method, path: sizes.append(1) if "/batches/" in path else None
+    upload(instance(reached=Away()), Request(database.path, raw=True))
+    assert len(sizes) > 3
+    assert hub.merged == {1: ids(1, 30)}
+
+
+def test_a_token_is_in_no_message(instance_of: Any) -> None:
+    from recall_uploader.deadline import Deadline
+    from recall_uploader.errors import HubUnreachable
+
+    client = HubClient("http://127.0.0.1:9", "s3cret\n")
+    with pytest.raises(HubUnreachable) as caught:
+        client.told("laptop", Deadline.after(30))
+    client.close()
+    assert "s3cret" not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
 def test_a_pushed_snapshot_is_not_discarded(instance: Any, database: Any, hub: Any) -> None:
     upload(instance(reached=Away()), Request(database.path))
     assert [item.pushed for item in items(instance())] == [True]

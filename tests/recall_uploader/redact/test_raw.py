@@ -190,6 +190,30 @@ def test_a_value_is_known_by_its_column(make: Make) -> None:
     assert row == ("bob", "[redacted:assigned]")
 
 
+def test_a_number_that_is_a_secret_by_its_name_becomes_null(make: Make) -> None:
+    source = make(
+        "CREATE TABLE logins (password INTEGER, passcode DOUBLE, api_key UUID, pwd DECIMAL(18, 0),"
+        " s STRUCT(password BIGINT, n BIGINT), password_count INTEGER, n INTEGER,"
+        " passwords INTEGER[], m MAP(INTEGER, STRUCT(password HUGEINT)), token BOOLEAN)",
+        "INSERT INTO logins VALUES (12345678, 12345678, '123e4567-e89b-12d3-a456-426614174000',"
+        " 12345678, {'password': 12345678, 'n': 12345678}, 12345678, 12345678,"
+        " [12345678, NULL], MAP {12345678: {'password': 12345678}}, true)",
+        "INSERT INTO logins (password, n) VALUES (NULL, 1), (7, 2)",
+    )
+    redactor = Redactor()
+    target, count = rewrite(source, redactor)
+    assert count == 7
+    assert redactor.counts == {"assigned": 7}
+    found = rows(target, "FROM logins ORDER BY n DESC")
+    number = 12345678
+    nested: tuple[object, ...] = ([None, None], {number: {"password": None}}, True)
+    secret = {"password": None, "n": number}
+    assert found[0] == (None, None, None, None, secret, number, number, *nested)
+    assert [(row[0], row[6]) for row in found[1:]] == [(7, 2), (None, 1)]
+    kinds = "SELECT data_type FROM duckdb_columns() WHERE NOT internal ORDER BY column_index"
+    assert rows(target, kinds) == rows(source, kinds)
+
+
 def test_bytes_that_are_text_are_read_as_text(make: Make) -> None:
     source = make(
         "CREATE TABLE t (b BLOB)", f"INSERT INTO t VALUES (encode('password: {WORD}\né'))"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from datetime import UTC, datetime
 
 import pytest
@@ -68,6 +69,22 @@ def test_redaction_is_idempotent_whatever_stands_together(text: str) -> None:
     clean, _ = redactor.text(text)
     assert redactor.text(clean) == (clean, 0)
     assert TOKEN not in clean
+
+
+@pytest.mark.parametrize("secrets", [1, 7, 8, 9, 10, 200])
+def test_a_text_whose_every_pass_lays_bare_another_secret_keeps_none(secrets: int) -> None:
+    redactor = Redactor([RedactRule(name="peel", pattern=r"(?:^|(?<=\]))\w")])
+    clean, count = redactor.text("abcdefgh" * (secrets // 8) + "abcdefgh"[: secrets % 8])
+    assert clean == "[redacted:peel]" * min(secrets, 9)
+    assert count == min(secrets, 9)
+    assert redactor.text(clean) == (clean, 0)
+
+
+def test_what_a_cut_lays_bare_goes_with_all_of_the_text() -> None:
+    redactor = Redactor([RedactRule(name="peel", pattern=r"(?:(?<=: )|(?<=\]))\w|keep: (?=\S+\Z)")])
+    clean, _ = redactor.text("keep: " + "abcdefghijkl" + " end")
+    assert clean == "[redacted:peel]"
+    assert redactor.text(clean) == (clean, 0)
 
 
 # Settings
@@ -149,6 +166,7 @@ def test_json_is_walked_and_stays_json() -> None:
         {"db": {"Password": [WORD]}},
         {"env": [{"name": "DB_PASSWORD", "value": WORD}]},
         {"pin": {"password": 12345678}},
+        {"pin": {"password": 12345678.5}},
         {"inner": json.dumps({"password": WORD})},
         {"headers": {"Authorization": f"Bearer {MADE.of(ALNUM, 20)}"}},
         {"headers": {"X-Api-Key": MADE.of(ALNUM, 20)}},
@@ -208,19 +226,34 @@ def test_a_record_without_secrets_is_the_same_object() -> None:
     assert Redactor().record(plain) is plain
 
 
-def test_every_field_of_text_is_redacted() -> None:
-    changes: dict[str, object] = {
-        "text": TOKEN,
-        "tags": ("a", TOKEN, OTHER),
-        "metadata": json.dumps({"k": TOKEN}),
-    }
-    names = ("project", "namespace", "session_id", "agent_id", "user_id", "memory_id", "parent_id")
-    clean = Redactor().record(record(**changes, **dict.fromkeys(names, TOKEN)))
+_TEXTS = tuple(field.name for field in fields(Record) if "str" in str(field.type))
+_CHOICES = ("kind", "op")
+
+
+def test_the_fields_of_text_are_known() -> None:
+    assert set(_TEXTS) >= {"memory_id", "text", "tags", "metadata", "target_system", "base_version"}
+    assert not {"kind", "op", "created_at", "importance", "embedding"} & set(_TEXTS)
+    others = {"created_at", "updated_at", "importance", "embedding"}
+    assert {field.name for field in fields(Record)} == {*_TEXTS, *_CHOICES, *others}
+
+
+@pytest.mark.parametrize("name", _TEXTS)
+def test_every_field_of_text_is_redacted_and_looked_at(name: str) -> None:
+    value = {"tags": ("a", TOKEN), "metadata": json.dumps({"k": TOKEN})}.get(name, TOKEN)
+    (clean,) = Redactor().records([record(**{name: value})])
     assert isinstance(clean, RedactedRecord)
-    assert clean.redacted == 4 + len(names)
+    assert clean.redacted == 1
     assert TOKEN not in repr(clean)
+    assert "[redacted:github-token]" in str(getattr(clean, name))
+
+
+def test_ids_of_all_kinds_become_the_same_and_tags_one() -> None:
+    names = ("memory_id", "parent_id", "session_id", "agent_id", "user_id", "base_version")
+    clean = Redactor().record(record(tags=("a", TOKEN, OTHER), **dict.fromkeys(names, TOKEN)))
+    assert isinstance(clean, RedactedRecord)
+    assert clean.redacted == 2 + len(names)
     assert clean.tags == ("a", GONE)
-    assert clean.memory_id == clean.parent_id == clean.session_id
+    assert len({getattr(clean, name) for name in names}) == 1
     assert to_batch([clean]).num_rows == 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,8 +18,8 @@ from recall_wire.errors import BucketUnreachable, SettingsInvalid
 WAIT_S = 60
 
 
-def result(status: Any = "unchanged", *warnings: str) -> UploadResult:
-    return UploadResult(status, "none", "laptop", 1, 0, 0, 0, warnings=warnings)
+def result(status: Any = "unchanged", *warnings: str, rows: int = 0) -> UploadResult:
+    return UploadResult(status, "none", "laptop", 1, rows, 0, 0, warnings=warnings)
 
 
 class Running:
@@ -131,9 +132,35 @@ def test_what_fails_is_said_once_and_tried_again(running: Any, tmp_path: Path) -
 
 
 def test_what_was_sent_is_said(running: Any, tmp_path: Path) -> None:
-    watched = running(tmp_path / "a.duckdb", outcome=lambda: result("committed", "a warning"))
+    watched = running(
+        tmp_path / "a.duckdb", outcome=lambda: result("committed", "a warning", rows=3)
+    )
     watched.stop()
-    assert watched.said == ["a warning", "committed up to snapshot 1: 0 rows"]
+    assert watched.said == ["a warning", "committed up to snapshot 1: 3 rows"]
+
+
+def test_several_warnings_that_stay_are_said_once(running: Any, tmp_path: Path) -> None:
+    watched = running(
+        tmp_path / "a.duckdb", outcome=lambda: result("unchanged", "one", "two"), sweep_s=0.05
+    )
+    for _ in range(3):
+        watched.wait_for_upload()
+    watched.stop()
+    assert watched.said == ["one", "two"]
+
+
+@pytest.mark.parametrize("error", [OSError("the disk is gone"), sqlite3.OperationalError("full")])
+def test_an_error_of_the_system_does_not_end_it(
+    error: Exception, running: Any, tmp_path: Path
+) -> None:
+    def fails() -> UploadResult:
+        raise error
+
+    watched = running(tmp_path / "a.duckdb", outcome=fails, sweep_s=0.05)
+    for _ in range(3):
+        watched.wait_for_upload()
+    watched.stop()
+    assert watched.said == [str(error)]
 
 
 def test_with_no_source_yet_it_waits_for_one(tmp_path: Path) -> None:

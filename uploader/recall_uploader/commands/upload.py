@@ -77,13 +77,18 @@ def deliver_with(
         settings,
         show_progress=progress.for_terminal(),
         guard=lambda limit_s: last_resort(settings.lock_wait_s + limit_s, QUEUED),
+        tell=lambda result: _tell(result, json_=json_),
     )
     result = run(instance)
-    warn(result.warnings)
-    print_result(json.dumps(result.as_dict()) if json_ else sentence(result))
+    _tell(result, json_=json_)
     if result.status == "pushed":
         return PUSHED_INSTEAD if instance.connect and settings.force_method == "auto" else 0
     return QUEUED if result.status == "queued" else DELIVERED
+
+
+def _tell(result: UploadResult, *, json_: bool) -> None:
+    warn(result.warnings)
+    print_result(json.dumps(result.as_dict()) if json_ else sentence(result))
 
 
 def sentence(result: UploadResult) -> str:

@@ -20,6 +20,8 @@ def watch(*, config: Path | None = None) -> int:
 
     from recall_uploader import app
     from recall_uploader.commands.printing import say
+    from recall_uploader.commands.upload import QUEUED
+    from recall_uploader.deadline import last_resort
     from recall_uploader.everything import sources_of, upload_everything
     from recall_uploader.settings import load_settings
     from recall_uploader.watch.loop import Watch
@@ -28,7 +30,10 @@ def watch(*, config: Path | None = None) -> int:
     stopping = threading.Event()
     # Told to stop, a run has no time left: it ends at the next safe point.
     instance = replace(
-        app.build(settings),
+        app.build(
+            settings,
+            guard=lambda limit_s: last_resort(settings.lock_wait_s + limit_s, QUEUED),
+        ),
         monotonic=lambda: float("inf") if stopping.is_set() else time.monotonic(),
     )
     loop = Watch(

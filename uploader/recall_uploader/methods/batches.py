@@ -6,13 +6,13 @@ import hashlib
 import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recall_uploader.outbox import Pending
+from recall_uploader.snapshot_file import text_bytes
 from recall_uploader.spool import hash_file
 from recall_wire.errors import SnapshotInvalid
 from recall_wire.formats import ReadOptions, open_source
@@ -20,6 +20,7 @@ from recall_wire.manifest import DataFile
 from recall_wire.records import RECORD_SCHEMA, Record, to_batch
 
 BATCH_ROWS = 1_000
+_BATCH_TEXT_BYTES = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +84,16 @@ def _of_database(
 
 
 def _many(records: Iterable[Record]) -> Iterator[list[Record]]:
-    left = iter(records)
-    while rows := list(islice(left, BATCH_ROWS)):
+    """At most `BATCH_ROWS`, and no more text than one row beyond `_BATCH_TEXT_BYTES`."""
+    rows: list[Record] = []
+    size = 0
+    for record in records:
+        rows.append(record)
+        size += text_bytes(record)
+        if len(rows) >= BATCH_ROWS or size >= _BATCH_TEXT_BYTES:
+            yield rows
+            rows, size = [], 0
+    if rows:
         yield rows
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 
 from recall_uploader.app import Instance
 from recall_uploader.errors import HubRefused
-from recall_uploader.identity import Newest
+from recall_uploader.identity import NOTHING, Newest
 from recall_uploader.lazy import Lazy
 from recall_uploader.methods.base import Patience, SyncMethod
 from recall_uploader.methods.cloud import CloudMethod
 from recall_uploader.methods.push import PushMethod
+from recall_uploader.state import Committed
 from recall_wire.errors import BucketRefused, RecallError, SettingsInvalid, TransientError
 
 PATH_ERRORS = (TransientError, BucketRefused, HubRefused)
@@ -39,7 +41,7 @@ def open_methods(instance: Instance, stack: ExitStack) -> list[SyncMethod]:
                 Lazy(instance.connect_hub, stack),
                 folder=settings.state_folder / "tmp",
                 time_zone=settings.time_zone,
-                final=instance.connect is None,
+                final=instance.connect is None or settings.force_method == "http",
                 path=f"http {settings.hub_url}",
             )
         )
@@ -52,16 +54,42 @@ def open_methods(instance: Instance, stack: ExitStack) -> list[SyncMethod]:
     return methods
 
 
-def first_newest(methods: Sequence[SyncMethod], system_id: str, patience: Patience) -> Newest:
-    """Asked once, for an instance without a state. Raises the first way's error where none
-    answers."""
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where an instance without a state goes on.
+
+    `newest` is the highest snapshot that any way knows: the hub may be ahead of the bucket by what
+    was pushed, the bucket of the hub by what was not pulled yet. `committed` is the bucket's own
+    newest; none where the bucket did not answer.
+    """
+
+    newest: Newest
+    committed: Committed
+    warnings: tuple[str, ...] = ()
+
+
+def find_start(
+    methods: Sequence[SyncMethod], system_id: str, patience: Patience, *, need_first: bool = False
+) -> Start:
+    """Ask every way. Raises the first way's error where none answers, or where that one must."""
     errors: list[RecallError] = []
+    answers: dict[str, Newest] = {}
     for method, given in each_in_time(methods, patience):
         try:
-            return method.newest(system_id, given)
+            answers[method.name] = method.newest(system_id, given)
         except PATH_ERRORS as error:
             errors.append(error)
-    raise errors[0]
+            if need_first and method is methods[0]:
+                break
+    if not answers:
+        raise errors[0]
+    in_bucket = answers.get("cloud", NOTHING)
+    newest = max(answers.values(), key=lambda found: found.seq)
+    return Start(newest, in_bucket.committed, tuple(map(str, errors)))
+
+
+def uses_bucket(methods: Sequence[SyncMethod]) -> bool:
+    return any(method.name == "cloud" for method in methods)
 
 
 def each_in_time(

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-import httpx
+if TYPE_CHECKING:
+    import httpx
 
 from recall_uploader.deadline import Deadline
 from recall_uploader.errors import HubRefused, HubThrottled, HubUnreachable, SystemClash
@@ -20,7 +21,13 @@ from recall_wire.manifest import QuarantinedSeq
 CONNECT_S = 5.0
 ANSWER_S = 60.0  # a commit answers when the rows are merged
 # What the hub will not take however often it is sent.
-_QUARANTINED = ("snapshot_quarantined", "manifest_invalid", "snapshot_invalid", "limit_exceeded")
+_QUARANTINED = (
+    "snapshot_quarantined",
+    "manifest_invalid",
+    "snapshot_invalid",
+    "limit_exceeded",
+    "body_too_large",
+)
 _LATER = (429, 503, 507)
 _AGAIN = (408, 409, 425)
 _PARQUET = "application/vnd.apache.parquet"
@@ -54,6 +61,8 @@ class HubClient:
     has put the snapshot into quarantine. The token is never part of a message."""
 
     def __init__(self, url: str, token: str | None) -> None:
+        import httpx  # 12 MiB that a run without a hub does without
+
         headers = {"authorization": f"Bearer {token}"} if token else {}
         timeout = httpx.Timeout(ANSWER_S, connect=CONNECT_S)
         self._http = httpx.Client(base_url=url, headers=headers, timeout=timeout)
@@ -128,6 +137,8 @@ class HubClient:
         content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
+        import httpx
+
         deadline.check()
         longest_s = min(ANSWER_S, max(1.0, deadline.left_s))
         try:
@@ -139,10 +150,11 @@ class HubClient:
                 timeout=httpx.Timeout(longest_s, connect=min(CONNECT_S, longest_s)),
             )
         except httpx.HTTPError as error:
+            # Not chained: what caused it may quote the token's header.
             raise HubUnreachable(
                 f"the hub at {self.url} does not answer ({_reason(error)})",
                 hint="see whether `recalld run` is up there, and hub_url",
-            ) from error
+            ) from None
         if response.is_success:
             return self._json(response)
         raise self._problem(response)
@@ -199,5 +211,10 @@ def _retry_after_s(response: httpx.Response) -> float | None:
         return None
 
 
-def _reason(error: httpx.HTTPError) -> str:
-    return "no answer in time" if isinstance(error, httpx.TimeoutException) else str(error)[:200]
+def _reason(error: Exception) -> str:
+    """Never the library's own words, unless it could not connect: they may quote a header."""
+    import httpx
+
+    if isinstance(error, httpx.TimeoutException):
+        return "no answer in time"
+    return str(error)[:200] if isinstance(error, httpx.ConnectError) else type(error).__name__

@@ -14,7 +14,7 @@ from recall_uploader.methods.batches import Batch, batches
 from recall_uploader.methods.hub import HubClient
 from recall_uploader.outbox import Outbox, Pending
 from recall_uploader.result import Method
-from recall_uploader.state import Committed, State
+from recall_uploader.state import FINAL_NOTE, State
 from recall_wire.errors import SnapshotInvalid, SourceInvalid
 from recall_wire.manifest import Ack, Manifest
 
@@ -22,7 +22,7 @@ from recall_wire.manifest import Ack, Manifest
 @dataclass(frozen=True, slots=True)
 class PushMethod:
     """See `SyncMethod`. A pushed snapshot is marked and stays in the outbox: the bucket is the
-    full record, and gets it when it is back. Without a bucket (`final`) it is delivered."""
+    full record, and gets it when it is back. Where none is used (`final`) it is delivered."""
 
     hub: Lazy[HubClient]
     folder: Path
@@ -59,7 +59,7 @@ class PushMethod:
                 if progress is not None:
                     progress(pending.manifest.data_bytes)
             if self.final:
-                state.commit(Committed(pending.seq, pending.sha256))
+                state.note(FINAL_NOTE, str(pending.seq))
                 outbox.finish(pending)
         outbox.tidy()
         return Delivered(tuple(sent), tuple(warnings))

@@ -13,7 +13,7 @@ from recall_wire.records import Record
 
 # A batch is looked at when it has so many records, or so much text.
 _BATCH_RECORDS = 1_024
-_BATCH_CHARS = 4 << 20
+_BATCH_CHARS = 1 << 20
 _CASED = (Where.TEXT, Where.WORDS)
 # What Python lowers otherwise than RE2 folds, and what hides letters in JSON: left to the rules.
 _OTHERWISE = "\u0130|\\\\u"
@@ -83,6 +83,8 @@ def _all_of(record: Record) -> str:
                 record.user_id,
                 record.project,
                 record.namespace,
+                record.target_system,
+                record.base_version,
                 record.text,
                 record.metadata,
                 *record.tags,

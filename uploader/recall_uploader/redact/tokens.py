@@ -12,7 +12,12 @@ from recall_uploader.redact.rule import START, Rule, Span, Where, anchored, in_w
 # Where the form is: the vendors' own documentation of their secret scanning patterns.
 _FORMS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("aws-access-key", ("AKIA", "ASIA", "ABIA", "ACCA"), r"A(?:KIA|SIA|BIA|CCA)[A-Z0-9]{16}"),
-    ("aws-session-token", ("FwoG", "IQoJ"), r"(?:FwoG|IQoJ)[A-Za-z0-9/+=%]{80,}"),
+    # Not in the middle of longer base64, such as an image.
+    (
+        "aws-session-token",
+        ("FwoG", "IQoJ"),
+        r"(?<![A-Za-z0-9+/]{8})(?:FwoG|IQoJ)[A-Za-z0-9/+=%]{80,4000}(?![A-Za-z0-9/+=%])",
+    ),
     (
         "github-token",
         ("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -15,13 +16,15 @@ from recall_wire.errors import RecallError
 
 Wake = Literal["changed", "stop"]
 Say = Callable[[str], None]
+Said = frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Watch:
     """`upload` runs at the start, after each burst of changes, and after `sweep_s` without one.
 
-    What fails is said, once for each reason, and tried again: a watch ends only when told to.
+    What fails is said, and not again while it stays so, and is tried again: a watch ends only when
+    told to.
     """
 
     sources: Callable[[], Sequence[SourceSettings]]
@@ -36,7 +39,7 @@ class Watch:
         self._wakes.put("stop")
 
     def run(self) -> None:
-        said = ""
+        said: Said = frozenset()
         while True:
             targets = self._targets()
             with watching(targets, self.debounce_s, self._changed, self._failed):
@@ -52,20 +55,20 @@ class Watch:
         except RecallError:  # none yet; the upload says so
             return Targets.of(())
 
-    def _upload(self, said_before: str) -> str:
+    def _upload(self, said_before: Said) -> Said:
+        """Returns what was, or had been, said of this run."""
+        result: UploadResult | None = None
         try:
             result = self.upload()
-        except RecallError as error:
-            said = str(error)
-            if said != said_before:
-                self.say(said)
-            return said
-        for warning in result.warnings:
-            if warning != said_before:
-                self.say(warning)
-        if result.status != "unchanged":
+            lines = list(result.warnings)
+        except (RecallError, OSError, sqlite3.Error) as error:
+            lines = [str(error)]
+        for line in lines:
+            if line not in said_before:
+                self.say(line)
+        if result is not None and result.status != "unchanged" and result.rows:
             self.say(f"{result.status} up to snapshot {result.seq}: {result.rows} rows")
-        return result.warnings[-1] if result.warnings else ""
+        return frozenset(lines)
 
     def _wait(self) -> Wake:
         """The next wake; several changes that came meanwhile are one."""

@@ -43,12 +43,13 @@ def upload_file(
     progress: Progress | None = None,
     sleep: Sleep = time.sleep,
     check: Check = lambda: None,
+    tries: int = TRIES,
 ) -> str:
     """Put the file at `path` into the bucket and return the object's ETag. Idempotent.
 
     `key` must name its content (it carries the sha256), so that whatever parts or object lie there
-    already are this file's. Up to `part_bytes`: one PUT. Above: equal parts, a missing answer to
-    one of them asked for `TRIES` times with backoff and full jitter. In memory at any time:
+    already are this file's. Up to `part_bytes`: one PUT. Above: equal parts. Each call is tried
+    `tries` times, with backoff and full jitter. In memory at any time:
     `parts_in_flight * part_bytes`, the part being read included.
 
     `progress` is called, on the caller's thread, with the number of bytes that have newly reached
@@ -62,7 +63,7 @@ def upload_file(
     Ctrl-C included, the upload is aborted.
     """
     told = progress or (lambda sent_bytes: None)
-    transfer = Transfer(bucket, key, path, sha256, bytes_, told, sleep, check)
+    transfer = Transfer(bucket, key, path, sha256, bytes_, told, sleep, check, tries)
     if path.stat().st_size != bytes_:
         raise transfer.damaged()
     if bytes_ <= part_bytes:
@@ -93,15 +94,17 @@ def _put_whole(transfer: Transfer) -> str:
 
 def _upload_parts(transfer: Transfer, cut: Cut, parts_in_flight: int) -> str:
     bucket, key = transfer.bucket, transfer.key
-    pending = _pending(bucket, key)
-    etag = _stored(transfer)
+    calm = threading.Event()
+    pending = transfer.patiently(partial(_pending, bucket, key), calm)
+    etag = transfer.patiently(partial(_stored, transfer), calm)
     if etag is not None:  # completed before; its answer was lost
-        _abort_all(bucket, pending)
+        transfer.patiently(partial(_abort_all, bucket, pending), calm)
         transfer.progress(transfer.bytes)
         return etag
-    found = _resume(bucket, pending, cut)
+    found = transfer.patiently(partial(_resume, bucket, pending, cut), calm)
+    create = partial(bucket.create_multipart, key)
     for _ in range(STARTS):
-        upload_id, have = found or (bucket.create_multipart(key), {})
+        upload_id, have = found or (transfer.patiently(create, calm), {})
         etag = _send(transfer, PartSender(transfer, cut, upload_id, parts_in_flight), have)
         if etag is not None:
             return etag
@@ -160,6 +163,15 @@ def _resume(
 
 
 def _complete(transfer: Transfer, upload_id: str, parts: tuple[Part, ...]) -> str:
+    if transfer.tries > 1:
+        try:
+            return _complete_once(transfer, upload_id, parts)
+        except TransientError:
+            transfer.check()
+    return _complete_once(transfer, upload_id, parts)
+
+
+def _complete_once(transfer: Transfer, upload_id: str, parts: tuple[Part, ...]) -> str:
     try:
         return transfer.bucket.complete_multipart(transfer.key, upload_id, parts)
     except ObjectNotFound:
@@ -179,7 +191,7 @@ def _stored_meanwhile(transfer: Transfer, error: TransientError) -> str | None:
     """Whether the object appears after all: joining large ones can take longer than an answer is
     waited for, and asking for it a second time meanwhile confuses some endpoints.
     """
-    for attempt in range(1, TRIES):
+    for attempt in range(1, transfer.tries):
         transfer.wait(attempt, error)
         transfer.check()
         etag = _stored(transfer)

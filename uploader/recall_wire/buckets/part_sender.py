@@ -39,6 +39,7 @@ class Transfer:
     progress: Progress
     sleep: Sleep
     check: Check
+    tries: int = TRIES
 
     def damaged(self) -> SnapshotInvalid:
         return SnapshotInvalid(
@@ -47,8 +48,8 @@ class Transfer:
         )
 
     def patiently(self, call: Callable[[], _Result], stop: threading.Event) -> _Result:
-        """Try `TRIES` times while the errors are transient and nobody says stop."""
-        for attempt in range(1, TRIES):
+        """Try `tries` times while the errors are transient and nobody says stop."""
+        for attempt in range(1, self.tries):
             self.check()
             try:
                 return call()
