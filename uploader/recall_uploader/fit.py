@@ -43,7 +43,10 @@ def bound(records: Iterable[Record], max_bytes: int) -> Iterator[Record]:
 
 
 def check_targets(records: Iterable[Record], system_id: str | None) -> Iterator[Record]:
-    """Every row. Raises `SourceInvalid` for one that a hub would refuse, with all beside it."""
+    """Every row. Raises `SourceInvalid` for one that a hub would refuse, with all beside it.
+
+    Asked of redacted rows: a target that holds a secret is no system any more.
+    """
     for record in records:
         if record.target_system not in (None, system_id):
             raise SourceInvalid(

@@ -12,12 +12,12 @@ from recall_uploader.deadline import Deadline
 from recall_uploader.doctor.within import within
 from recall_uploader.methods.base import Patience
 from recall_uploader.methods.choose import PATH_ERRORS, open_methods
-from recall_uploader.state import RESENDS_MAX, STALE_HASH, State
+from recall_uploader.state import State
+from recall_uploader.state_resends import Again
 from recall_wire.errors import ManifestInvalid, SettingsInvalid
 from recall_wire.manifest import Ack, parse_ack
 
 Told = Literal["now", "before", "never"]
-Again = Literal["sent", "next upload", "no"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,23 +93,9 @@ def _said(told: Told, ack: Ack | None, state: State | None) -> HubSaid:
 def _quarantined(ack: Ack, state: State | None) -> tuple[Quarantined, ...]:
     reasons = {item.seq: item.reason for item in ack.quarantined}
     if state is not None:  # by HTTP the hub says it in its answer, long before in an ack
-        query = "SELECT seq, reason FROM quarantined WHERE seq > ?"
-        found = state.connection.execute(query, (ack.complete_to,)).fetchall()
-        reasons = {int(seq): str(reason) for seq, reason in found} | reasons
+        reasons = state.quarantined(ack.complete_to) | reasons
     return tuple(Quarantined(seq, reasons[seq], _again(state, seq)) for seq in sorted(reasons))
 
 
 def _again(state: State | None, seq: int) -> Again:
-    """By the rows whose newest snapshot it still is: sent again, they would belong to another."""
-    if state is None or not _count(state, "SELECT count(*) FROM quarantined WHERE seq = ?", seq):
-        return "next upload"
-    tables = ("rows", "deleted")
-    stale = "SELECT count(*) FROM rows WHERE seq = ? AND hash = ?"
-    if _count(state, stale, seq, STALE_HASH):
-        return "next upload"
-    given_up = (f"SELECT count(*) FROM {t} WHERE seq = ? AND resends >= ?" for t in tables)
-    return "no" if any(_count(state, query, seq, RESENDS_MAX) for query in given_up) else "sent"
-
-
-def _count(state: State, query: str, *values: object) -> int:
-    return int(state.connection.execute(query, values).fetchone()[0])
+    return "next upload" if state is None else state.again(seq)

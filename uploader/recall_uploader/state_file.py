@@ -36,7 +36,8 @@ PRAGMA user_version = 1
 """
 # `resends`: how often in a row a row was sent again because the hub had quarantined it. `deleted`:
 # rows that a snapshot deletes, until the hub has it. `stamps`: files of a source that need no
-# second reading. `quarantined`: what the hub said, and was acted upon.
+# second reading. `quarantined`: what the hub said, and was acted upon, with the number of that
+# snapshot's deletes that are not sent again.
 _SCHEMA_2 = """
 ALTER TABLE rows ADD COLUMN resends INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE sources ADD COLUMN resends INTEGER NOT NULL DEFAULT 0;
@@ -48,7 +49,9 @@ CREATE TABLE deleted (
 CREATE TABLE stamps (
     source TEXT NOT NULL, name TEXT NOT NULL, stamp TEXT NOT NULL, PRIMARY KEY (source, name)
 ) WITHOUT ROWID;
-CREATE TABLE quarantined (seq INTEGER PRIMARY KEY, reason TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE quarantined (
+    seq INTEGER PRIMARY KEY, reason TEXT NOT NULL, deletes_given_up INTEGER NOT NULL
+) WITHOUT ROWID;
 CREATE TABLE breakers (
     path TEXT PRIMARY KEY, failures INTEGER NOT NULL, opened_at REAL
 ) WITHOUT ROWID;

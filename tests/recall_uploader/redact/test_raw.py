@@ -194,7 +194,7 @@ def test_a_number_that_is_a_secret_by_its_name_becomes_null(make: Make) -> None:
     source = make(
         "CREATE TABLE logins (password INTEGER, passcode DOUBLE, api_key UUID, pwd DECIMAL(18, 0),"
         " s STRUCT(password BIGINT, n BIGINT), password_count INTEGER, n INTEGER,"
-        " passwords INTEGER[], m MAP(INTEGER, STRUCT(password HUGEINT)), token BOOLEAN)",
+        " old_password INTEGER[], m MAP(INTEGER, STRUCT(password HUGEINT)), token BOOLEAN)",
         "INSERT INTO logins VALUES (12345678, 12345678, '123e4567-e89b-12d3-a456-426614174000',"
         " 12345678, {'password': 12345678, 'n': 12345678}, 12345678, 12345678,"
         " [12345678, NULL], MAP {12345678: {'password': 12345678}}, true)",

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import duckdb
 
+from recall_uploader.redact.discreet import discreet
 from recall_uploader.redact.raw_types import (
     BYTES_FUNCTION,
     LABEL_FUNCTION,
+    SECRET_FUNCTION,
     TEXT_FUNCTION,
     labels,
     redacted_type,
@@ -24,6 +26,7 @@ from recall_wire.formats.duckdb_errors import translated
 from recall_wire.formats.duckdb_file import Column, DuckDBFile, Table, literal, quote
 
 _TARGET = "target"
+_RESULTS = {BYTES_FUNCTION: "BLOB", SECRET_FUNCTION: "BOOLEAN"}
 _SUFFIXES = (".wal", ".wal.checkpoint", ".wal.recovery")
 _TABLES = """
 SELECT table_schema, table_name, column_name, data_type FROM information_schema.columns
@@ -38,9 +41,10 @@ def redact_database(source: Path, target: Path, redactor: Redactor, scratch_dir:
     were replaced.
 
     The same base tables with the same rows and stored columns, every string in them redacted: text,
-    JSON, nested values, ENUM values, and bytes that are UTF-8. Nothing else is taken along: no
-    generated column, view, macro, index, default, comment or free page. What no plain SQL type
-    holds (VARIANT, GEOMETRY) becomes text.
+    JSON, nested values, ENUM values, and bytes that are UTF-8; a number or UUID that is a secret by
+    its column's name becomes NULL. Nothing else is taken along: no generated column, view, macro,
+    index, default, comment or free page. What no plain SQL type holds (VARIANT, GEOMETRY) becomes
+    text.
 
     Memory is bounded as in `DuckDBFile`. Raises `SourceInvalid` for a damaged file and for a name
     that holds a secret, `LimitExceeded` for values too large; no target is then left.
@@ -48,7 +52,8 @@ def redact_database(source: Path, target: Path, redactor: Redactor, scratch_dir:
     remove(target)
     reader = _Rewriter(source, target, redactor, scratch_dir)
     try:
-        return reader.rewrite()
+        with discreet(redactor):
+            return reader.rewrite()
     except BaseException:
         remove(target)
         raise
@@ -102,7 +107,7 @@ class _Rewriter(DuckDBFile):
         try:
             for name, function in self._functions().items():
                 arguments = ["VARCHAR", "BLOB"] if name != LABEL_FUNCTION else ["BLOB"]
-                result = "BLOB" if name == BYTES_FUNCTION else "VARCHAR"
+                result = _RESULTS.get(name, "VARCHAR")
                 connection.create_function(name, function, arguments, result)  # type: ignore[arg-type]
             connection.execute(f"ATTACH {literal(str(self._target))} AS {_TARGET}")
             yield connection
@@ -111,11 +116,12 @@ class _Rewriter(DuckDBFile):
                 connection.remove_function(name)
             connection.close()
 
-    def _functions(self) -> dict[str, Callable[..., str | bytes]]:
+    def _functions(self) -> dict[str, Callable[..., str | bytes | bool]]:
         return {
             TEXT_FUNCTION: self._text,
             BYTES_FUNCTION: self._bytes,
             LABEL_FUNCTION: self._label,
+            SECRET_FUNCTION: self._is_secret,
         }
 
     def _reachable(self) -> list[Path]:
@@ -154,6 +160,10 @@ class _Rewriter(DuckDBFile):
         except UnicodeDecodeError:
             return value
         return self._counted(self._redactor.named(name, text)).encode()
+
+    def _is_secret(self, name: str, value: bytes) -> bool:
+        text = value.decode()
+        return self._counted(self._redactor.named(name, text)) != text
 
     def _label(self, value: bytes) -> str:
         return self._counted(self._redactor.identity(value.decode(errors="replace")))

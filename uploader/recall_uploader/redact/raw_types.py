@@ -6,16 +6,24 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from recall_uploader.redact.names import promise
 from recall_wire.formats.duckdb_file import literal, quote
 
 TEXT_FUNCTION = "recall_redact_text"
 BYTES_FUNCTION = "recall_redact_bytes"
 LABEL_FUNCTION = "recall_redact_label"
+SECRET_FUNCTION = "recall_redact_is_secret"
 
 _LABELS = re.compile(r"'((?:[^']|'')*)'")
 _NO_STRINGS = re.compile(
     r"U?(?:TINYINT|SMALLINT|INTEGER|BIGINT|HUGEINT)|BOOLEAN|FLOAT|DOUBLE|REAL|DECIMAL\(\d+,\s?\d+\)"
     r"|DATE|TIME(?:STAMP)?(?:_S|_MS|_NS)?(?: WITH TIME ZONE)?|INTERVAL|UUID|BIT|BIGNUM|VARINT"
+)
+
+# What a name can make a secret: a PIN, a key that is a UUID.
+_NUMBERS = re.compile(
+    r"U?(?:TINYINT|SMALLINT|INTEGER|BIGINT|HUGEINT)|FLOAT|DOUBLE|REAL|DECIMAL\(\d+,\s?\d+\)|UUID"
+    r"|BIGNUM|VARINT"
 )
 
 
@@ -27,10 +35,19 @@ class Shape:
     kind: str
     parts: tuple[tuple[str, Shape], ...] = ()
 
-    def has_strings(self) -> bool:
+    def is_worth_a_look(self, name: str) -> bool:
+        """Whether a value that is called so may hold a secret."""
         if self.kind == "scalar":
-            return _NO_STRINGS.fullmatch(self.sql) is None
-        return not self.parts or any(part.has_strings() for _, part in self.parts)
+            plain = _NO_STRINGS.fullmatch(self.sql) is not None
+            return not plain or (self.is_number and promise(name) is not None)
+        named = self.kind == "struct"
+        return not self.parts or any(
+            part.is_worth_a_look(field if named else name) for field, part in self.parts
+        )
+
+    @property
+    def is_number(self) -> bool:
+        return _NUMBERS.fullmatch(self.sql) is not None
 
     def names(self) -> Iterator[str]:
         """The names of all fields, at any depth."""
@@ -79,14 +96,20 @@ def redacted_type(column: Shape, clean: dict[str, str]) -> str:
 
 
 def redacted_value(column: Shape, value: str, name: str, clean: dict[str, str]) -> str:
-    """`value` (SQL) with its strings redacted; `name` is what it is called, in SQL."""
-    if not column.has_strings():
+    """`value` (SQL) with its strings redacted; `name` is what it is called, in SQL.
+
+    A number that is a secret by its name is NULL: its column keeps its type.
+    """
+    if not column.is_worth_a_look(name):
         return value
     made = _MAKERS[column.kind](column, value, name, clean)
     return f"CASE WHEN {value} IS NULL THEN NULL ELSE {made} END"
 
 
 def _scalar(column: Shape, value: str, name: str, clean: dict[str, str]) -> str:
+    if column.is_number:
+        secret = f"{SECRET_FUNCTION}({name}, encode(CAST({value} AS VARCHAR)))"
+        return f"CASE WHEN {secret} THEN NULL ELSE {value} END"
     if column.sql == "BLOB":
         return f"{BYTES_FUNCTION}({name}, {value})"
     text = f"{TEXT_FUNCTION}({name}, encode(CAST({value} AS VARCHAR)))"

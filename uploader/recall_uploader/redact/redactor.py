@@ -20,7 +20,10 @@ from recall_wire.formats.values import dump_json, load_json
 from recall_wire.records import Record
 
 _NAMED_RULE = "assigned"
-_IDENTITIES = ("memory_id", "parent_id", "session_id", "agent_id", "user_id")
+_IDENTITIES = (
+    *("memory_id", "parent_id", "session_id", "agent_id", "user_id"),
+    *("target_system", "base_version"),
+)
 _NAMES = ("project", "namespace")
 _FIELDS = tuple(field.name for field in fields(Record))
 _DEPTH_MAX = 100  # dump_json's: what is deeper becomes null
@@ -43,16 +46,30 @@ class Redactor:
         self.counts: Counter[str] = Counter()
 
     def text(self, text: str) -> tuple[str, int]:
-        """The text without its secrets, and how many there were."""
+        """The text without its secrets, and how many there were.
+
+        Where each pass lays bare another, as in a text made for it, all from the first that is
+        left goes; where this lays bare one more, all of it.
+        """
         total = 0
         # What is left of a line can look like a secret again: until nothing is found.
-        for _ in range(_PASSES_MAX):
+        for left in range(_PASSES_MAX + 2, 0, -1):
             pieces = self._pieces(text)
             if not pieces:
                 break
+            if left <= 2:
+                start, _, number = pieces[0]
+                pieces = [(start if left == 2 else 0, len(text), number)]
             total += len(pieces)
             text = self._replaced(text, pieces)
         return text, total
+
+    def sentence(self, text: str) -> str:
+        """What a person is told, without the secrets it quotes; they are not counted."""
+        before = self.counts.copy()
+        clean, _ = self.text(text)
+        self.counts = before
+        return clean
 
     def identity(self, text: str) -> tuple[str, int]:
         """An id without its secrets. Distinct ones stay distinct, equal ones equal."""
@@ -123,7 +140,7 @@ class Redactor:
         """JSON's values; a number under a name that promises a password is one, too."""
         if isinstance(value, str):
             return self.named(name, value) if name else self.document(value)
-        if isinstance(value, int) and not isinstance(value, bool) and name:
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and name:
             clean, count = self.named(name, str(value))
             return (clean, count) if count else (value, 0)
         if depth >= _DEPTH_MAX or not isinstance(value, (dict, list)):

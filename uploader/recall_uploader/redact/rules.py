@@ -10,6 +10,9 @@ from recall_uploader.redact.headers import HEADER_RULES
 from recall_uploader.redact.rule import Rule
 from recall_uploader.redact.tokens import TOKEN_RULES
 
+# Raised when a rule, or what is made of its finds, changes: a database that was sent whole under
+# the former rules is then sent once more.
+RULES_VERSION = 1
 RULES: tuple[Rule, ...] = (
     *BLOCK_RULES,
     *TOKEN_RULES,

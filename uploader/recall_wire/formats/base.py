@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from recall_wire.errors import SettingsInvalid
 from recall_wire.manifest import EmbeddingSpace
-from recall_wire.records import Record
+from recall_wire.records import MEMORY_ID_MAX_CHARS, Record
 
 MEMORY_MAX_BYTES = 4 << 30
 
@@ -90,10 +90,14 @@ class Notes:
         self.skipped = 0
 
     def add(self, sentence: str, example: str = "") -> None:
-        """`sentence` follows a number of rows: "had text that is not valid UTF-8"."""
+        """`sentence` follows a number of rows: "had text that is not valid UTF-8".
+
+        An example is never cut: half a secret would not be found as one. What is longer than an
+        id can be is not shown.
+        """
         self._counts[sentence] += 1
-        if example:
-            self._examples.setdefault(sentence, example[:80])
+        if 0 < len(example) <= MEMORY_ID_MAX_CHARS:
+            self._examples.setdefault(sentence, example)
 
     def clear(self) -> None:
         """Begin anew: the source is read again."""

@@ -15,6 +15,7 @@ from recall_wire.records import KINDS, OPS, Record
 
 ID_COLUMNS = ("memory_id", "id")
 _REFLECTION_COLUMNS = frozenset(["conversation_id", "insight_type", "related_entities"])
+_SHOWN_MAX_CHARS = 40
 _Choice = TypeVar("_Choice", bound=str)
 
 Row = Mapping[str, object]
@@ -110,7 +111,9 @@ def _choice(
     for choice in allowed:
         if said == choice:
             return choice
-    raise SourceInvalid(f"{name} {said[:40]!r} is none of {', '.join(allowed)}")
+    # What is long is no misspelt word: it may be anything, and half a secret is not found as one.
+    shown = repr(said) if len(said) <= _SHOWN_MAX_CHARS else f"of {len(said)} characters"
+    raise SourceInvalid(f"{name} {shown} is none of {', '.join(allowed)}")
 
 
 def _with_extra(metadata: dict[str, object], left: dict[str, object]) -> str:
