@@ -12,8 +12,9 @@ def age_out(run: Run) -> list[str]:
     """Take out what has waited too long; returns what a person should know.
 
     Too long is `outbox_max_age_days` before the newest that waits: so the newest never goes, and
-    a clock that jumps takes nothing out by itself. The files lie in `failed/` then, and what the
-    source still holds is sent again under a later number. What the hub has already stays.
+    a wrong clock takes nothing out until something is spooled under it. The files lie in `failed/`
+    then, and what the source still holds is sent again under a later number. What the hub has
+    already stays.
     """
     waiting = [item for item in run.outbox.pending() if item.manifest.kind != "void"]
     if not waiting:

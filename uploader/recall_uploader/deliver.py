@@ -55,7 +55,8 @@ def _try(
     breaker = run.breaker(method)
     status = breaker.status
     if status == "open":
-        said.append(f"{method.name} failed {breaker.failures} times in a row and rests a while")
+        rests = f"{method.name} failed {breaker.failures} times in a row and rests a while"
+        said.append(f"{rests} (the last time: {breaker.reason})" if breaker.reason else rests)
         return None
     try:
         given = patience.once() if status == "half-open" else patience
@@ -64,7 +65,7 @@ def _try(
         failures.append(error)  # what it had time for may well have worked
         return None
     except PATH_ERRORS as error:
-        breaker.failed()
+        breaker.failed(str(error))
         failures.append(error)
         return None
     breaker.worked()

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from recall_uploader.deadline import Deadline
+from recall_uploader.deadline import Deadline, OutOfTime
 from recall_wire.errors import Throttled, TransientError
 
 _T = TypeVar("_T")
@@ -33,7 +33,10 @@ class Retry:
             try:
                 return call()
             except TransientError as error:
-                self.sleep(self._wait_s(attempt, error))
+                try:
+                    self.sleep(self._wait_s(attempt, error))
+                except OutOfTime:
+                    raise error from None  # which says more than that the time is up
         return call()
 
     def bounded(self, deadline: Deadline) -> Retry:

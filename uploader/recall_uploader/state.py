@@ -94,6 +94,8 @@ class State:
     ) -> Self:
         """A new state, whose first number is `next_seq` or, if higher, the one after `committed`;
         `path` None keeps it in memory."""
+        if path is not None:
+            path.touch(mode=0o600)  # whatever the folder lets others see
         state = cls(connect(str(path) if path else ":memory:"))
         try:
             with transaction(state.connection):

@@ -290,7 +290,8 @@ def test_three_failures_let_the_bucket_rest_a_minute(
     database.add(20, 20)
     result = upload(instance(reached=away), Request(database.path))
     assert away.calls == calls
-    assert "cloud failed 3 times in a row and rests a while" in result.warnings
+    said = "cloud failed 3 times in a row and rests a while (the last time: nothing answers)"
+    assert said in result.warnings
 
 
 def test_a_raw_database_is_pushed_as_memories(instance: Any, database: Any, hub: Any) -> None:

@@ -72,7 +72,7 @@ def _delivered(found: Status, now: datetime) -> str:
 
 def _hub(said: HubSaid) -> Iterator[tuple[str, str]]:
     if said.told == "never":
-        yield "hub", "not asked yet, and it does not answer now"
+        yield "hub", "has not been asked yet, or does not answer now"
         return
     if said.complete_to is None:
         yield "hub", "has said nothing of this system yet"

@@ -77,13 +77,21 @@ def deliver_with(
         settings,
         show_progress=progress.for_terminal(),
         guard=lambda limit_s: last_resort(settings.lock_wait_s + limit_s, QUEUED),
-        tell=lambda result: _tell(result, json_=json_),
+        tell=lambda result: _tell_beside(result, json_=json_),
     )
     result = run(instance)
     _tell(result, json_=json_)
     if result.status == "pushed":
         return PUSHED_INSTEAD if instance.connect and settings.force_method == "auto" else 0
     return QUEUED if result.status == "queued" else DELIVERED
+
+
+def _tell_beside(result: UploadResult, *, json_: bool) -> None:
+    """Of a run that also failed: nothing where it delivered nothing."""
+    if result.status == "unchanged":
+        warn(result.warnings)
+    else:
+        _tell(result, json_=json_)
 
 
 def _tell(result: UploadResult, *, json_: bool) -> None:
@@ -97,7 +105,8 @@ def sentence(result: UploadResult) -> str:
         return f"{result.system_id}: nothing new"
     if result.status == "pushed" and not result.rows:
         return f"{result.system_id}: nothing new for the hub"
-    sizes = f"{result.rows} rows"
+    raw = result.bytes and not result.rows  # nobody counts what is in a database sent whole
+    sizes = "a database" if raw else f"{result.rows} rows"
     if result.deletes:
         sizes += f", {result.deletes} of them deletes"
     if result.bytes:

@@ -10,7 +10,7 @@ from pathlib import Path
 from recall_uploader.app import Instance, build
 from recall_uploader.deadline import Deadline
 from recall_uploader.doctor import bucket, helpers, hub, machine, sources
-from recall_uploader.doctor.finding import Finding, warning
+from recall_uploader.doctor.finding import Finding, problem, warning
 from recall_uploader.doctor.look import CALL_S, Look
 from recall_uploader.doctor.within import within
 from recall_uploader.settings import UploaderSettings
@@ -40,7 +40,7 @@ def examine(
 ) -> list[Finding]:
     """Changes nothing but for what it puts under `systems/<id>/doctor/` and removes again.
 
-    What is not known after `limit_s` is a warning. Without the state folder's lock.
+    What is not known after `limit_s` is a problem. Without the state folder's lock.
     """
     deadline = Deadline.after(limit_s, instance.monotonic)
     look = Look(instance, settings_file, deadline)
@@ -67,7 +67,7 @@ def _collect(name: str, group: _Group, look: Look) -> list[Finding]:
 
 
 def _too_slow(name: str, limit_s: float) -> Finding:
-    return warning(
+    return problem(
         name,
         f"there was no answer within {limit_s:g} s",
         "something hangs: a network drive, the network, or a very large source",

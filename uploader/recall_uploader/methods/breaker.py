@@ -41,8 +41,14 @@ class Breaker:
     def failures(self) -> int:
         return self.state.breaker(self.path)[0]
 
-    def failed(self) -> None:
+    @property
+    def reason(self) -> str:
+        """Of the last failure."""
+        return self.state.noted(f"failed {self.path}") or ""
+
+    def failed(self, reason: str = "") -> None:
         failures = self.failures + 1
+        self.state.note(f"failed {self.path}", reason)
         opened_at = self._now() if failures >= FAILURES_MAX else None
         self.state.set_breaker(self.path, failures, opened_at)
 

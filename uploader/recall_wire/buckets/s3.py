@@ -47,7 +47,8 @@ class S3Bucket:
         while ask:
             with translated(f"list {prefix}", self.url):
                 answer = self._client.list_objects_v2(**ask)
-            yield self._requests.page(answer)
+                page = self._requests.page(answer)
+            yield page
             ask = next_page(answer, ask, {"NextContinuationToken": "ContinuationToken"})
 
     def get(self, key: str, *, max_bytes: int) -> bytes:
@@ -111,7 +112,7 @@ class S3Bucket:
         while ask:
             with translated(f"list the parts of {key}", self.url):
                 answer = self._client.list_parts(**ask)
-            found += s3_requests.parts(answer)
+                found += s3_requests.parts(answer)
             ask = next_page(answer, ask, {"NextPartNumberMarker": "PartNumberMarker"})
         return found
 
@@ -121,7 +122,7 @@ class S3Bucket:
         while ask:
             with translated(f"list the uploads under {prefix}", self.url):
                 answer = self._client.list_multipart_uploads(**ask)
-            found += self._requests.pending(answer)
+                found += self._requests.pending(answer)
             markers = {"NextKeyMarker": "KeyMarker", "NextUploadIdMarker": "UploadIdMarker"}
             ask = next_page(answer, ask, markers)
         return found

@@ -43,7 +43,9 @@ class AsyncS3Bucket:
         ask = self._requests.list(prefix, start_after, delimiter)
         while ask:
             answer = await self._call(f"list {prefix}", "list_objects_v2", ask)
-            yield self._requests.page(answer)
+            with translated(f"list {prefix}", self.url):
+                page = self._requests.page(answer)
+            yield page
             ask = next_page(answer, ask, {"NextContinuationToken": "ContinuationToken"})
 
     async def get(self, key: str, *, max_bytes: int) -> bytes:

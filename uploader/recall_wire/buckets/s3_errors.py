@@ -127,6 +127,12 @@ def translate(error: Exception, what: str, where: str) -> RecallError | None:
     if isinstance(error, boto.ClientError):
         return _from_answer(error, what, where)
     failed = f"cannot {what} in {where}"
+    if isinstance(error, KeyError):
+        # What every S3 answer carries is not there: a sign-in page, or another service.
+        return BucketRefused(
+            f"{failed}: what answers there speaks no S3",
+            hint="see to s3_endpoint_url, and to a proxy or a sign-in page on this network",
+        )
     return _refused(error, failed) or _unreachable(error, failed)
 
 
