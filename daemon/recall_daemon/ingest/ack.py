@@ -16,23 +16,23 @@ from recall_wire.manifest import Ack, QuarantinedSeq, sha256_hex
 MAX_LISTED = 1000
 
 
-def acks(connection: Connection) -> dict[str, Ack]:
-    """The ack of every known system, derived from the ledger."""
-    complete = ledger.complete_to(connection)
+def acks(connection: Connection, *, system_id: str | None = None) -> dict[str, Ack]:
+    """The ack of every known system, or of that one, derived from the ledger."""
+    complete = ledger.complete_to(connection, system_id=system_id)
     missing: dict[str, list[tuple[int, int]]] = {}
-    for gap in ledger.gaps(connection):
+    for gap in ledger.gaps(connection, system_id=system_id):
         missing.setdefault(gap.system_id, []).append((gap.first, gap.last))
     bad: dict[str, list[QuarantinedSeq]] = {}
-    for entry in quarantine.listed(connection):
+    for entry in quarantine.listed(connection, system_id=system_id):
         line = QuarantinedSeq(seq=entry.place.seq, reason=entry.reason or "")
         bad.setdefault(entry.place.system_id, []).append(line)
     return {
-        system_id: Ack(
-            complete_to=complete.get(system_id, 0),
-            missing=tuple(missing.get(system_id, ())[:MAX_LISTED]),
-            quarantined=tuple(bad.get(system_id, ())[:MAX_LISTED]),
+        name: Ack(
+            complete_to=complete.get(name, 0),
+            missing=tuple(missing.get(name, ())[:MAX_LISTED]),
+            quarantined=tuple(bad.get(name, ())[:MAX_LISTED]),
         )
-        for system_id in ledger.systems(connection)
+        for name in ledger.systems(connection, system_id=system_id)
     }
 
 

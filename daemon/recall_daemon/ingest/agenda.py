@@ -86,6 +86,8 @@ class Agenda:
         self._now = now
         self._reconciled_at: datetime | None = None
         self._bare_at: datetime | None = None
+        # Not in the ledger: a restart compares the whole bucket with it.
+        self._uncompared: list[Found] = []
 
     async def collect(self, running: Mapping[str, Turns]) -> tuple[dict[str, Turns], list[str]]:
         """The work of this poll by system, and what went wrong with single systems.
@@ -114,6 +116,10 @@ class Agenda:
         """Have the next poll list the bare snapshots, whatever the interval."""
         self._bare_at = None
 
+    def compare_again(self, found: Found) -> None:
+        """Have the next poll compare a pushed snapshot's manifest: no listing shows it again."""
+        self._uncompared.append(found)
+
     async def _follow_heads(self, work: _Work) -> None:
         remembered = await asyncio.to_thread(self._remembered)
         news = await poll.changed_heads(self._bucket, remembered)
@@ -137,8 +143,8 @@ class Agenda:
 
     async def _follow_head(self, work: _Work, news: HeadNews) -> None:
         head_seq = await self._read_head(news)
-        highest = await asyncio.to_thread(self._highest_settled, news.system_id)
-        found = await poll.new_snapshots(self._bucket, news.system_id, highest)
+        after = await asyncio.to_thread(self._list_after, news.system_id)
+        found = await poll.new_snapshots(self._bucket, news.system_id, after)
         # In threads: a write may wait for another that merges 50,000 rows.
         wanted = await asyncio.to_thread(self._sort_out, news.system_id, found, head_seq)
         await asyncio.to_thread(self._note_head, news.system_id, head_seq, wanted)
@@ -146,9 +152,9 @@ class Agenda:
         turns.add(wanted)
         turns.head_etag = news.etag
 
-    def _highest_settled(self, system_id: str) -> int:
+    def _list_after(self, system_id: str) -> int:
         with self._store.read() as connection:
-            return ledger.highest_settled(connection, system_id)
+            return ledger.list_after(connection, system_id)
 
     async def _read_head(self, news: HeadNews) -> int | None:
         """The number a head points at; None for one that is damaged or has just gone."""
@@ -247,7 +253,8 @@ class Agenda:
             if entry.origin == "bucket":
                 found = Found(entry.place.system_id, entry.place.seq, entry.etag)
                 work.of(found.system_id).add([found])
-        for found in self._gap_asker.due(gaps, self._now()):
+        again, self._uncompared = self._uncompared, []
+        for found in [*self._gap_asker.due(gaps, self._now()), *again]:
             work.of(found.system_id).add([found])
 
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.ipc
 
+from recall_daemon.ingest import compare
 from recall_daemon.ingest.fetch import Spooled
 from recall_daemon.ingest.validate import ReadResult
 from recall_daemon.store import ledger, merge, vectors
@@ -156,9 +157,11 @@ def _note_writer(connection: Connection, spooled: Spooled, now: datetime) -> Non
         connection, spooled.system_id
     ):
         values |= {"machine": manifest.machine, "instance_id": manifest.instance_id}
+        is_told = compare.DIFFERS in (system.clash or "")
         if manifest.kind == "full":
             values["clash"] = None
-        elif system.instance_id not in (None, manifest.instance_id):
+        # An instance that lost its state goes on: what it is told stands.
+        elif system.instance_id not in (None, manifest.instance_id) and not is_told:
             values["clash"] = (
                 f"snapshot {manifest.seq} came from another instance than the one before; "
                 "give each instance a system id of its own"

@@ -22,7 +22,7 @@ from recall_daemon.errors import (
     SnapshotQuarantined,
     StoreBroken,
 )
-from recall_daemon.ingest import ack, fetch, merge, quarantine, receive
+from recall_daemon.ingest import ack, compare, fetch, merge, quarantine, receive
 from recall_daemon.ingest.agenda import Agenda, Turns, new_entry
 from recall_daemon.ingest.fetch import Spooled
 from recall_daemon.ingest.merge import Outcome, Ticket
@@ -178,7 +178,11 @@ class Pipeline:
     async def _one(self, job: Found | FoundBare, turns: Turns, report: PollReport) -> None:
         """Merge or quarantine one snapshot, or have it tried again."""
         try:
-            await self._settle(job, report)
+            if isinstance(job, Found) and job.pushed:
+                async with self._fetching:
+                    await compare.compare(self._bucket, self._store, job)
+            else:
+                await self._settle(job, report)
         except RecallError as error:
             if isinstance(error, StoreBroken):
                 raise
@@ -255,7 +259,7 @@ class Pipeline:
         entry = receive.new_entry(pushed, self._now())
         settled = await self._put_in_quarantine(entry, reason)
         if settled.state == "merged":
-            receive.check_same(settled, pushed.manifest_sha256)
+            receive.merged_before(self._store, pushed, "push")
             return merge.settled(settled)
         raise SnapshotQuarantined(
             f"snapshot {entry.place} cannot be read: {reason}",
@@ -287,13 +291,9 @@ class Pipeline:
 
     def _merge(self, spooled: Spooled, read: ReadResult | None, ticket: Ticket) -> Outcome:
         """Merge, unless the same snapshot was merged while this one was read."""
-        if spooled.manifest is not None:
-            with self._store.read() as connection:
-                place = ledger.Place(spooled.system_id, spooled.manifest.seq)
-                known = ledger.find(connection, place)
-            if known is not None and known.state == "merged":
-                receive.check_same(known, spooled.manifest_sha256)
-                return merge.settled(known)
+        known = receive.merged_before(self._store, spooled, ticket.origin)
+        if known is not None:
+            return merge.settled(known)
         return merge.merge_snapshot(self._store, spooled, read, ticket)
 
     # What happens to a snapshot that did not get through
@@ -317,7 +317,9 @@ class Pipeline:
         if isinstance(job, FoundBare):
             self._agenda.look_for_bare_again()
             return
-        if job.etag is None:
+        if job.pushed:
+            self._agenda.compare_again(job)
+        if job.pushed or job.etag is None:
             return
         entry = new_entry(job, self._now())
 

@@ -27,11 +27,15 @@ class HeadNews:
 
 @dataclass(frozen=True)
 class Found:
-    """A committed snapshot: its manifest is in the bucket, with this ETag."""
+    """A committed snapshot: its manifest is in the bucket, with this ETag.
+
+    One that was `pushed` is merged: only its manifest is compared with the one that came then.
+    """
 
     system_id: str
     seq: int
     etag: str | None
+    pushed: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,13 +89,17 @@ def sort_out(
     """What to fetch of the snapshots found, in order, and those whose number is not believable.
 
     Left out is what the ledger knows, but for a quarantined one whose manifest has changed, one
-    that was pushed and cut off, and a refused one that the others have come near to.
+    that was pushed and cut off, one that was pushed and is seen in the bucket for the first time,
+    and a refused one that the others have come near to.
     """
     fetch: list[Found] = []
     refuse: list[Found] = []
     highest = max((seq for seq, entry in known.items() if entry.in_order), default=0)
     for item in sorted(found, key=lambda item: item.seq):
         entry = known.get(item.seq)
+        if entry and entry.is_uncompared:
+            fetch.append(replace(item, pushed=True))
+            continue
         if entry and not _wanted_again(entry, item):
             continue
         # A hub that starts late, after the first snapshots have expired, takes the head's word.

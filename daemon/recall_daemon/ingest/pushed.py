@@ -104,7 +104,7 @@ class Pushes:
     def standing(self, system_id: str) -> Standing:
         """Read-only. Blocking."""
         with self._store.read() as connection:
-            system = ledger.systems(connection).get(system_id)
+            system = ledger.systems(connection, system_id=system_id).get(system_id)
             if system is None:
                 return Standing()
             known = ledger.known_seqs(connection, system_id)
@@ -116,7 +116,7 @@ class Pushes:
                 manifest_sha256=entry.manifest_sha256 if entry else None,
                 machine=system.machine,
                 instance_id=system.instance_id,
-                ack=ack.acks(connection)[system_id],
+                ack=ack.acks(connection, system_id=system_id)[system_id],
             )
 
     async def open(self, place: Place, data: bytes) -> Opened:
@@ -127,7 +127,7 @@ class Pushes:
         """
         manifest = receive.parse_pushed(place, data, max_bytes=self._max_bytes)
         async with self._lock(place):
-            settled = await self._settled(place, sha256_hex(data))
+            settled = await self._settled(place, manifest, sha256_hex(data))
             if settled is not None:
                 return Opened(_state(settled))
             self._check_disk()
@@ -229,7 +229,10 @@ class Pushes:
         and what may pass by itself, after which the batches are still staged.
         """
         async with self._lock(place):
-            settled = await self._settled(place, manifest_sha256)
+            staged = self._staging.find(place)
+            is_staged = staged is not None and staged.manifest_sha256 == manifest_sha256
+            manifest = staged.manifest if staged is not None and is_staged else None
+            settled = await self._settled(place, manifest, manifest_sha256)
             if settled is not None:
                 return Committed(_state(settled), settled.rows, settled.deletes)
             push = self._find(place, manifest_sha256)
@@ -249,12 +252,14 @@ class Pushes:
             if self._now() - push.touched_at > EXPIRES_AFTER:
                 await self._evict(push)
 
-    async def _settled(self, place: Place, manifest_sha256: str) -> Entry | None:
+    async def _settled(
+        self, place: Place, manifest: Manifest | None, manifest_sha256: str
+    ) -> Entry | None:
         """The ledger's entry where nothing is left to do; what is staged of it goes."""
 
         def look() -> Entry | None:
             with self._store.read() as connection:
-                return receive.standing(connection, place, manifest_sha256)
+                return receive.standing(connection, place, manifest, manifest_sha256)
 
         settled = await asyncio.to_thread(look)
         if settled is not None:
@@ -286,4 +291,4 @@ class Pushes:
 
 
 def _state(settled: Entry) -> State:
-    return "merged" if settled.state == "merged" else "dropped"
+    return "merged" if settled.state in ("merged", "merging") else "dropped"

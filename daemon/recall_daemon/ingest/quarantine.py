@@ -39,27 +39,33 @@ def put(store: Store, entry: Entry, reason: str, now: datetime, *, refused: bool
     return store.write(work)
 
 
-def listed(connection: Connection) -> list[Entry]:
-    """Everything in quarantine, in order."""
-    found = ledger.entries(connection, "quarantined") + ledger.entries(connection, "refused")
+def listed(connection: Connection, *, system_id: str | None = None) -> list[Entry]:
+    """Everything in quarantine, in order, also what the bucket holds beside what was pushed."""
+    states: tuple[ledger.State, ...] = ("quarantined", "refused")
+    found = [e for state in states for e in ledger.entries(connection, state, system_id=system_id)]
+    found += ledger.differing(connection, system_id=system_id)
     return sorted(found, key=lambda e: (e.place.system_id, e.place.seq, e.place.sub))
 
 
 def find(connection: Connection, place: Place) -> Entry:
     """Raises `NotInQuarantine`."""
     entry = ledger.find(connection, place)
-    if entry is None or entry.state not in ("quarantined", "refused"):
+    if entry is None or (entry.state not in ("quarantined", "refused") and not _differs(entry)):
         raise NotInQuarantine(
             f"snapshot {place} is not in quarantine", hint="see `recalld quarantine list`"
         )
     return entry
 
 
+def _differs(entry: Entry) -> bool:
+    return entry.state == "merged" and entry.reason is not None
+
+
 def retry(store: Store, place: Place, now: datetime) -> Entry:
     """Have the snapshot read again at the next poll.
 
     Raises `NotInQuarantine` for a refused number: merged, it would outrank all that its system
-    ever writes.
+    ever writes. And for one that differs from what was pushed, whose place is taken.
     """
 
     def work(connection: Connection) -> Entry:
@@ -68,6 +74,11 @@ def retry(store: Store, place: Place, now: datetime) -> Entry:
             raise NotInQuarantine(
                 f"snapshot {place} was refused for its number, which no retry makes believable",
                 hint="`recalld quarantine drop` takes it off the list",
+            )
+        if _differs(found):
+            raise NotInQuarantine(
+                f"snapshot {place} was merged as it was pushed, its number is taken",
+                hint="its instance sends its rows again; `recalld quarantine drop` clears the line",
             )
         entry = replace(found, state="waiting", first_seen_at=now, rows_done=0)
         ledger.record(connection, entry)
@@ -85,9 +96,21 @@ def drop(store: Store, place: Place, now: datetime) -> Entry:
     def work(connection: Connection) -> Entry:
         waiting = ledger.find(connection, place)
         entry = waiting if waiting and waiting.state == "waiting" else find(connection, place)
+        if _differs(entry):
+            return _clear(connection, entry)
         state: ledger.State = "ignored" if entry.state == "refused" else "dropped"
         dropped = replace(entry, state=state, settled_at=now)
         ledger.record(connection, dropped)
         return dropped
 
     return store.write(work)
+
+
+def _clear(connection: Connection, entry: Entry) -> Entry:
+    """It stays merged as it was pushed, and nobody is told any more."""
+    system_id = entry.place.system_id
+    if ledger.systems(connection, system_id=system_id)[system_id].clash == entry.reason:
+        ledger.update_system(connection, system_id, clash=None)
+    cleared = replace(entry, reason=None)
+    ledger.record(connection, cleared)
+    return cleared

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from recall_daemon.errors import SeqRefused, SnapshotClash
+from recall_daemon.ingest import compare
 from recall_daemon.ingest.fetch import Spooled, SpooledFile, check_readable
-from recall_daemon.ingest.poll import MAX_FIRST_SEQ, MAX_SEQ_JUMP
+from recall_daemon.ingest.poll import MAX_FIRST_SEQ, MAX_SEQ_JUMP, Found
 from recall_daemon.ingest.staging import Batch, Push
 from recall_daemon.ingest.validate import ReadResult
 from recall_daemon.store import ledger
-from recall_daemon.store.ledger import Entry, Place
-from recall_daemon.store.store import Connection
+from recall_daemon.store.ledger import Entry, Origin, Place
+from recall_daemon.store.store import Connection, Store
 from recall_wire import layout
 from recall_wire.errors import SnapshotInvalid
 from recall_wire.manifest import Manifest, parse_manifest
@@ -79,8 +80,13 @@ def new_entry(spooled: Spooled, now: datetime) -> Entry:
     )
 
 
-def standing(connection: Connection, place: Place, manifest_sha256: str) -> Entry | None:
+def standing(
+    connection: Connection, place: Place, manifest: Manifest | None, manifest_sha256: str
+) -> Entry | None:
     """The ledger's entry where the snapshot is settled already: nothing is left to push.
+
+    So is the void of an instance whose snapshot was merged before it took it out. A push whose
+    merge was cut off is not: the void takes its place.
 
     Raises `SnapshotClash` where another snapshot has its number, `SeqRefused`.
     """
@@ -89,16 +95,41 @@ def standing(connection: Connection, place: Place, manifest_sha256: str) -> Entr
         _check_seq(connection, place)
         return None
     if known.state in ("merged", "merging"):
-        check_same(known, manifest_sha256)
-    return None if known.state == "merging" else known
+        check_same(connection, known, manifest, manifest_sha256)
+    if known.state == "merging":
+        # What the bucket has goes on by itself, and its instance's void changes nothing.
+        is_void_of_it = known.manifest_sha256 != manifest_sha256
+        return known if known.origin == "bucket" and is_void_of_it else None
+    return known
 
 
 _SETTLED = ("merged", "merging", "dropped", "ignored")
 
 
-def check_same(known: Entry, manifest_sha256: str | None) -> None:
+def merged_before(store: Store, spooled: Spooled, origin: Origin) -> Entry | None:
+    """The ledger's entry where this number was merged, by the other way, while it was read.
+
+    Raises `SnapshotClash` for another snapshot that was pushed; one from the bucket is noted.
+    """
+    if (manifest := spooled.manifest) is None or spooled.manifest_sha256 is None:
+        return None
+    with store.read() as connection:
+        known = ledger.find(connection, Place(spooled.system_id, manifest.seq))
+        if known is None or known.state != "merged":
+            return None
+        if origin == "push":
+            check_same(connection, known, manifest, spooled.manifest_sha256)
+    if origin == "bucket":
+        found = Found(spooled.system_id, manifest.seq, spooled.etag)
+        compare.note(store, found, manifest, spooled.manifest_sha256)
+    return known
+
+
+def check_same(
+    connection: Connection, known: Entry, manifest: Manifest | None, manifest_sha256: str
+) -> None:
     """Raises `SnapshotClash` where the ledger's snapshot is another one."""
-    if known.manifest_sha256 != manifest_sha256:
+    if not compare.is_same(connection, known, manifest, manifest_sha256):
         raise SnapshotClash(
             f"another snapshot {known.place.seq} of {known.place.system_id} is in the hub already",
             hint="give each instance a system id of its own",

@@ -49,6 +49,15 @@ class Entry:
     created_at: datetime | None = None
     settled_at: datetime | None = None
 
+    @property
+    def is_uncompared(self) -> bool:
+        """True for one that was merged by push and was not seen in the bucket yet."""
+        return is_uncompared(self.state, self.origin, self.etag)
+
+
+def is_uncompared(state: State, origin: Origin, etag: str | None) -> bool:
+    return state == "merged" and origin == "push" and etag is None
+
 
 _COLUMNS = (
     "system_id, seq, sub, origin, locator, etag, state, kind, manifest_sha256, rows, deletes, "
@@ -79,11 +88,19 @@ def find(connection: Connection, place: Place) -> Entry | None:
     return entries[0] if entries else None
 
 
-def entries(connection: Connection, state: State, *, system_id: str | None = None) -> list[Entry]:
-    """The entries in one state, in order."""
-    if system_id is None:
-        return _select(connection, "state = ?", [state])
-    return _select(connection, "state = ? AND system_id = ?", [state, system_id])
+def entries(
+    connection: Connection, state: State, *, system_id: str | None = None, noted: bool = False
+) -> list[Entry]:
+    """The entries in one state, in order; only those with a reason where `noted`."""
+    where = "state = ? AND system_id = coalesce(?, system_id)"
+    where += " AND reason IS NOT NULL" if noted else ""
+    return _select(connection, where, [state, system_id])
+
+
+def differing(connection: Connection, *, system_id: str | None = None) -> list[Entry]:
+    """Merged by push, while the bucket holds another snapshot of that number: `reason` says so."""
+    merged = entries(connection, "merged", system_id=system_id, noted=True)
+    return [entry for entry in merged if entry.origin == "push"]
 
 
 def newest_bare(connection: Connection) -> dict[str, Entry]:
@@ -104,6 +121,10 @@ class Known:
     def in_order(self) -> bool:
         """False for a number that was refused: it says nothing about its system's order."""
         return self.state not in ("refused", "ignored")
+
+    @property
+    def is_uncompared(self) -> bool:
+        return is_uncompared(self.state, self.origin, self.etag)
 
 
 def close_older_bare(connection: Connection, newest: Entry) -> None:
@@ -135,6 +156,22 @@ def highest_settled(connection: Connection, system_id: str) -> int:
     return int(rows[0][0])
 
 
+def list_after(connection: Connection, system_id: str) -> int:
+    """The number above which a head that changed can have news.
+
+    The highest settled one. Or one below the first that was merged by push, was not seen in the
+    bucket, and is covered by no earlier head: those were looked for then.
+    """
+    rows = connection.execute(
+        "SELECT min(seq) FROM snapshots JOIN systems USING (system_id) "
+        "WHERE system_id = ? AND sub = 0 AND seq > coalesce(head_seq, 0) "
+        "AND state = 'merged' AND origin = 'push' AND etag IS NULL",
+        [system_id],
+    ).fetchall()
+    highest = highest_settled(connection, system_id)
+    return highest if rows[0][0] is None else min(highest, int(rows[0][0]) - 1)
+
+
 def next_sub(connection: Connection, system_id: str) -> Place:
     """The next free place after the highest merged seq, for what came without a number."""
     seq = highest_settled(connection, system_id)
@@ -155,7 +192,7 @@ class Gap:
     noticed_at: datetime
 
 
-def gaps(connection: Connection) -> list[Gap]:
+def gaps(connection: Connection, *, system_id: str | None = None) -> list[Gap]:
     """Every hole below a known snapshot, as inclusive ranges, lowest first."""
     rows = connection.execute(
         f"""
@@ -173,14 +210,15 @@ def gaps(connection: Connection) -> list[Gap]:
                     WHERE system_id = s.system_id AND sub = 0 AND state NOT IN {_OUT_OF_ORDER}
                 ), 0)
             )
-        ) WHERE seq > previous + 1
+        ) WHERE seq > previous + 1 AND system_id = coalesce(?, system_id)
         ORDER BY system_id, seq
-        """
+        """,
+        [system_id],
     ).fetchall()
     return [Gap(*row) for row in rows]
 
 
-def complete_to(connection: Connection) -> dict[str, int]:
+def complete_to(connection: Connection, *, system_id: str | None = None) -> dict[str, int]:
     """Per system the highest N such that everything up to N is merged, or was dropped by hand."""
     rows = connection.execute(
         f"""
@@ -188,10 +226,12 @@ def complete_to(connection: Connection) -> dict[str, int]:
             SELECT system_id, seq,
                    row_number() OVER (PARTITION BY system_id ORDER BY seq) AS position
             FROM snapshots WHERE sub = 0 AND seq > 0 AND state IN {_DONE}
+            AND system_id = coalesce(?, system_id)
         ) WHERE seq = position GROUP BY system_id
-        """
+        """,
+        [system_id],
     ).fetchall()
-    return {system_id: int(seq) for system_id, seq in rows}
+    return {name: int(seq) for name, seq in rows}
 
 
 @dataclass(frozen=True)
@@ -216,9 +256,11 @@ _SYSTEM_COLUMNS = (
 )
 
 
-def systems(connection: Connection) -> dict[str, System]:
+def systems(connection: Connection, *, system_id: str | None = None) -> dict[str, System]:
     rows = connection.execute(
-        f"SELECT {_SYSTEM_COLUMNS} FROM systems ORDER BY system_id"
+        f"SELECT {_SYSTEM_COLUMNS} FROM systems "
+        "WHERE system_id = coalesce(?, system_id) ORDER BY system_id",
+        [system_id],
     ).fetchall()
     return {row[0]: System(*row) for row in rows}
 
