@@ -222,7 +222,7 @@ def raw_digest(files: list[Path], ground: Ground) -> str:
     settings = ground.settings
     said = [hash_file(path)[0] for path in files]
     rules = (RULES_VERSION, settings.redact_rules, settings.redact_allow)
-    said += [repr((settings.redact, rules))]
+    said += [repr(rules if settings.redact else None)]
     return hashlib.sha256("".join(said).encode()).hexdigest()
 
 

@@ -262,6 +262,14 @@ def test_a_damaged_file_leaves_no_target(make: Make) -> None:
     assert not source.with_name("target.duckdb").exists()
 
 
+def test_an_error_quotes_no_secret(make: Make) -> None:
+    source = make("CREATE TABLE t AS SELECT 1 AS a").rename(make().with_name(f"{TOKEN}.duckdb"))
+    source.write_bytes(source.read_bytes()[:5000])
+    with pytest.raises(SourceInvalid) as refused:
+        rewrite(source)
+    assert str(refused.value).startswith("[redacted:github-token]")
+
+
 def test_a_target_that_is_there_is_replaced(make: Make) -> None:
     source = make("CREATE TABLE t AS SELECT 1 AS a")
     rewrite(source)

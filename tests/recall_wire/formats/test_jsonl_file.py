@@ -107,6 +107,14 @@ def test_a_kind_or_op_that_does_not_exist(
         read(write({"memory_id": "a", **row}))
 
 
+def test_a_kind_too_long_to_be_a_misspelt_one_is_not_repeated(
+    write: Callable[..., Path], read: Read
+) -> None:
+    with pytest.raises(SourceInvalid, match="kind of 41 characters is none of") as refused:
+        read(write({"memory_id": "a", "kind": "x" * 41}))
+    assert "xx" not in str(refused.value)
+
+
 def test_a_file_without_ids(write: Callable[..., Path], read: Read) -> None:
     with pytest.raises(SourceInvalid, match="no line with a memory_id"):
         read(write({"text": "x"}))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import duckdb
@@ -50,15 +50,15 @@ def redact_database(source: Path, target: Path, redactor: Redactor, scratch_dir:
     that holds a secret, `LimitExceeded` for values too large; no target is then left.
     """
     remove(target)
-    reader = _Rewriter(source, target, redactor, scratch_dir)
     try:
-        with discreet(redactor):
+        with (
+            discreet(redactor),
+            closing(_Rewriter(source, target, redactor, scratch_dir)) as reader,
+        ):
             return reader.rewrite()
     except BaseException:
         remove(target)
         raise
-    finally:
-        reader.close()
 
 
 def remove(database: Path) -> None:
