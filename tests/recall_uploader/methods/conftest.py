@@ -33,6 +33,7 @@ class FakeHub:
     tokens: set[str | None] = field(default_factory=set)
     fault: Fault = lambda method, path: None
     lose_answers: bool = False
+    lose_answers_to: str = ""  # calls whose path ends so
     standing: dict[str, Any] = field(default_factory=dict)
 
     def answer(self, method: str, path: str, headers: Any, body: bytes) -> Answer | None:
@@ -42,7 +43,8 @@ class FakeHub:
         if (said := self.fault(method, path)) is not None:
             return said
         answer = self._do(method, path.removeprefix("/v1/push/").split("/"), headers, body)
-        return None if self.lose_answers else answer
+        is_lost = bool(self.lose_answers_to) and path.endswith(self.lose_answers_to)
+        return None if self.lose_answers or is_lost else answer
 
     def _do(self, method: str, parts: list[str], headers: Any, body: bytes) -> Answer:
         if len(parts) == 1:
@@ -61,7 +63,9 @@ class FakeHub:
 
     def _open(self, seq: int, manifest: bytes) -> Answer:
         if seq in self.merged:
-            return 200, {"state": "merged", "have": []}
+            if manifest == self.manifests[seq] or _is_void_of(self.manifests[seq], manifest):
+                return 200, {"state": "merged", "have": []}
+            return 409, {"code": "snapshot_clash", "detail": f"another snapshot {seq} is there"}
         self.manifests[seq] = manifest
         have = [
             {"number": number, "rows": 0, "sha256": hashlib.sha256(data).hexdigest()}
@@ -79,6 +83,12 @@ class FakeHub:
             tables.append(pq.read_table(io.BytesIO(data)))
         self.merged[seq] = [i for table in tables for i in table["memory_id"].to_pylist()]
         return 200, {"status": "merged"}
+
+
+def _is_void_of(there: bytes, manifest: bytes) -> bool:
+    """The same instance took the snapshot out after it was merged."""
+    held, new = json.loads(there), json.loads(manifest)
+    return bool(new["kind"] == "void" and new["instance_id"] == held["instance_id"])
 
 
 @pytest.fixture

@@ -349,3 +349,28 @@ def test_a_file_that_rots_before_it_is_pushed_is_taken_out(
     assert any("is not what it was" in warning for warning in result.warnings)
     assert upload(known, Request(database.path)).rows == 10
     assert hub.merged == {1: [], 2: ids(1, 10)}
+
+
+def test_what_was_merged_with_its_answer_lost_can_be_taken_out(
+    instance: Any, database: Any, hub: Any, waiting: Any
+) -> None:
+    known = _known(instance)
+    hub.lose_answers_to = "commit"
+    assert upload(known, Request(database.path)).status == "queued"
+    assert hub.merged == {1: ids(1, 10)}
+    hub.lose_answers_to = ""
+
+    take_out(known, [1])
+    again = upload(known, Request(database.path))
+
+    assert (again.status, again.seq) == ("pushed", 2)
+    assert hub.merged == {1: ids(1, 10), 2: ids(1, 10)}
+
+
+def test_another_snapshot_under_a_merged_number_is_a_clash(
+    instance: Any, database: Any, hub: Any
+) -> None:
+    hub.merged[1], hub.manifests[1] = ["x"], b'{"kind": "delta", "instance_id": "another"}'
+    with pytest.raises(SystemClash, match="another snapshot 1"):
+        upload(_known(instance), Request(database.path))
+    assert hub.merged == {1: ["x"]}
