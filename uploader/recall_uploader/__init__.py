@@ -6,9 +6,9 @@
 `run`, `lock`, `deadline`, `allowance` one run at a time over the state folder, and for how long ·
 `state`, `state_file` what was spooled and delivered · `recover` after a crash · `acks`,
 `state_resends` what the hub could not take · `sources/`, `source_copy` what is read, as it was at
-one moment · `redact/` without its secrets · `extract`, `fit`, `diff`, `deletes` which rows to send · `spool`,
-`snapshot_file` from rows to numbered snapshots · `outbox`, `durable`, `aging` where they wait ·
-`deliver`, `methods/` by which way · `identity`, `ship`, `stored`, `retry` into the bucket ·
+one moment · `redact/` without its secrets · `extract`, `fit`, `diff`, `deletes` which rows to send
+· `spool`, `snapshot_file` from rows to numbered snapshots · `outbox`, `durable`, `aging` where they
+wait · `deliver`, `methods/` by which way · `identity`, `ship`, `stored`, `retry` into the bucket ·
 `result` what a run says it did · `upload`, `forget`, `init`, `outbox_run` the commands' work,
 `progress` its bar, `questions`, `places`, `status`, `hub_said`, `doctor/`, `sizes`, `program` what
 people ask.
