@@ -92,7 +92,7 @@ class FaultyBucket:
     ) -> tuple[Fault | None, _T]:
         what = f"{name} {key}"
         self._steps.step("call", f"before {what}")
-        fault = self._weather.fault()
+        fault = self._weather.fault(what)
         if fault == "lie" and lie is _NO_LIE:
             fault = None
         if fault is not None:

@@ -85,7 +85,7 @@ class HubLine:
     def _call(self, what: str, deadline: Deadline, make: Callable[[], _T]) -> _T:
         deadline.check()
         self._steps.step("hub", f"before {what}")
-        fault = self._weather.fault()
+        fault = self._weather.fault(what)
         if fault is not None:
             self._shared.tell(f"    {fault}: hub, {what}")
         self._fail_before(fault)

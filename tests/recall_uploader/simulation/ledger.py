@@ -19,6 +19,8 @@ from recall_wire.manifest import HEAD_MAX_BYTES, parse_head, sha256_hex
 # Said by a run that left some of its source for the next.
 _LEFT_SOME = ("the outbox holds", "the time for this run is up")
 
+_NOT_LOOKED_FOR = "stale multipart uploads could not be looked for"
+
 
 class Spooled:
     """`sha256` of the manifest by number: a number's manifest never changes, but where `voids`
@@ -31,6 +33,7 @@ class Spooled:
         self.sha256: dict[int, str] = {}
         self.voided: set[int] = set()
         self.witnessed: list[Content] = []
+        self.parts_may_be_left = False
 
     def look(self) -> None:
         """Raises AssertionError where a number was given twice, or a folder says what is not so:
@@ -44,11 +47,20 @@ class Spooled:
             if folder.parent.name == "new" and seq not in self.voided:
                 assert not self._begun(seq), f"{folder} was begun"
         sent = [seq for seq, folder in seen.items() if folder.parent.name == "sent"]
-        assert max(sent, default=0) <= self._head_seq(), (
-            f"{max(sent)} has left, and no head says so"
-        )
+        assert max(sent, default=0) <= self._head_seq(), f"no head covers {max(sent)} in sent/"
+
+    def judge(self, outcome: Outcome) -> None:
+        """Raises AssertionError where a run that says it is done has left parts behind, and was
+        not refused when it looked for them."""
+        if outcome.status in ("committed", "unchanged") and not self.waiting():
+            refused = any(_NOT_LOOKED_FOR in warning for warning in outcome.warnings)
+            self.parts_may_be_left |= refused
+            self.parts_may_be_left &= refused or outcome.status == "unchanged"
+            parts = self._bucket.list_multipart("")
+            assert self.parts_may_be_left or not parts, f"orphan parts are left: {parts}"
 
     def witness(self, outcome: Outcome, content: Content) -> None:
+        """A run that ended may have spooled all that the source held."""
         whole = outcome.status and not any(
             said in warning for said in _LEFT_SOME for warning in outcome.warnings
         )

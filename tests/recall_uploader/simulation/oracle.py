@@ -120,7 +120,8 @@ def _check_nothing_left(
     aside = sorted(int(path.name[: layout.SEQ_DIGITS]) for path in (outbox / "failed").iterdir())
     assert set(aside) == spooled.voided, f"failed/ holds {aside}"
     assert not (place.state / "tmp").exists(), "the scratch folder is still there"
-    assert bucket.list_multipart("") == (), "orphan parts are left"
+    parts = bucket.list_multipart("")
+    assert spooled.parts_may_be_left or not parts, f"orphan parts are left: {parts}"
     named = {
         layout.data_key(SYSTEM, s.manifest.seq, file.name)
         for s in snapshots

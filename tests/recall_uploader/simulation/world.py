@@ -85,6 +85,7 @@ class World:
         outcome = run(self._place, order)
         self.shared.tell(f"  -> {outcome}")
         self._spooled.look()
+        self._spooled.judge(outcome)
         if not order.forgets:
             self._spooled.witness(outcome, self._source.content)
         return outcome
