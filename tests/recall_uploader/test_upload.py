@@ -12,6 +12,7 @@ import pytest
 
 from recall_uploader.errors import DeletesUnconfirmed
 from recall_uploader.extract import Request
+from recall_uploader.redact import RedactRule
 from recall_uploader.upload import plan, upload
 from recall_wire.errors import BucketUnreachable, SourceInvalid
 from recall_wire.formats import ReadOptions, open_source
@@ -323,3 +324,26 @@ def test_vectors_travel_only_where_their_space_is_declared(
     first, second = view.manifests()
     assert first.embedding is None
     assert second.embedding.space_id == "m@r:2"
+
+
+def test_with_other_rules_transcripts_that_did_not_change_are_read_again(
+    instance_of: Any, tmp_path: Path, view: Any
+) -> None:
+    folder = tmp_path / "projects/p"
+    folder.mkdir(parents=True)
+    turn = {
+        "type": "user",
+        "uuid": "u1",
+        "sessionId": "s1",
+        "timestamp": "2026-03-01T10:00:00Z",
+        "cwd": "/work",
+        "message": {"role": "user", "content": "ask EMP-" + "123456 about it"},
+    }
+    (folder / "s1.jsonl").write_text(json.dumps(turn) + "\n")
+    request = Request(tmp_path / "projects")
+    assert upload(instance_of(), request).rows == 1
+    assert upload(instance_of(), request).status == "unchanged"
+
+    rules = (RedactRule(name="staff", pattern=r"EMP-\d{6}"),)
+    assert upload(instance_of(redact_rules=rules), request).redacted == 1
+    assert view.said()[-1] == ("upsert", "u1", "ask [redacted:staff] about it")

@@ -34,6 +34,7 @@ UNPACKED_RATIO = 100
 _DUCKDB_MAGIC = b"DUCK"
 _DUCKDB_MAGIC_OFFSET = 8
 _ROWS_BETWEEN_LOOKS = 1_000
+_RULES = "redaction"  # no file's stamp: those go by a hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,7 @@ def opened(request: Request, ground: Ground, state: State) -> Iterator[OpenSourc
     )
     own = ground.folder / "source"
     make_private_folder(own)
-    stamps: Mapping[str, str] = {} if request.full else state.stamps(source_key(source))
+    stamps = {} if request.full else _valid(state.stamps(source_key(source)), settings)
     with (
         discreet(ground.redactor),
         open_configured(source, options, own, stamps=stamps) as found,
@@ -143,6 +144,17 @@ def opened(request: Request, ground: Ground, state: State) -> Iterator[OpenSourc
         records = found.records
         origin = Origin(Source(type=records.type, fingerprint=records.fingerprint), found.key)
         yield OpenSource(found, origin, ground)
+
+
+def _valid(stamps: dict[str, str], settings: UploaderSettings) -> Mapping[str, str]:
+    """None, where other rules redact than when the files were read: all are read again."""
+    return stamps if stamps.pop(_RULES, None) == _rules(settings) else {}
+
+
+def _rules(settings: UploaderSettings) -> str:
+    """One name for what is redacted, by rules of ours and of the settings."""
+    rules = (RULES_VERSION, settings.redact_rules, settings.redact_allow)
+    return hashlib.sha256(repr(rules if settings.redact else None).encode()).hexdigest()
 
 
 def in_time(records: Iterable[Record], deadline: Deadline) -> Iterator[Record]:
@@ -186,7 +198,8 @@ def extract_rows(source: OpenSource, request: Request, spool: Spool) -> Extracte
         with closing(diff.changed(source.rows())) as changed, closing(diff.gone()) as gone:
             spooled = spool.rows(origin, kind, changed, gone if found.gone else ())
             redacted = sum(manifest.redacted for manifest in spooled)
-    state.complete(origin.key, source.opened.stamps)
+    stamps = {**source.opened.stamps, _RULES: _rules(source.ground.settings)}
+    state.complete(origin.key, stamps)
     return Extracted(found.changed + found.gone, found.gone, 0, skipped, redacted, warnings)
 
 
@@ -219,10 +232,7 @@ def raw_files(source: Opened) -> list[Path]:
 
 def raw_digest(files: list[Path], ground: Ground) -> str:
     """One name for what is sent of a raw source: the database, its log, and what is redacted."""
-    settings = ground.settings
-    said = [hash_file(path)[0] for path in files]
-    rules = (RULES_VERSION, settings.redact_rules, settings.redact_allow)
-    said += [repr(rules if settings.redact else None)]
+    said = [*(hash_file(path)[0] for path in files), _rules(ground.settings)]
     return hashlib.sha256("".join(said).encode()).hexdigest()
 
 

@@ -150,7 +150,7 @@ def _plan(request: Request, ground: Ground, state: State) -> Extracted:
 def _plan_rows(source: OpenSource, request: Request, state: State) -> Extracted:
     diff, found = scan(source, request, state)
     redactor = source.ground.redactor
-    warnings = tuple(source.records.warnings)
+    warnings = source.warnings()
     redacted = 0
     if redactor is not None and found.changed:
         redactor.counts.clear()

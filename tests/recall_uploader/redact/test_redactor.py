@@ -28,6 +28,38 @@ GONE = "[redacted:github-token]"
 # Texts
 
 
+SECRET = "yETg7kQ2mVb9LpR4" + "tYw8Zs"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"const s = process.env.JWT_SECRET || '{SECRET}'",
+        f'key = os.getenv("API_KEY") or "{SECRET}"',
+        f'ENV["SECRET_KEY"] ||= "{SECRET}"',
+        f'tokens = ["{SECRET}"]',
+        json.dumps({"secrets": [SECRET]}),
+        json.dumps({"passwords": {"db": SECRET}}),
+    ],
+)
+def test_a_default_and_a_list_hold_secrets_too(text: str) -> None:
+    clean, count = Redactor().document(text)
+    assert (SECRET in clean, count) == (False, 1)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'os.getenv("API_KEY") or "default"',
+        'tokens = ["the", "quick"]',
+        json.dumps({"tokens": {"model": "claude-sonnet-4-20250514", "total": 500}}),
+        json.dumps({"credentials": {"name": "prod-db", "region": "eu-west-1"}}),
+    ],
+)
+def test_what_only_looks_like_a_default_or_a_list_stays(text: str) -> None:
+    assert Redactor().document(text)[1] == 0
+
+
 def test_a_secret_becomes_the_name_of_its_rule_and_is_counted() -> None:
     redactor = Redactor()
     assert redactor.text(f"{TOKEN}, {OTHER} and password={WORD}") == (

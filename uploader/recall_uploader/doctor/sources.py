@@ -11,6 +11,8 @@ from pathlib import Path
 from recall_uploader.doctor.finding import Finding, failed, note, ok, warning
 from recall_uploader.doctor.look import Look
 from recall_uploader.everything import sources_of
+from recall_uploader.redact import Redactor
+from recall_uploader.redact.discreet import discreet
 from recall_uploader.sizes import bytes_text
 from recall_uploader.sources.opening import open_configured
 from recall_uploader.sources.settings import SourceSettings
@@ -49,7 +51,10 @@ def _look_at(look: Look, source: SourceSettings) -> Finding:
                 embedding=settings.embedding,
                 scratch_dir=Path(folder),
             )
-            with open_configured(source, options, Path(folder)) as opened:
+            with (
+                discreet(Redactor() if settings.redact else None),
+                open_configured(source, options, Path(folder)) as opened,
+            ):
                 rows = _count(look, opened.records.records())
                 return ok("source", f"{source.path}: {opened.records.type}, {rows}")
     except TransientError as error:  # its owner keeps writing: the next upload may find it quiet

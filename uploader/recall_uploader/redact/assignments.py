@@ -23,7 +23,8 @@ _TYPE = (
 )
 _CLOSE = r"(?:\\*[\"'`]|\]|\*){0,4}"
 _SEPARATOR = (
-    rf"(?P<sep>{_TYPE}[ \t]{{0,40}}(?::=|=>|[=!]==?|=|:)[ \t]{{0,40}}"
+    rf"(?P<sep>[)\]]{{0,2}}[ \t]{{0,4}}(?:\|\|=?|\?\?=?|\bor\b)[ \t]{{0,4}}(?=[bfru]?\\*[\"'])"
+    rf"|{_TYPE}[ \t]{{0,40}}(?::=|=>|[=!]==?|=|:)[ \t]{{0,40}}"
     r"|(?<=[\"'`])[ \t]{0,4},[ \t]{0,4}(?=\\*[\"'])|[ \t]{0,4}\([ \t]{0,4}(?=[bfru]?\\*[\"'])"
     r"|>(?=[^<\n]{1,200}</)|[ \t]{0,20}\|[ \t]{0,20}"
     r"|[ \t](?:(?:(?:of|for) [\w.\-]{1,40} )?is|was|are|set to|to)(?:[ \t]now)?:?[ \t]{1,4}"
@@ -33,7 +34,7 @@ _SEPARATOR = (
 _ANCHORS = ("pass", "pwd", "pw", "secret", "token", "credential", "key", "auth", "sig")
 _NAMED = re.compile(rf"[\w.\-]{{2,52}}+{_CLOSE}{_SEPARATOR}", re.ASCII)
 _OPEN = re.compile(
-    r"(?:\[\]byte\(|[*_]{0,2})[ \t]{0,4}"
+    r"(?:\[\]byte\(|\[(?=[ \t]{0,4}\\*[\"'])|[*_]{0,2})[ \t]{0,4}"
     r"(?:[bfru]{0,2}(?P<quote>\\*[\"'`])|[|>][+\-]?[ \t]{0,4}\r?\n[ \t]+)?",
     re.IGNORECASE,
 )
@@ -80,7 +81,7 @@ def is_secret(value: str, place: Place) -> bool:
     """Whether the value is what the name promises."""
     if is_placeholder(value) or value.lower() == place.name.lower():
         return False
-    if not place.quoted and not place.env and (is_code(value) or value.startswith(("-", "{"))):
+    if not place.quoted and not place.env and (is_code(value) or value.startswith(("-", "{", "["))):
         return False
     if place.promise is Promise.HINT:
         return is_made(value)

@@ -65,7 +65,7 @@ def promise(name: str) -> Promise | None:
 
 
 def _kind(parts: list[str], place: int) -> Promise | None:
-    part = parts[place]
+    part = _one(parts[place])
     if part.endswith(_PASS):
         return Promise.PASS
     if part.endswith(_TOKEN):
@@ -76,6 +76,12 @@ def _kind(parts: list[str], place: int) -> Promise | None:
         return Promise.HINT
     alone = _ALONE.get(part)
     return None if alone is None else (Promise.PASS if alone == "pass" else Promise.HINT)
+
+
+def _one(part: str) -> str:
+    """`passwords` names what `password` names."""
+    single = part[:-1] if part.endswith("s") else part
+    return single if single.endswith((*_PASS, *_TOKEN)) else part
 
 
 def _judged(found: Promise, before: list[str], after: list[str]) -> Promise | None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from recall_uploader.redact.commands import named_secret
 from recall_uploader.redact.glance import Glance
+from recall_uploader.redact.names import promise
 from recall_uploader.redact.record import RedactedRecord
 from recall_uploader.redact.rule import MARKER, Rule, RuleSet, Span
 from recall_uploader.redact.rules import RULES
@@ -26,6 +27,7 @@ _IDENTITIES = (
 )
 _NAMES = ("project", "namespace")
 _FIELDS = tuple(field.name for field in fields(Record))
+_ALL_SECRET = ("passwords", "secrets", "credentials")
 _DEPTH_MAX = 100  # dump_json's: what is deeper becomes null
 _PASSES_MAX = 8
 
@@ -148,15 +150,19 @@ class Redactor:
         if isinstance(value, list):
             items = [self._tree(item, name, depth + 1) for item in value]
             return [item for item, _ in items], sum(found for _, found in items)
-        return self._object(value, depth)
+        return self._object(value, name, depth)
 
-    def _object(self, value: dict[str, object], depth: int) -> tuple[dict[str, object], int]:
+    def _object(
+        self, value: dict[str, object], above: str, depth: int
+    ) -> tuple[dict[str, object], int]:
         clean: dict[str, object] = {}
         total = 0
         said = value.get("name", value.get("key"))
         for key, item in value.items():
             # {"name": "DB_PASSWORD", "value": "…"}: the name stands beside, not above.
             name = said if key == "value" and isinstance(said, str) else key
+            if promise(name) is None and above.lower().endswith(_ALL_SECRET):
+                name = above  # {"passwords": {"db": "…"}}
             new_key, in_key = self.identity(key)
             new_item, in_item = self._tree(item, name, depth + 1)
             clean[new_key] = new_item

@@ -16,7 +16,7 @@ _FORMS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     (
         "aws-session-token",
         ("FwoG", "IQoJ"),
-        r"(?<![A-Za-z0-9+/]{8})(?:FwoG|IQoJ)[A-Za-z0-9/+=%]{80,4000}(?![A-Za-z0-9/+=%])",
+        r"(?<![A-Za-z0-9+/]{8})(?:FwoG|IQoJ)[A-Za-z0-9/+=%]{80,20000}(?![A-Za-z0-9/+=%])",
     ),
     (
         "github-token",
