@@ -123,6 +123,19 @@ def test_a_quarantined_forget_is_said_again(
     assert view.said()[-1] == ("forget", "m0001", None)
 
 
+def test_numbers_that_the_hub_has_from_a_life_before_are_not_used(
+    instance_of: Any, database: Any, view: Any, tell: Any
+) -> None:
+    upload(instance_of(), Request(database.path))
+    database.add(11, 11)
+    tell(complete_to=5)
+    assert upload(instance_of(), Request(database.path)).seq == 6
+    assert view.seqs() == [1, 6]
+    database.add(12, 12)
+    tell(complete_to=10**11)
+    assert upload(instance_of(), Request(database.path)).seq == 7
+
+
 @pytest.mark.parametrize(
     "data", [b"", b"{", b"[]", b'{"complete_to": -1}', b"\xff" * 100], ids=repr
 )

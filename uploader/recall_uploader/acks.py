@@ -7,6 +7,7 @@ from recall_uploader.run import Run
 from recall_wire.manifest import Ack
 
 ACK_NOTE = "ack"
+SKIP_MAX = 10_000  # a hub refuses what lies further beyond the rest
 
 
 def learn_ack(run: Run) -> None:
@@ -19,6 +20,9 @@ def learn_ack(run: Run) -> None:
         return
     if run.state.noted(ACK_NOTE) != (text := ack.to_bytes().decode()):
         run.state.note(ACK_NOTE, text)
+    # Of a life before, whose state is lost: those numbers are taken, and not by us.
+    if run.state.next_seq <= ack.complete_to < run.state.next_seq + SKIP_MAX:
+        run.state.skip_to(ack.complete_to + 1)
     for item in ack.quarantined:
         if item.seq >= run.state.next_seq:
             continue  # said of a former life of this system

@@ -178,6 +178,12 @@ class State:
             self._set_meta("first_seq", str(self.next_seq))
             self._set_meta(f"note_{FINAL_NOTE}", "0")
 
+    def skip_to(self, seq: int) -> None:
+        """Allot numbers from `seq` on; those passed over are somebody else's, and no holes."""
+        with transaction(self.connection):
+            self._set_meta("first_seq", str(seq))
+            self._set_meta("next_seq", str(seq))
+
     def commit(self, committed: Committed) -> None:
         """The head that covers `committed` is written."""
         with transaction(self.connection):
