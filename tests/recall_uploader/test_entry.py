@@ -37,7 +37,9 @@ def modules(*arguments: str | Path, **environment: str) -> set[str]:
 
 def test_the_hook_loads_nothing_but_what_it_must(tmp_path: Path) -> None:
     # A folder that cannot be: the line is written, no worker is started.
-    loaded = modules(SCRIPT, "hook", "session-end", RECALL_STATE_DIR="/dev/null/state")
+    call = "import sys; sys.argv[1:] = ['hook', 'session-end']; "
+    call += "from recall_uploader.entry import main; main()"
+    loaded = modules("-c", call, RECALL_STATE_DIR="/dev/null/state")
     assert loaded - modules("-c", "pass") == OWN | {"__future__", "fcntl", "select"}
 
 

@@ -35,7 +35,7 @@ class Plan:
     @classmethod
     def of(cls, seed: int) -> Self:
         chance = random.Random(f"plan {seed}")
-        ages = chance.random() < 0.1
+        ages = chance.random() < 0.15
         return cls(
             seed=seed,
             runs=chance.randint(4, 9),

@@ -168,7 +168,7 @@ def _instance(place: Place, order: Order, steps: Steps) -> Instance:
         machine=MACHINE,
         connect=lambda: bucket,
         retry=Retry(retries=plan.retries, sleep=shared.sleep),
-        connect_hub=(lambda: line) if plan.pushes else None,  # type: ignore[arg-type,return-value]
+        connect_hub=(lambda: line) if plan.pushes else None,
         clock=shared.now,
         monotonic=shared.monotonic,
         sleep=shared.sleep,

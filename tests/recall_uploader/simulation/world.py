@@ -105,8 +105,8 @@ class World:
         return tuple(chosen)
 
     def _down(self) -> bool:
-        """Often where there is another way, so that it is gone."""
-        return self._chance.random() < (0.5 if self.plan.pushes else 0.1)
+        """Often where there is another way, so that it is gone, or where what waits grows old."""
+        return self._chance.random() < (0.5 if self.plan.pushes or self.plan.ages else 0.1)
 
     def _kill(self) -> Kill | None:
         if self._chance.random() >= self.plan.kill_chance:

@@ -74,8 +74,9 @@ def test_never_more_than_ten_thousand_parts_and_all_of_one_size(
 def test_time_that_runs_out_at_any_moment_keeps_the_parts_that_arrived(file: Path) -> None:
     check, made = nth_raises(10**6, OutOfTime("over"))
     upload(FakeBucket(), file, check=check)
-    assert len(made) == 2 * PARTS  # before each part is read, and before each try
-    for nth in range(1, len(made) + 1):
+    begun = 3  # which uploads there are, whether it is there, where to begin
+    assert len(made) == begun + 2 * PARTS  # before each part is read, and before each try
+    for nth in range(begun + 1, len(made) + 1):
         bucket = FakeBucket()
         check, _ = nth_raises(nth, OutOfTime("over"))
         with pytest.raises(OutOfTime):

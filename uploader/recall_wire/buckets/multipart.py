@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -101,18 +101,31 @@ def _upload_parts(transfer: Transfer, cut: Cut, parts_in_flight: int) -> str:
         transfer.patiently(partial(_abort_all, bucket, pending), calm)
         transfer.progress(transfer.bytes)
         return etag
-    found = transfer.patiently(partial(_resume, bucket, pending, cut), calm)
-    create = partial(bucket.create_multipart, key)
     for _ in range(STARTS):
-        upload_id, have = found or (transfer.patiently(create, calm), {})
+        upload_id, have = transfer.patiently(_beginning(transfer, cut, pending), calm)
         etag = _send(transfer, PartSender(transfer, cut, upload_id, parts_in_flight), have)
         if etag is not None:
             return etag
-        found = None
+        pending = []
     raise BucketUnreachable(
         f"{bucket.url} lost the upload of {key} {STARTS} times while it was under way",
         hint="see whether something aborts uploads there: a lifecycle rule, or another program",
     )
+
+
+def _beginning(
+    transfer: Transfer, cut: Cut, pending: list[PendingUpload]
+) -> Callable[[], tuple[str, Mapping[int, Part]]]:
+    """An upload to go on with, or a new one. Tried again it looks for uploads anew: the answer to
+    a creation that worked may be what was lost."""
+    known = [pending]
+
+    def begin() -> tuple[str, Mapping[int, Part]]:
+        bucket, key = transfer.bucket, transfer.key
+        found = _resume(bucket, known.pop() if known else _pending(bucket, key), cut)
+        return found or (bucket.create_multipart(key), {})
+
+    return begin
 
 
 def _send(transfer: Transfer, sender: PartSender, have: Mapping[int, Part]) -> str | None:
