@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from faulty_bucket import FaultyBucket
 from hub import Hub
@@ -25,6 +25,7 @@ from recall_uploader.app import Instance
 from recall_uploader.errors import DeletesUnconfirmed, HubRefused
 from recall_uploader.extract import Request
 from recall_uploader.forget import forget
+from recall_uploader.methods.hub import HubClient
 from recall_uploader.result import UploadResult
 from recall_uploader.retry import Retry
 from recall_uploader.settings import UploaderSettings
@@ -168,7 +169,7 @@ def _instance(place: Place, order: Order, steps: Steps) -> Instance:
         machine=MACHINE,
         connect=lambda: bucket,
         retry=Retry(retries=plan.retries, sleep=shared.sleep),
-        connect_hub=(lambda: line) if plan.pushes else None,
+        connect_hub=(lambda: cast(HubClient, line)) if plan.pushes else None,
         clock=shared.now,
         monotonic=shared.monotonic,
         sleep=shared.sleep,

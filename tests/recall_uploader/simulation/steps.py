@@ -81,7 +81,7 @@ class Steps:
 
     def install(self) -> None:
         """For the rest of this process's life."""
-        os.fsync = lambda descriptor: self._file("fsync", "")
+        os.fsync = lambda fd: self._file("fsync", "")
         real = sqlite3.connect
 
         def connect(*arguments: Any, **options: Any) -> sqlite3.Connection:

@@ -112,7 +112,7 @@ class World:
         if self._chance.random() >= self.plan.kill_chance:
             return None
         weights = {**WEIGHTS, "hub": WEIGHTS["hub"] * 8 if self.plan.pushes else 0}
-        kind: Kind = self._chance.choices(list(weights), list(weights.values()))[0]  # type: ignore[assignment]
+        kind: Kind = self._chance.choices(list(weights), list(weights.values()))[0]
         return Kill(kind, self._chance.randint(1, REACH[kind]))
 
     @property
