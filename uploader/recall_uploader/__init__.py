@@ -11,5 +11,5 @@ one moment · `redact/` without its secrets · `extract`, `fit`, `diff`, `delete
 wait · `deliver`, `methods/` by which way · `identity`, `ship`, `stored`, `retry` into the bucket ·
 `result` what a run says it did · `upload`, `forget`, `init`, `outbox_run` the commands' work,
 `progress` its bar, `questions`, `places`, `status`, `hub_said`, `doctor/`, `sizes`, `program` what
-people ask.
+people ask (`within` a bounded time).
 """

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from recall_uploader.app import Instance, build
 from recall_uploader.deadline import Deadline
-from recall_uploader.doctor import bucket, helpers, hub, machine, sources
+from recall_uploader.doctor import bucket, hub, machine, sources, starters
 from recall_uploader.doctor.finding import Finding, problem, warning
 from recall_uploader.doctor.look import CALL_S, Look
-from recall_uploader.doctor.within import within
 from recall_uploader.settings import UploaderSettings
+from recall_uploader.within import within
 
 LIMIT_S = 30.0
 _Group = Callable[[Look], Iterator[Finding]]
@@ -25,7 +25,7 @@ _GROUPS: tuple[tuple[str, _Group], ...] = (
     ("bucket", bucket.bucket),
     ("identity", bucket.identity),
     ("hub", hub.hub),
-    ("hook", helpers.helpers),
+    ("hook", starters.starters),
 )
 
 

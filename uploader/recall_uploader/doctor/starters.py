@@ -17,7 +17,7 @@ from recall_wire.errors import RecallError
 _NOT_ASKED = Done(127)
 
 
-def helpers(look: Look) -> Iterator[Finding]:
+def starters(look: Look) -> Iterator[Finding]:
     yield _hook(look)
     yield from _service()
 
