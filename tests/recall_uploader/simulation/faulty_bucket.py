@@ -82,7 +82,7 @@ class FaultyBucket:
         return self._call("uploads", prefix, lambda: self._inner.list_multipart(prefix))[1]
 
     def download(self, *arguments: Any, **options: Any) -> str:
-        raise NotImplementedError("an instance downloads nothing")
+        raise AssertionError("an instance downloads nothing")
 
     def close(self) -> None:
         self._inner.close()
