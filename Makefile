@@ -32,6 +32,7 @@ fmt: .venv
 	$(BIN)/ruff check --fix .
 
 bench: .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python bench/embedding.py
 	$(BIN)/python bench/merge.py
 	$(BIN)/python bench/redaction.py

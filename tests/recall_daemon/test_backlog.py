@@ -83,7 +83,7 @@ def test_a_text_forgotten_while_it_was_embedded_leaves_nothing(store: Store, row
     Backlog(store, on_embedded=lambda: None).drain(Slow())
 
     with store.read() as connection:
-        assert connection.execute("SELECT * FROM vectors").fetchall() == []
+        assert connection.execute("SELECT * FROM passages").fetchall() == []
 
 
 def test_each_distinct_text_is_embedded_once_whoever_wrote_it(store: Store, rows: Rows) -> None:

@@ -33,7 +33,17 @@ def logical_hash(connection: Connection) -> str:
 _CHECKS = {
     "rows whose content does not match its hash": f"""
         SELECT count(*) FROM memories
-        WHERE state = 'live' AND content_hash <> {CONTENT_HASH_SQL}""",
+        WHERE state = 'live' AND tier <> 'cold' AND content_hash <> {CONTENT_HASH_SQL}""",
+    "cold rows without a cold file, or with text beside it": """
+        SELECT count(*) FROM memories m LEFT JOIN cold_files c ON c.file_no = m.cold_file
+        WHERE (m.tier = 'cold') <> (m.cold_file IS NOT NULL)
+           OR (m.tier = 'cold' AND (c.file_no IS NULL OR c.retired_at IS NOT NULL
+                                    OR m.text IS NOT NULL OR m.cold_row >= c.rows))""",
+    "passages given twice": """
+        SELECT count(*) - count(DISTINCT (space_id, text_hash, passage)) FROM passages""",
+    "passages with both a vector and a code, or none": """
+        SELECT count(*) FROM passages WHERE (vector IS NULL) = (code IS NULL)
+        OR (code IS NULL) <> (scale IS NULL)""",
     "deleted rows that still hold text": """
         SELECT count(*) FROM memories WHERE state <> 'live' AND text IS NOT NULL""",
     "rows without an entry in the ledger": """
@@ -45,14 +55,15 @@ _CHECKS = {
         SELECT count(*) - count(DISTINCT row_id) FROM memories""",
     "rows or vectors beyond the last change number": """
         SELECT count(*) FROM (SELECT change_no FROM memories UNION ALL
-                              SELECT change_no FROM vectors)
+                              SELECT change_no FROM passages)
         WHERE change_no > (SELECT value FROM counters WHERE name = 'change_no')""",
     "vectors of texts that no live row has": """
-        SELECT count(*) FROM vectors WHERE text_hash NOT IN (
+        SELECT count(*) FROM passages WHERE text_hash NOT IN (
             SELECT text_hash FROM memories WHERE state = 'live' AND text_hash IS NOT NULL)""",
     "vectors of another length than their space's": """
-        SELECT count(*) FROM vectors
-        WHERE len(vector) <> try_cast(regexp_extract(space_id, ':(\\d+)(:raw)?$', 1) AS BIGINT)""",
+        SELECT count(*) FROM passages
+        WHERE coalesce(len(vector), len(code))
+              <> try_cast(regexp_extract(space_id, ':(\\d+)(:raw)?$', 1) AS BIGINT)""",
 }
 
 
@@ -105,7 +116,7 @@ def row_problems(connection: Connection, held: pa.Table, upto: int) -> list[str]
 
 
 _LACKING_VECTORS = """
-SELECT v.text_hash FROM vectors v
+SELECT v.text_hash FROM passages v
 WHERE v.space_id = $space_id AND v.change_no <= $upto
   AND v.text_hash IN (SELECT text_hash FROM memories WHERE state = 'live')
   AND v.text_hash NOT IN (SELECT text_hash FROM held)
@@ -113,9 +124,9 @@ WHERE v.space_id = $space_id AND v.change_no <= $upto
 
 # A vector with NaN or infinity is left out of the index on purpose; it is the only other reason.
 _USABLE = """
-SELECT count(*) FROM vectors
+SELECT count(*) FROM passages
 WHERE space_id = $space_id AND text_hash IN (SELECT unnest($lacking::VARCHAR[]))
-  AND isfinite(list_sum(vector))
+  AND (vector IS NULL OR isfinite(list_sum(vector)))
 """
 
 

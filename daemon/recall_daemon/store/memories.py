@@ -14,7 +14,10 @@ from recall_daemon.store.store import Connection, Store
 
 @dataclass(frozen=True)
 class StoredRow:
-    """A live memory with all its fields, and the snapshot (`seq`) its newest version came with."""
+    """A live memory with all its fields, and the snapshot (`seq`) its newest version came with.
+
+    A cold one has no text and no metadata here: they are row `cold_row` of file `cold_file`.
+    """
 
     row_id: int
     system_id: str
@@ -31,17 +34,22 @@ class StoredRow:
     tags: tuple[str, ...]
     importance: float | None
     parent_id: str | None
-    metadata: str
+    metadata: str | None
     seq: int
     merged_at: datetime
     tier: str
+    text_hash: str | None
+    summary: str | None
+    cold_file: int | None
+    cold_row: int | None
 
 
 FEED_BYTES = 64 << 20
 
 _ROW = (
     "row_id, system_id, memory_id, kind, text, created_at, updated_at, project, namespace, "
-    "session_id, agent_id, user_id, tags, importance, parent_id, metadata, seq, merged_at"
+    "session_id, agent_id, user_id, tags, importance, parent_id, metadata, seq, merged_at, tier, "
+    "text_hash, summary, cold_file, cold_row"
 )
 
 
@@ -92,8 +100,7 @@ def counts(connection: Connection) -> dict[str, int]:
 def _stored(row: tuple[object, ...]) -> StoredRow:
     values = dict(zip(_ROW.split(", "), row, strict=True))
     values["tags"] = tuple(values["tags"] or ())  # type: ignore[arg-type]
-    # Every row is hot until the store has tiers.
-    return StoredRow(**values, tier="hot")  # type: ignore[arg-type]
+    return StoredRow(**values)  # type: ignore[arg-type]
 
 
 class StoreFeed:

@@ -68,7 +68,7 @@ SELECT coalesce(old_row_id,
        $first_change + count(*) OVER earlier AS change_no,
        $system_id AS system_id, memory_id, state, $seq AS seq, $sub AS sub, row_no, content_hash,
        CASE WHEN state = 'live' THEN text_hash END AS text_hash,
-       coalesce(old_merged_at, $now) AS merged_at,
+       coalesce(old_merged_at, $now) AS merged_at, 'hot' AS tier,
        {fields}
 FROM winners WHERE NOT same
 WINDOW earlier AS (ORDER BY row_no ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
@@ -81,7 +81,7 @@ WINDOW earlier AS (ORDER BY row_no ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECED
 # What a row no longer says must not stay behind as its vector. Only the hashes that this merge
 # took from a row are looked at, and a text that another live row has keeps its vector.
 _DROP_VECTORS = """
-DELETE FROM store.vectors WHERE text_hash IN (
+DELETE FROM store.passages WHERE text_hash IN (
     SELECT text_hash FROM (
         SELECT DISTINCT old_text_hash AS text_hash FROM winners
         WHERE NOT same AND (state <> 'live' OR text_hash IS DISTINCT FROM old_text_hash)

@@ -88,7 +88,77 @@ CREATE TABLE vectors (
 );
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST,)
+# Tiers, passages, and what the hub does in the background.
+_SECOND = """
+-- A cold row keeps everything but its text and metadata; those are row `cold_row` of `cold_file`.
+ALTER TABLE memories ADD COLUMN tier VARCHAR;
+UPDATE memories SET tier = 'hot';
+ALTER TABLE memories ADD COLUMN summary VARCHAR;
+ALTER TABLE memories ADD COLUMN cold_file BIGINT;
+ALTER TABLE memories ADD COLUMN cold_row BIGINT;
+INSERT INTO counters VALUES ('cold_file', 0), ('journal', 0), ('job', 0);
+
+-- One vector a passage: characters [start_char, end_char) of the text. `passages` is how many the
+-- text has; NULL: the vector came with a snapshot, and nobody has looked how far it reaches. A hot
+-- text has `vector`; a warm or cold one `code` and `scale` (vector = code * scale), never both.
+CREATE TABLE passages (
+    space_id VARCHAR NOT NULL,
+    text_hash VARCHAR NOT NULL,
+    passage INTEGER NOT NULL,
+    passages INTEGER,
+    start_char INTEGER NOT NULL,
+    end_char INTEGER,
+    change_no BIGINT NOT NULL,
+    vector FLOAT[],
+    code TINYINT[],
+    scale FLOAT
+);
+INSERT INTO passages SELECT space_id, text_hash, 0, NULL, 0, NULL, change_no, vector, NULL, NULL
+FROM vectors ORDER BY change_no;
+DROP TABLE vectors;
+
+-- Immutable Parquet objects with the texts of cold rows. `retired_at`: no row needs it any more;
+-- the object goes when no retained backup names it.
+CREATE TABLE cold_files (
+    file_no BIGINT PRIMARY KEY,
+    key VARCHAR NOT NULL,
+    sha256 VARCHAR NOT NULL,
+    bytes BIGINT NOT NULL,
+    rows BIGINT NOT NULL,
+    footer BLOB NOT NULL,
+    created_at TIMESTAMPTZ NOT NULL,
+    retired_at TIMESTAMPTZ
+);
+
+-- What was done by no snapshot, to be shipped to the bucket's log.
+CREATE TABLE journal (
+    entry_no BIGINT PRIMARY KEY,
+    happened_at TIMESTAMPTZ NOT NULL,
+    kind VARCHAR NOT NULL,
+    body VARCHAR NOT NULL
+);
+
+CREATE TABLE jobs (
+    job_id BIGINT PRIMARY KEY,
+    kind VARCHAR NOT NULL,
+    state VARCHAR NOT NULL,
+    started_at TIMESTAMPTZ NOT NULL,
+    finished_at TIMESTAMPTZ,
+    done BIGINT NOT NULL,
+    total BIGINT,
+    detail VARCHAR
+);
+
+-- Embedding spaces: `serving` (one at most) or `building`. `model` is JSON: how to open it again.
+CREATE TABLE spaces (
+    space_id VARCHAR PRIMARY KEY,
+    state VARCHAR NOT NULL,
+    model VARCHAR NOT NULL,
+    since TIMESTAMPTZ NOT NULL
+);
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND)
 
 
 def migrate(connection: duckdb.DuckDBPyConnection) -> None:

@@ -21,7 +21,7 @@ FROM memories m
 WHERE m.state = 'live' AND m.text_hash IS NOT NULL
   AND m.text_hash NOT IN (SELECT unnest($besides::VARCHAR[]))
   AND NOT EXISTS (
-      SELECT 1 FROM vectors v WHERE v.space_id = $space_id AND v.text_hash = m.text_hash)
+      SELECT 1 FROM passages v WHERE v.space_id = $space_id AND v.text_hash = m.text_hash)
 """
 
 # Which texts wait is found from their hashes alone; then the texts of just those are read.
@@ -81,10 +81,12 @@ def put(
     connection.register("incoming", rows)
     try:
         connection.execute(
-            "INSERT OR IGNORE INTO store.vectors "
-            "SELECT ?, text_hash, ? + row_number() OVER () - 1, vector FROM incoming "
-            "WHERE text_hash IN (SELECT text_hash FROM store.memories WHERE state = 'live')",
-            [space_id, first],
+            "INSERT INTO store.passages "
+            "SELECT ?, text_hash, 0, NULL, 0, NULL, ? + row_number() OVER () - 1, vector, "
+            "NULL, NULL FROM incoming "
+            "WHERE text_hash IN (SELECT text_hash FROM store.memories WHERE state = 'live') "
+            "AND text_hash NOT IN (SELECT text_hash FROM store.passages WHERE space_id = ?)",
+            [space_id, first, space_id],
         ).fetchall()
     finally:
         connection.unregister("incoming")
@@ -111,19 +113,42 @@ def take_from_snapshot(connection: Connection, space_id: str, rows: pa.Table) ->
 
 
 def changes(connection: Connection, space_id: str, after: int, limit: int) -> pa.Table:
-    """Vectors of one space with a higher change_no than `after`, lowest first.
+    """Passages of one space with a higher change_no than `after`, lowest first.
 
-    Columns: change_no int64, text_hash string, vector fixed_size_list<float32>.
+    Columns: change_no int64, text_hash string, passage int32, start_char int32, end_char int32?,
+    vector fixed_size_list<float32>: of a warm or cold text what its code says.
     """
     rows = connection.sql(
-        "SELECT change_no, text_hash, vector FROM vectors "
-        "WHERE space_id = ? AND change_no > ? ORDER BY change_no LIMIT ?",
+        "SELECT change_no, text_hash, passage, start_char, end_char, vector, code, scale "
+        "FROM passages WHERE space_id = ? AND change_no > ? ORDER BY change_no LIMIT ?",
         params=[space_id, after, limit],
     ).to_arrow_table()
-    lists = rows["vector"].combine_chunks()
-    dim = len(lists[0]) if len(lists) else 1
-    fixed = pa.FixedSizeListArray.from_arrays(lists.flatten(), dim)
-    return rows.set_column(2, "vector", fixed)
+    matrix = _decoded(rows["vector"], rows["code"], rows["scale"])
+    flat = pa.array(matrix.ravel())
+    fixed = pa.FixedSizeListArray.from_arrays(flat, matrix.shape[1])
+    return rows.drop_columns(["vector", "code", "scale"]).append_column("vector", fixed)
+
+
+def quantised(vectors: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Codes of shape (n, dim) and scales of shape (n,): vector = code * scale, to 1/254 of its
+    largest number. The codes of what codes say are the same codes."""
+    scales = np.abs(vectors).max(axis=1, initial=0.0) / 127
+    safe = np.where(scales > 0, scales, 1).astype(np.float32)
+    return np.rint(vectors / safe[:, None]).astype(np.int8), safe
+
+
+def _decoded(
+    vectors: pa.ChunkedArray, codes: pa.ChunkedArray, scales: pa.ChunkedArray
+) -> NDArray[np.float32]:
+    """Shape (n, dim): each row from the one of the two that it has."""
+    is_coded = codes.is_valid().to_numpy()
+    plain, small = vectors.drop_null().combine_chunks(), codes.drop_null().combine_chunks()
+    dim = len(plain[0]) if len(plain) else len(small[0]) if len(small) else 1
+    matrix = np.empty((len(is_coded), dim), dtype=np.float32)
+    matrix[~is_coded] = plain.flatten().to_numpy().reshape(-1, dim)
+    factors = scales.drop_null().to_numpy()[:, None]
+    matrix[is_coded] = small.flatten().to_numpy().reshape(-1, dim) * factors
+    return matrix
 
 
 def _table(text_hashes: Sequence[str], vectors: NDArray[np.float32]) -> pa.Table:

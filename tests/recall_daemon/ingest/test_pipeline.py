@@ -40,7 +40,7 @@ def counters(hub: Any) -> object:
     with hub.hub.core.store.read() as connection:
         return (
             connection.execute("SELECT * FROM counters ORDER BY name").fetchall(),
-            connection.execute("SELECT count(*) FROM vectors").fetchall(),
+            connection.execute("SELECT count(*) FROM passages").fetchall(),
             connection.execute("SELECT * FROM snapshots").fetchall(),
             connection.execute("SELECT * FROM systems").fetchall(),
         )
@@ -165,7 +165,7 @@ async def test_a_vector_is_used_only_in_the_hubs_own_space(
         await hub.once()
         with hub.hub.core.store.read() as connection:
             found = connection.execute(
-                "SELECT text, vector[1] FROM vectors v JOIN memories m USING (text_hash)"
+                "SELECT text, vector[1] FROM passages v JOIN memories m USING (text_hash)"
             ).fetchall()
     values = dict(found)
     assert values["own"] == 1.0

@@ -88,7 +88,7 @@ def embed(store: Store, *texts: str, space: str = SPACE) -> None:
 def embedded(store: Store) -> set[tuple[str, str]]:
     with store.read() as connection:
         assert "vectors" not in " ".join(audit.problems(connection))
-        found = connection.execute("SELECT space_id, text_hash FROM vectors").fetchall()
+        found = connection.execute("SELECT space_id, text_hash FROM passages").fetchall()
     return set(found)
 
 

@@ -1,0 +1,10 @@
+"""The command `recalld`: one module a subject, each adding its commands to `program.app`.
+
+Exit codes: 0 done · 1 `verify` found a problem, or something unexpected · 2 refused: bad input,
+settings, permission · 3 `once` ended with something still pending · 130 interrupted.
+"""
+
+from recall_daemon.commands import quarantine, run, search, status
+from recall_daemon.commands.program import main
+
+__all__ = ["main", "quarantine", "run", "search", "status"]

@@ -1,0 +1,108 @@
+"""The program `recalld` itself: its app, common options, and whom a command talks to."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import structlog
+from cyclopts import App, CycloptsError, Parameter
+from rich.console import Console
+
+from recall_daemon.operations import HubApi, Json
+from recall_daemon.settings import load_settings
+from recall_wire.errors import RecallError
+
+UNEXPECTED, REFUSED, PENDING, INTERRUPTED = 1, 2, 3, 130
+
+app = App(
+    name="recalld",
+    help="The hub: pulls memories from a bucket, merges and embeds them, answers searches.",
+    version=lambda: version("recalld"),
+    help_format="plaintext",
+    suppress_keyboard_interrupt=False,
+)
+
+Config = Annotated[Path | None, Parameter(name="--config", help="A YAML settings file.")]
+AsJson = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON.")]
+
+
+def main() -> None:
+    """Entry point: one sentence for what a person can mend, never a traceback for bad input."""
+    _set_up_logging()
+    sys.exit(_run(sys.argv[1:]))
+
+
+def _run(arguments: Sequence[str]) -> int:
+    try:
+        code = app(
+            list(arguments), exit_on_error=False, print_error=False, result_action="return_value"
+        )
+        sys.stdout.flush()
+    except (CycloptsError, RecallError) as error:
+        return _say(str(error), REFUSED)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        denied = isinstance(error, (PermissionError, FileExistsError, NotADirectoryError))
+        code = REFUSED if denied or isinstance(error, FileNotFoundError) else UNEXPECTED
+        return _say(f"{error.filename}: {reason}" if error.filename else reason, code)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return code if isinstance(code, int) else 0
+
+
+def _say(sentence: str, code: int) -> int:
+    print(f"recalld: {' '.join(sentence.split())}", file=sys.stderr)
+    return code
+
+
+@contextmanager
+def open_hub_api(config: Path | None) -> Iterator[HubApi]:
+    """The daemon that runs on the data folder, through its port; without one, the store itself."""
+    from recall_daemon.lock import running_at
+
+    settings = load_settings(config)
+    url = running_at(settings.data_dir)
+    if url is not None:
+        from recall_daemon.remote import RemoteHub
+
+        yield RemoteHub(url)
+        return
+    from recall_daemon.app import open_core
+
+    with open_core(settings) as core:
+        core.embedder.get()
+        core.follow()
+        yield core.operations
+
+
+def print_answer(answer: Json, as_json: bool, table: Callable[[Console], None]) -> None:
+    if as_json:
+        print(json.dumps(answer, ensure_ascii=False))
+    else:
+        table(Console(highlight=False))
+
+
+def _set_up_logging() -> None:
+    """One event a line on standard error; JSON where nobody watches."""
+    terminal = sys.stderr.isatty()
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            # Without the frames' variables: they may hold memories or credentials.
+            structlog.processors.format_exc_info,
+            structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+            if terminal
+            else structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )

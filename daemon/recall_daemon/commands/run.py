@@ -1,0 +1,63 @@
+"""`recalld run` and `recalld once`: the hub at work."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+
+from recall_daemon.commands.program import PENDING, AsJson, Config, app, print_answer
+from recall_daemon.operations import Json
+from recall_daemon.settings import load_settings
+
+
+@app.command
+def run(*, config: Config = None) -> None:
+    """Run the hub: poll, merge, embed and serve until it is told to stop."""
+    from recall_daemon.daemon import run as run_daemon
+
+    settings = load_settings(config)
+
+    async def work() -> None:
+        await run_daemon(
+            settings, announce=lambda url: print(f"recalld answers at {url}", flush=True)
+        )
+        # The store is closed and everything committed. A thread that still embeds or loads a model
+        # has nothing to lose, and waiting for it would take a minute.
+        sys.stdout.flush()
+        os._exit(0)
+
+    asyncio.run(work())
+
+
+@app.command
+def once(*, config: Config = None, json_: AsJson = False) -> int:
+    """Poll until nothing is pending and everything is embedded, then exit."""
+    from recall_daemon.app import open_core, open_hub
+    from recall_daemon.loop import until_done
+
+    settings = load_settings(config)
+
+    async def work() -> Json:
+        with open_core(settings) as core:
+            async with open_hub(core) as hub:
+                report = await until_done(hub.poll, hub.finish, sleep=asyncio.sleep)
+        return {
+            "merged": report.merged,
+            "changed_rows": report.changed_rows,
+            "quarantined": report.quarantined,
+            "pending": report.pending,
+            "errors": report.errors,
+        }
+
+    done = asyncio.run(work())
+    print_answer(done, json_, lambda console: console.print(_once_line(done), soft_wrap=True))
+    return PENDING if done["pending"] else 0
+
+
+def _once_line(done: Json) -> str:
+    line = (
+        f"{done['merged']} snapshots merged, {done['changed_rows']} rows changed, "
+        f"{done['quarantined']} quarantined, {done['pending']} pending"
+    )
+    return f"{line}: {done['errors'][0]}" if done["errors"] else line

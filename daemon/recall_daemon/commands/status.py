@@ -1,0 +1,36 @@
+"""`recalld status`, `systems` and `verify`: where the hub stands."""
+
+from __future__ import annotations
+
+from recall_daemon.commands.program import AsJson, Config, app, open_hub_api, print_answer
+
+
+@app.command
+def status(*, json_: AsJson = False, config: Config = None) -> None:
+    """Rows, backlog, and where each system stands."""
+    from recall_daemon.tables import print_status
+
+    with open_hub_api(config) as hub:
+        answer = hub.status()
+    print_answer(answer, json_, lambda console: print_status(console, answer))
+
+
+@app.command
+def systems(*, json_: AsJson = False, config: Config = None) -> None:
+    """Each system: complete to N, missing, quarantined, rows, lag."""
+    from recall_daemon.tables import print_systems
+
+    with open_hub_api(config) as hub:
+        answer = hub.systems()
+    print_answer(answer, json_, lambda console: print_systems(console, answer))
+
+
+@app.command
+def verify(*, json_: AsJson = False, config: Config = None) -> int:
+    """Prove the store against itself, its ledger and the index."""
+    from recall_daemon.tables import print_fields
+
+    with open_hub_api(config) as hub:
+        answer = hub.verify()
+    print_answer(answer, json_, lambda console: print_fields(console, answer))
+    return 0 if answer["ok"] else 1
