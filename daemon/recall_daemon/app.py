@@ -16,6 +16,7 @@ from recall_daemon.ingest.agenda import Agenda, Intervals
 from recall_daemon.ingest.gaps import GapAsker
 from recall_daemon.ingest.pipeline import Limits, Pipeline, PollReport, Readers
 from recall_daemon.ingest.pushed import Pushes
+from recall_daemon.ingest.spool import Spool
 from recall_daemon.ingest.staging import Staging
 from recall_daemon.ingest.validate import Reader
 from recall_daemon.lock import FolderLock
@@ -200,15 +201,15 @@ def _hub(core: Core, bucket: AsyncBucket, readers: Readers, on_merged: Callable[
         ),
         now=core.now,
     )
+    spool = Spool(settings.data_dir / "spool", min_free_bytes=settings.min_free_bytes)
     pipeline = Pipeline(
         bucket=bucket,
         store=core.store,
         readers=readers,
         agenda=agenda,
-        spool=settings.data_dir / "spool",
+        spool=spool,
         limits=Limits(
             max_snapshot_bytes=settings.max_snapshot_bytes,
-            min_free_bytes=settings.min_free_bytes,
             concurrency=settings.concurrency,
             time_zone=settings.time_zone,
             incomplete_max_age=timedelta(seconds=settings.incomplete_max_age_s),
@@ -221,7 +222,7 @@ def _hub(core: Core, bucket: AsyncBucket, readers: Readers, on_merged: Callable[
         store=core.store,
         staging=Staging(settings.data_dir / "pushed"),
         merge=pipeline.receive,
-        check_disk=pipeline.check_disk,
+        check_disk=spool.check_disk,
         max_bytes=settings.max_snapshot_bytes,
         now=core.now,
     )

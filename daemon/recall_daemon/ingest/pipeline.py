@@ -3,40 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import structlog
 
 from recall_daemon.errors import (
-    DiskFull,
     HubStrained,
     SnapshotClash,
     SnapshotIncomplete,
     SnapshotQuarantined,
     StoreBroken,
 )
-from recall_daemon.ingest import ack, compare, fetch, merge, quarantine, receive
-from recall_daemon.ingest.agenda import Agenda, Turns, new_entry
+from recall_daemon.ingest import ack, compare, fetch, merge, receive, setbacks
+from recall_daemon.ingest.agenda import Agenda, Turns
 from recall_daemon.ingest.fetch import Spooled
 from recall_daemon.ingest.merge import Outcome, Ticket
 from recall_daemon.ingest.poll import Found, FoundBare
+from recall_daemon.ingest.setbacks import Setbacks
+from recall_daemon.ingest.spool import Spool
 from recall_daemon.ingest.validate import InputFile, Reader, ReadRequest, ReadResult
 from recall_daemon.store import ledger
-from recall_daemon.store.ledger import Entry
 from recall_daemon.store.store import Connection, Store
 from recall_wire.buckets.base import AsyncBucket
 from recall_wire.errors import (
     BucketRefused,
     ObjectNotFound,
     RecallError,
-    TerminalError,
     TransientError,
 )
 
@@ -48,7 +44,6 @@ class Limits:
     """How much one snapshot may cost, and how long to wait for what is missing."""
 
     max_snapshot_bytes: int
-    min_free_bytes: int
     concurrency: int
     time_zone: str
     incomplete_max_age: timedelta
@@ -92,7 +87,7 @@ class Pipeline:
         store: Store,
         readers: Readers,
         agenda: Agenda,
-        spool: Path,
+        spool: Spool,
         limits: Limits,
         now: Callable[[], datetime],
         space_id: Callable[[], str | None],
@@ -102,7 +97,6 @@ class Pipeline:
         self._store = store
         self._readers = readers
         self._agenda = agenda
-        self._spool = spool
         self._limits = limits
         self._now = now
         self._space_id = space_id
@@ -112,8 +106,10 @@ class Pipeline:
         # First come, first served: that is what makes systems take turns.
         self._fetching = asyncio.Semaphore(limits.concurrency)
         self._merging: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        shutil.rmtree(spool, ignore_errors=True)  # what a killed process left is fetched again
-        spool.mkdir(parents=True, mode=0o700)
+        self._spool = spool
+        self._setbacks = Setbacks(
+            store, agenda, self._merging, incomplete_max_age=limits.incomplete_max_age, now=now
+        )
 
     async def poll(self, patience_s: float | None = None) -> PollReport:
         """One poll of everything that is due.
@@ -124,7 +120,7 @@ class Pipeline:
         process can go on; what concerns one system alone is in the report.
         """
         report = PollReport()
-        self.check_disk()
+        self._spool.check_disk()
         work, errors = await self._agenda.collect(self._running)
         report.errors += errors
         report.pending += len(errors)
@@ -173,7 +169,7 @@ class Pipeline:
                 lambda connection: ledger.update_system(connection, turns.system_id, head_etag=etag)
             )
         except TransientError as error:
-            self._postpone(turns, report, error)
+            _postpone(turns, report, error)
 
     async def _one(self, job: Found | FoundBare, turns: Turns, report: PollReport) -> None:
         """Merge or quarantine one snapshot, or have it tried again."""
@@ -186,8 +182,8 @@ class Pipeline:
         except RecallError as error:
             if isinstance(error, StoreBroken):
                 raise
-            await self._note_waiting(job)
-            self._postpone(turns, report, error)
+            await self._setbacks.note_waiting(job)
+            _postpone(turns, report, error)
 
     async def _settle(self, job: Found | FoundBare, report: PollReport) -> None:
         """Fetch, validate and merge a snapshot; what it does wrong puts it into quarantine.
@@ -195,20 +191,21 @@ class Pipeline:
         Raises `TransientError` and `BucketRefused` for what is not the snapshot's fault.
         """
         try:
-            self.check_disk()
+            self._spool.check_disk()
             outcome = await self._ingest(job)
         except ObjectNotFound as error:
             if isinstance(job, Found) and job.etag is not None:
-                await self._wait(job, report, SnapshotIncomplete(str(error)))
+                report.quarantined += await self._setbacks.wait(job, SnapshotIncomplete(str(error)))
         except SnapshotIncomplete as error:
-            await self._wait(job, report, error)
+            report.quarantined += await self._setbacks.wait(job, error)
         except (TransientError, BucketRefused, StoreBroken):
             raise
         except (OSError, MemoryError) as error:
             raise HubStrained(f"this machine refused: {error}") from error
         except Exception as error:
             # Whatever a snapshot brings up here, it must not stop the other systems.
-            await self._quarantine(job, report, _reason(error, job.system_id))
+            reason = setbacks.reason(error, job.system_id)
+            report.quarantined += await self._setbacks.quarantine(job, reason)
         else:
             report.merged += 1
             report.changed_rows += outcome.changed
@@ -222,7 +219,7 @@ class Pipeline:
             self._on_merged()
 
     async def _ingest(self, job: Found | FoundBare) -> Outcome:
-        with self._folder() as folder:
+        with self._spool.folder() as folder:
             limit = self._limits.max_snapshot_bytes
             async with self._fetching:
                 if isinstance(job, Found):
@@ -240,9 +237,9 @@ class Pipeline:
         another snapshot has its number, `SnapshotQuarantined` where it cannot be read, and
         `TransientError` for what is not its fault.
         """
-        self.check_disk()
+        self._spool.check_disk()
         try:
-            with self._folder() as folder:
+            with self._spool.folder() as folder:
                 outcome = await self._ingest_spooled(pushed, "push", folder)
         except (TransientError, StoreBroken, SnapshotClash):
             raise
@@ -255,9 +252,9 @@ class Pipeline:
 
     async def _refuse_pushed(self, pushed: Spooled, error: Exception) -> Outcome:
         """Quarantine a pushed snapshot, unless the bucket has brought it in the meantime."""
-        reason = _reason(error, pushed.system_id)
+        reason = setbacks.reason(error, pushed.system_id)
         entry = receive.new_entry(pushed, self._now())
-        settled = await self._put_in_quarantine(entry, reason)
+        settled = await self._setbacks.put_in_quarantine(entry, reason)
         if settled.state == "merged":
             receive.merged_before(self._store, pushed, "push")
             return merge.settled(settled)
@@ -296,100 +293,12 @@ class Pipeline:
             return merge.settled(known)
         return merge.merge_snapshot(self._store, spooled, read, ticket)
 
-    # What happens to a snapshot that did not get through
-
-    async def _wait(
-        self, job: Found | FoundBare, report: PollReport, error: SnapshotIncomplete
-    ) -> None:
-        """A folder that is still syncing: raise `error` to try again, up to its time."""
-        with self._store.read() as connection:
-            known = ledger.find(connection, new_entry(job, self._now()).place)
-        first_seen_at = known.first_seen_at if known else self._now()
-        if self._now() - first_seen_at <= self._limits.incomplete_max_age:
-            raise error
-        await self._quarantine(job, report, str(error))
-
-    async def _note_waiting(self, job: Found | FoundBare) -> None:
-        """Keep in the ledger that a listed snapshot is still to be had: no listing shows it again.
-
-        A missing number (no ETag) has its own backoff; the bare ones are simply listed again.
-        """
-        if isinstance(job, FoundBare):
-            self._agenda.look_for_bare_again()
-            return
-        if job.pushed:
-            self._agenda.compare_again(job)
-        if job.pushed or job.etag is None:
-            return
-        entry = new_entry(job, self._now())
-
-        def work(connection: Connection) -> None:
-            known = ledger.find(connection, entry.place)
-            bad = known is not None and known.state in ("quarantined", "refused")
-            if known is None or (bad and known.etag != entry.etag):
-                ledger.see_system(connection, job.system_id, entry.first_seen_at)
-                ledger.record(connection, entry)
-
-        try:
-            await self._write(work)
-        except TransientError:
-            self._agenda.look_again()
-
-    def _postpone(self, turns: Turns, report: PollReport, error: Exception) -> None:
-        turns.postponed = True
-        report.pending += 1
-        report.errors.append(str(error))
-        log.warning("snapshot.postponed", system_id=turns.system_id, error=str(error))
-
-    async def _quarantine(self, job: Found | FoundBare, report: PollReport, reason: str) -> None:
-        entry = new_entry(job, self._now())
-        if isinstance(job, FoundBare):
-            entry = await self._bare_entry(entry)
-        settled = await self._put_in_quarantine(entry, reason)
-        report.quarantined += settled.state != "merged"
-
-    async def _put_in_quarantine(self, entry: Entry, reason: str) -> Entry:
-        # Not between two chunks of a merge of the same snapshot, which came by the other way.
-        async with self._merging[entry.place.system_id]:
-            settled = await asyncio.to_thread(
-                quarantine.put, self._store, entry, reason, self._now()
-            )
-        log.warning(
-            "snapshot.unreadable", place=str(entry.place), state=settled.state, reason=reason
-        )
-        return settled
-
-    async def _bare_entry(self, entry: Entry) -> Entry:
-        """A bare snapshot's place: that of an earlier try at the same bytes, else a new one."""
-        with self._store.read() as connection:
-            known = ledger.newest_bare(connection).get(entry.locator)
-            if known is not None and known.etag == entry.etag:
-                return replace(entry, place=known.place)
-            return replace(entry, place=ledger.next_sub(connection, entry.place.system_id))
-
-    # The ground it stands on
-
     async def _write(self, work: Callable[[Connection], None]) -> None:
         await asyncio.to_thread(self._store.write, work)
 
-    def check_disk(self) -> None:
-        """Ingest stops before the store is hurt. Raises `DiskFull`."""
-        free = shutil.disk_usage(self._spool).free
-        if free < self._limits.min_free_bytes:
-            raise DiskFull(
-                f"{free} bytes are free on the disk of {self._spool}",
-                hint=f"ingest goes on when there are {self._limits.min_free_bytes}",
-            )
 
-    @contextmanager
-    def _folder(self) -> Iterator[Path]:
-        """A folder of its own in the spool for one snapshot."""
-        with tempfile.TemporaryDirectory(dir=self._spool) as name:
-            yield Path(name)
-
-
-def _reason(error: Exception, system_id: str) -> str:
-    if isinstance(error, TerminalError):
-        return str(error)
-    log.exception("snapshot.unexpected", system_id=system_id)
-    return f"{type(error).__name__}: {error}"
+def _postpone(turns: Turns, report: PollReport, error: Exception) -> None:
+    turns.postponed = True
+    report.pending += 1
+    report.errors.append(str(error))
+    log.warning("snapshot.postponed", system_id=turns.system_id, error=str(error))
