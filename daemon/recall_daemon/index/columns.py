@@ -85,6 +85,19 @@ class ColumnsView:
         """The ordinal of each row id. Raises IndexError for a row this view never had."""
         return self.ordinal_of[np.asarray(row_ids, dtype=np.int64)]
 
+    def beside(self, row_id: int, n: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The live rows before and after a row in its session, nearest first, `n` each at most."""
+        own = int(self.ordinals([row_id])[0])
+        system, session = self.fields["system"], self.fields["session"]
+        if session[own] < 0:
+            return (), ()
+        same = np.flatnonzero((session == session[own]) & (system == system[own]) & self.live)
+        order = same[np.lexsort((self.row_id[same], self.created_us[same]))]
+        at = int(np.flatnonzero(order == own)[0])
+        before = self.row_id[order[max(at - n, 0) : at]][::-1]
+        after = self.row_id[order[at + 1 : at + 1 + n]]
+        return tuple(before.tolist()), tuple(after.tolist())
+
     def newest_first(self, ordinals: Array, scores: Array) -> Array:
         """The order by score, then newest, then row id: the same whatever the order of arrival."""
         keys = (self.row_id[ordinals], -self.created_us[ordinals].astype(np.float64), -scores)

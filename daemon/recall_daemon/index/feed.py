@@ -22,9 +22,11 @@ class Feed(Protocol):
         """
 
     def vector_changes(self, after: int, limit: int) -> pa.Table:
-        """Vectors of the hub's own space: change_no int64, text_hash str, vector list of float32.
+        """Passages of the hub's own space, ascending by change_no, at most `limit`.
 
-        A vector may come before or after the rows whose text it belongs to.
+        Columns: change_no int64, text_hash str, passage int32, start_char int32, end_char int32?
+        (null: not known), vector list of float32. A put of a text replaces all its passages, with
+        passage 0 first. A vector may come before or after the rows whose text it belongs to.
         """
 
 

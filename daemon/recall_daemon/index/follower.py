@@ -92,7 +92,7 @@ class _State:
 
     def apply_vectors(self, changes: pa.Table) -> int:
         matrix = _matrix(changes["vector"].combine_chunks(), self.vectors.dim)
-        self.vectors.put(changes["text_hash"].to_pylist(), matrix)
+        self.vectors.put(changes, matrix)
         last = int(changes["change_no"].to_numpy().max())
         self.applied = Applied(self.applied.rows, max(last, self.applied.vectors))
         return len(matrix)

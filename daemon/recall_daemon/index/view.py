@@ -30,11 +30,13 @@ class IndexView:
     words: WordsView
 
     def search_vectors(self, query: npt.ArrayLike, filters: CodedFilters, k: int) -> list[Scored]:
-        """The k rows nearest in meaning among those that pass, exactly, by inner product."""
+        """The k rows nearest in meaning among those that pass, by their best passage."""
         ordinals = np.flatnonzero(self.columns.mask(filters))
-        places = self.vectors.places(self.columns.slot[ordinals])
-        ordinals, places = ordinals[places >= 0], places[places >= 0]
-        scores = self.vectors.scores(np.asarray(query, dtype=np.float32), places)
+        first, length = self.vectors.runs(self.columns.slot[ordinals])
+        have = length > 0
+        ordinals = ordinals[have]
+        vector = np.asarray(query, dtype=np.float32)
+        scores, _ = self.vectors.best(vector, first[have], length[have])
         chosen = best(scores, k)
         return self._ordered(ordinals[chosen], scores[chosen], k)
 
@@ -47,12 +49,46 @@ class IndexView:
         return self._ranked(self.words.phrase(query, filters, k), k)
 
     def meanings(self, query: npt.ArrayLike, row_ids: Sequence[int]) -> dict[int, float]:
-        """The inner product of each row that has a vector."""
-        places = self.vectors.places(self.columns.slot[self.columns.ordinals(row_ids)])
-        have = places >= 0
-        scores = self.vectors.scores(np.asarray(query, dtype=np.float32), places[have])
-        kept = [row_id for row_id, has in zip(row_ids, have.tolist(), strict=True) if has]
+        """The inner product with its best passage, of each row that has a vector."""
+        kept, first, length = self._runs(row_ids)
+        scores, _ = self.vectors.best(np.asarray(query, dtype=np.float32), first, length)
         return dict(zip(kept, scores.tolist(), strict=True))
+
+    def passage(self, query: npt.ArrayLike, row_id: int) -> tuple[int, int | None] | None:
+        """Characters [start, end) of the row's best passage; an end of None is not known.
+
+        None for a row that has no vector.
+        """
+        _, first, length = self._runs([row_id])
+        _, places = self.vectors.best(np.asarray(query, dtype=np.float32), first, length)
+        if not len(places):
+            return None
+        start = int(self.vectors.passages.start_char[places[0]])
+        end = int(self.vectors.passages.end_char[places[0]])
+        return start, None if end < 0 else end
+
+    def vectors_of(self, row_ids: Sequence[int]) -> dict[int, Array]:
+        """The vector of the beginning of each row that has one, float32[dim]."""
+        kept, first, _ = self._runs(row_ids)
+        return dict(zip(kept, self.vectors.at(first), strict=True))
+
+    def neighbours(
+        self, row_ids: Sequence[int], n: int
+    ) -> dict[int, tuple[tuple[int, ...], tuple[int, ...]]]:
+        """For each row the ids of at most `n` live rows before and after it in its session.
+
+        A session is that of one system; its rows go by created_at, then row id. The nearest come
+        first. A row without a session has no neighbours.
+        """
+        return {row_id: self.columns.beside(row_id, n) for row_id in row_ids}
+
+    def _runs(self, row_ids: Sequence[int]) -> tuple[list[int], Array, Array]:
+        """Those of the rows that have a vector, and the places of their passages."""
+        slots = self.columns.slot[self.columns.ordinals(row_ids)]
+        first, length = self.vectors.runs(slots)
+        have = length > 0
+        kept = [row_id for row_id, has in zip(row_ids, have.tolist(), strict=True) if has]
+        return kept, first[have], length[have]
 
     def order(self, row_ids: Sequence[int], scores: Sequence[float]) -> list[int]:
         """Positions in `row_ids` from best to worst."""

@@ -61,7 +61,7 @@ class MemoryStore:
     change_no: int = 0
     live_rows: dict[int, Row] = field(default_factory=dict)
     all_rows: dict[int, Row] = field(default_factory=dict)
-    vectors: dict[str, tuple[int, list[float]]] = field(default_factory=dict)
+    vectors: dict[str, list[tuple[int, int, int, list[float]]]] = field(default_factory=dict)
     page_rows: int = 1_000_000
     dim: int = DIM
 
@@ -85,9 +85,13 @@ class MemoryStore:
             )
             self.all_rows[row_id] = replace(gone, change_no=self.change_no)
 
-    def embed(self, text: str, vector: Sequence[float]) -> None:
-        self.change_no += 1
-        self.vectors[f"h:{text}"] = (self.change_no, list(vector))
+    def embed(self, text: str, *vectors: Sequence[float]) -> None:
+        """One vector a passage; each passage is ten characters long."""
+        passages = []
+        for number, vector in enumerate(vectors):
+            self.change_no += 1
+            passages.append((self.change_no, number, 10 * number, list(vector)))
+        self.vectors[f"h:{text}"] = passages
 
     def row_changes(self, after: int, limit: int) -> pa.Table:
         newer = sorted(
@@ -98,13 +102,20 @@ class MemoryStore:
         return pa.table(columns, schema=ROW_SCHEMA)
 
     def vector_changes(self, after: int, limit: int) -> pa.Table:
-        newer = sorted((no, h, v) for h, (no, v) in self.vectors.items() if no > after)
-        newer = newer[: min(limit, self.page_rows)]
-        flat = np.asarray([v for _, _, v in newer], dtype=np.float32).ravel()
+        newer = sorted(
+            (no, h, number, start, vector)
+            for h, passages in self.vectors.items()
+            for no, number, start, vector in passages
+            if no > after
+        )[: min(limit, self.page_rows)]
+        flat = np.asarray([row[4] for row in newer], dtype=np.float32).ravel()
         return pa.table(
             {
-                "change_no": pa.array([no for no, _, _ in newer], pa.int64()),
-                "text_hash": pa.array([h for _, h, _ in newer], pa.string()),
+                "change_no": pa.array([row[0] for row in newer], pa.int64()),
+                "text_hash": pa.array([row[1] for row in newer], pa.string()),
+                "passage": pa.array([row[2] for row in newer], pa.int32()),
+                "start_char": pa.array([row[3] for row in newer], pa.int32()),
+                "end_char": pa.array([row[3] + 10 for row in newer], pa.int32()),
                 "vector": pa.FixedSizeListArray.from_arrays(pa.array(flat), self.dim),
             }
         )

@@ -40,7 +40,10 @@ VECTOR = st.lists(st.integers(-3, 3), min_size=DIM, max_size=DIM)
 STEP = st.one_of(
     st.tuples(st.just("put"), UPSERT),
     st.tuples(st.just("delete"), ROW_IDS),
-    st.tuples(st.just("embed"), st.tuples(TEXTS.filter(bool), VECTOR)),
+    st.tuples(
+        st.just("embed"),
+        st.tuples(TEXTS.filter(bool), st.lists(VECTOR, min_size=1, max_size=3)),
+    ),
     st.tuples(st.just("apply"), st.integers(1, 5)),
 )
 VALUES = st.lists(st.sampled_from(["a", "b", "c", "never"]), max_size=2).map(tuple)
@@ -81,11 +84,26 @@ def by_rank(item):
 
 def brute_vectors(store, query, filters, k):
     scored = [
-        (row, float(np.dot(store.vectors[row.text_hash][1], query)))
+        (row, max(float(np.dot(v, query)) for *_, v in store.vectors[row.text_hash]))
         for row in store.live_rows.values()
         if row.text_hash in store.vectors and passes(row, filters)
     ]
     return [(row.row_id, score) for row, score in sorted(scored, key=by_rank)[:k]]
+
+
+def brute_neighbours(store, row_id, n):
+    row = store.live_rows[row_id]
+    if row.session_id is None:
+        return (), ()
+    session = [
+        other
+        for other in store.live_rows.values()
+        if (other.system_id, other.session_id) == (row.system_id, row.session_id)
+    ]
+    session.sort(key=lambda r: (r.created_at.timestamp() if r.created_at else -1, r.row_id))
+    ids = [other.row_id for other in session]
+    at = ids.index(row_id)
+    return tuple(ids[max(at - n, 0) : at][::-1]), tuple(ids[at + 1 : at + 1 + n])
 
 
 def brute_words(store, query, filters):
@@ -103,7 +121,7 @@ def run(store, index, steps):
         elif what == "delete":
             store.delete(value)
         elif what == "embed":
-            store.embed(*value)
+            store.embed(value[0], *value[1])
         else:
             store.page_rows = value
             index.apply(store)
@@ -134,6 +152,21 @@ def test_any_history_in_any_batches_equals_brute_force(
         # However small k is, it is the beginning of the full ranking.
         assert index.search_words(words, narrowed, k) == found[:k]
     assert index.counts.rows == index.view().words.rows == len(store.live_rows)
+    view, rows = index.view(), sorted(store.live_rows)
+    assert view.neighbours(rows, k) == {r: brute_neighbours(store, r, k) for r in rows}
+    passages = {
+        row_id: store.vectors[row.text_hash]
+        for row_id, row in store.live_rows.items()
+        if row.text_hash in store.vectors
+    }
+    assert view.meanings(query, rows) == dict(brute_vectors(store, query, Filters(), 99))
+    firsts = {row_id: vector.tolist() for row_id, vector in view.vectors_of(rows).items()}
+    assert firsts == {row_id: found[0][3] for row_id, found in passages.items()}
+    for row_id in rows:
+        spans = passages.get(row_id, [])
+        nearest = max(spans, key=lambda p: np.dot(p[3], query), default=None)
+        expected = None if nearest is None else (nearest[2], nearest[2] + 10)
+        assert view.passage(query, row_id) == expected
     assert index.apply(store) == 0
 
 
