@@ -19,6 +19,7 @@ from recall_daemon.ingest.pushed import Pushes
 from recall_daemon.ingest.spool import Spool
 from recall_daemon.ingest.staging import Staging
 from recall_daemon.ingest.validate import Reader
+from recall_daemon.jobs import Job, Jobs
 from recall_daemon.lock import FolderLock
 from recall_daemon.operations import Operations
 from recall_daemon.search.engine import Search
@@ -129,6 +130,7 @@ class Hub:
     pipeline: Pipeline
     pushes: Pushes
     backlog: Backlog
+    jobs: Jobs
 
     async def poll(self, patience_s: float | None = None) -> PollReport:
         return await self.pipeline.poll(patience_s)
@@ -167,6 +169,7 @@ async def open_hub(
     try:
         yield hub
     finally:
+        hub.jobs.close()
         await hub.pipeline.close()
         await readers.close()
         await bucket.close()
@@ -226,4 +229,16 @@ def _hub(core: Core, bucket: AsyncBucket, readers: Readers, on_merged: Callable[
         max_bytes=settings.max_snapshot_bytes,
         now=core.now,
     )
-    return Hub(core, bucket, pipeline, pushes, Backlog(core.store, on_embedded=on_merged))
+    return Hub(
+        core,
+        bucket,
+        pipeline,
+        pushes,
+        Backlog(core.store, on_embedded=on_merged),
+        Jobs(core.store, _background(core, bucket), now=core.now),
+    )
+
+
+def _background(core: Core, bucket: AsyncBucket) -> list[Job]:
+    """What the hub does beside serving and polling: one line a kind."""
+    return []

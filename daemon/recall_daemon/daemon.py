@@ -35,11 +35,12 @@ class Daemon:
         self._report = PollReport()
 
     def tasks(self) -> list[Callable[[], Coroutine[None, None, None]]]:
-        return [self._beat, self._follow, self._embed]
+        return [self._beat, self._follow, self._embed, self._hub.jobs.schedule]
 
     def stop(self) -> None:
-        """Have the embedding thread end after its present batch."""
+        """Have the embedding thread and the jobs end after their present step."""
         self._stopping = True
+        self._hub.jobs.stop()
 
     async def _beat(self) -> None:
         interval_s = self._hub.core.settings.poll_interval_s
@@ -102,7 +103,7 @@ async def run(settings: HubSettings, *, announce: Announce) -> None:
             loop.add_signal_handler(name, stop.set)
         async with open_hub(core, on_merged=_waker(loop, merged)) as hub:
             daemon = Daemon(hub, merged)
-            server = Server(make_app(core.operations, daemon.ready, hub.pushes), listener)
+            server = Server(make_app(core.operations, daemon.ready, hub.pushes, hub.jobs), listener)
             _announce(core, url_of(listener), announce)
             try:
                 await _until(stop, daemon, server)

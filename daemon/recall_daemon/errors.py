@@ -58,6 +58,25 @@ class NotInQuarantine(TerminalError):
     """No quarantined snapshot with that system and number."""
 
 
+# Background work
+
+
+class JobUnknown(TerminalError):
+    """No kind of background work has that name."""
+
+
+class JobRunning(TransientError):
+    """A job of that kind is under way; one of a kind runs at a time."""
+
+
+class JobStopped(TransientError):
+    """The hub is stopping: what is left of a job waits for its next time."""
+
+
+class JobFailed(TransientError):
+    """A job that was asked for did not get through; it says why."""
+
+
 # Pushing
 
 

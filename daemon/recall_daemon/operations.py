@@ -11,9 +11,11 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from recall_daemon.ingest import ack, quarantine
+from recall_daemon.jobs import run_json
 from recall_daemon.search.engine import Search
 from recall_daemon.search.query import SearchRequest
 from recall_daemon.store import audit, ledger, memories, vectors
+from recall_daemon.store import jobs as job_table
 from recall_daemon.store.ledger import Entry, Place
 from recall_daemon.store.store import Connection, Store
 
@@ -38,6 +40,8 @@ class HubApi(Protocol):
     def quarantine_retry(self, place: Place) -> Json: ...
 
     def quarantine_drop(self, place: Place) -> Json: ...
+
+    def jobs(self) -> Json: ...
 
 
 class Operations:
@@ -131,6 +135,12 @@ class Operations:
 
     def quarantine_drop(self, place: Place) -> Json:
         return _entry(quarantine.drop(self._store, place, self._now()))
+
+    def jobs(self) -> Json:
+        """`{jobs: [{kind, state, …}]}`: the newest run of each kind that ever ran. Read-only."""
+        with self._store.read() as connection:
+            runs = job_table.latest(connection)
+        return {"jobs": [run_json(kind, None, run) for kind, run in runs.items()]}
 
 
 def _pending_since(connection: Connection) -> dict[str, datetime]:

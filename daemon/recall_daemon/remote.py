@@ -54,6 +54,13 @@ class RemoteHub:
     def quarantine_drop(self, place: Place) -> Json:
         return self._call("POST", _path(place, "drop"))
 
+    def jobs(self) -> Json:
+        return self._call("GET", "/v1/jobs")
+
+    def start_job(self, kind: str) -> Json:
+        """Begin a job; `jobs` says how far it is."""
+        return self._call("POST", f"/v1/jobs/{quote(kind, safe='')}/run")
+
     def _call(self, method: str, path: str, body: Json | None = None) -> Json:
         try:
             response = self._http.request(method, path, json=body)

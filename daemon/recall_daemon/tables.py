@@ -63,6 +63,23 @@ def print_quarantine(console: Console, answer: Json) -> None:
     console.print(table)
 
 
+def print_jobs(console: Console, answer: Json) -> None:
+    """Each kind of background work with its newest run."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("job", "state", "began", "done", "what"):
+        table.add_column(name, overflow="fold")
+    for job in answer["jobs"]:
+        total = f" of {job['total']}" if job["total"] is not None else ""
+        table.add_row(
+            escape(job["kind"]),
+            job["state"] or "-",
+            (job["started_at"] or "-")[:19].replace("T", " "),
+            f"{job['done']}{total}",
+            escape(job["detail"] or "-"),
+        )
+    console.print(table)
+
+
 def print_fields(console: Console, fields: Json) -> None:
     for name, value in fields.items():
         console.print(f"[bold]{name}[/]  {escape(str(value))}", soft_wrap=True)

@@ -11,15 +11,17 @@ from fastapi.responses import JSONResponse
 
 from recall_daemon.errors import NotInQuarantine
 from recall_daemon.ingest.pushed import Pushes
+from recall_daemon.jobs import Jobs
 from recall_daemon.operations import HubApi, Json
 from recall_daemon.search.query import SearchRequest
+from recall_daemon.serve import jobs as job_routes
 from recall_daemon.serve import problem, push
 from recall_daemon.store.ledger import Place
 
 Ready = Callable[[], Json]
 
 
-def make_app(hub: HubApi, ready: Ready, pushes: Pushes) -> FastAPI:
+def make_app(hub: HubApi, ready: Ready, pushes: Pushes, jobs: Jobs) -> FastAPI:
     """The app over a hub. `ready()` answers `{ready, parts: {name: reason or "ok"}}`.
 
     Routes are plain functions, so that each runs in a worker thread and none blocks the loop; those
@@ -32,11 +34,12 @@ def make_app(hub: HubApi, ready: Ready, pushes: Pushes) -> FastAPI:
         redoc_url=None,
         openapi_url="/v1/openapi.json",
     )
-    problem.install(app, {NotInQuarantine: 404, **push.STATUSES})
+    problem.install(app, {NotInQuarantine: 404, **push.STATUSES, **job_routes.STATUSES})
     _health(app, ready)
     _search(app, hub)
     _operations(app, hub)
     push.install(app, pushes)
+    job_routes.install(app, jobs)
     return app
 
 

@@ -1,0 +1,265 @@
+"""Work in the background: when each kind is due, how far it is, and what became of it."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import threading
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+
+from recall_daemon.errors import JobRunning, JobStopped, JobUnknown, StoreBroken
+from recall_daemon.loop import Sleep, every
+from recall_daemon.store import jobs as table
+from recall_daemon.store.jobs import JobRun
+from recall_daemon.store.store import Store
+from recall_wire.errors import RecallError, TransientError
+
+log = structlog.get_logger(__name__)
+
+Json = dict[str, Any]
+
+# A start is busy enough: what is overdue waits so long.
+START_DELAY = timedelta(seconds=60)
+
+
+class Progress:
+    """How far a run is. `update` may be called from any thread, as often as it likes."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._stopping = False
+        self._done = 0
+        self._total: int | None = None
+        self._detail: str | None = None
+
+    def update(self, done: int, total: int | None = None, detail: str | None = None) -> None:
+        """Say how much is done, of how much where that is known, and what in a few words.
+
+        Raises `JobStopped` when the hub is stopping: call it between steps that stand alone.
+        """
+        with self._lock:
+            self._done = done
+            self._total = total if total is not None else self._total
+            self._detail = detail if detail is not None else self._detail
+        self.check()
+
+    def check(self) -> None:
+        """Raises `JobStopped` when the hub is stopping."""
+        if self._stopping:
+            raise JobStopped("the hub is stopping")
+
+    def stop(self) -> None:
+        self._stopping = True
+
+    def of(self, run: JobRun) -> JobRun:
+        """The run with what was said so far."""
+        with self._lock:
+            return replace(run, done=self._done, total=self._total, detail=self._detail)
+
+
+Work = Callable[[Progress], Awaitable[None] | None]
+
+
+def _always() -> bool:
+    return True
+
+
+@dataclass(frozen=True)
+class Job:
+    """A kind of background work.
+
+    `every`: how often it runs by itself; None: only when asked for. `work` is a coroutine function,
+    run on the loop, or a plain one, run in a thread. `is_needed` is asked, in a thread, before a
+    run by the clock: False leaves it out, and no trace of it.
+    """
+
+    kind: str
+    every: timedelta | None
+    work: Work
+    is_needed: Callable[[], bool] = _always
+
+
+@dataclass
+class _Live:
+    run: JobRun
+    progress: Progress
+
+
+class Jobs:
+    """Runs jobs, one of a kind at a time, and remembers how each ended.
+
+    Progress of a run is kept in memory and written when it ends: another process cannot read the
+    store meanwhile anyway. Used from one event loop.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        jobs: Sequence[Job],
+        *,
+        now: Callable[[], datetime],
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        self._store = store
+        self._jobs = {job.kind: job for job in jobs}
+        self._now = now
+        self._sleep = sleep
+        self._live: dict[str, _Live] = {}
+        self._group: asyncio.TaskGroup | None = None
+        # Threads of their own: a backup that takes minutes must not hold up the index.
+        self._threads = ThreadPoolExecutor(max(len(jobs), 1), thread_name_prefix="job")
+        left_over = store.write(lambda connection: table.fail_left_over(connection, now()))
+        if left_over:
+            log.warning("jobs.cut_off", jobs=left_over)
+
+    async def schedule(self) -> None:
+        """Run every job at its times, for ever. Raises `StoreBroken`, and nothing else."""
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            try:
+                for job in self._jobs.values():
+                    if job.every is not None:
+                        group.create_task(self._beat(job, job.every))
+                await asyncio.Event().wait()
+            finally:
+                self._group = None
+                self.stop()
+
+    def stop(self) -> None:
+        """Have what runs in a thread end at its next step. Idempotent."""
+        for live in self._live.values():
+            live.progress.stop()
+
+    def close(self) -> None:
+        """Stop, and leave to its end what still runs in a thread. Idempotent."""
+        self.stop()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def run(self, kind: str) -> JobRun:
+        """Run a job now and return how it ended; a failure is in the answer, not raised.
+
+        Raises `JobUnknown`, `JobRunning`, `StoreBroken`, and what the store raises when it cannot
+        take the run's beginning.
+        """
+        job = self._job(kind)
+        return await self._work(job, await self._begin(job))
+
+    async def start(self, kind: str) -> JobRun:
+        """Begin a job now and return its run, still going, while `schedule` runs."""
+        job = self._job(kind)
+        if self._group is None:
+            raise JobStopped("the hub is stopping")
+        live = await self._begin(job)
+        self._group.create_task(self._work(job, live))
+        return live.run
+
+    def listed(self) -> Json:
+        """`{jobs: [{kind, every_s, state, …}]}`: each kind with its newest run. Blocking."""
+        with self._store.read() as connection:
+            runs = table.latest(connection)
+        for kind, live in list(self._live.items()):
+            runs[kind] = live.progress.of(live.run)
+        kinds = sorted({*self._jobs, *runs})
+        return {"jobs": [run_json(kind, self._jobs.get(kind), runs.get(kind)) for kind in kinds]}
+
+    def _job(self, kind: str) -> Job:
+        if kind not in self._jobs:
+            known = ", ".join(sorted(self._jobs))
+            raise JobUnknown(f"there is no job {kind[:60]!r}", hint=f"there are {known}")
+        return self._jobs[kind]
+
+    async def _beat(self, job: Job, interval: timedelta) -> None:
+        await self._sleep(await asyncio.to_thread(self._first_delay_s, job, interval))
+        await every(interval.total_seconds(), lambda: self._due(job), sleep=self._sleep)
+
+    def _first_delay_s(self, job: Job, interval: timedelta) -> float:
+        """An interval after the last run began, so that restarts do not put a daily job off."""
+        with self._store.read() as connection:
+            last = table.latest(connection).get(job.kind)
+        left = last.started_at + interval - self._now() if last else timedelta(0)
+        # A clock that was set back must not put it off any longer.
+        return min(max(left, min(START_DELAY, interval)), interval).total_seconds()
+
+    async def _due(self, job: Job) -> None:
+        if job.kind in self._live:
+            return
+        try:
+            if await asyncio.to_thread(job.is_needed):
+                await self.run(job.kind)
+        except (JobRunning, TransientError) as error:
+            log.warning("job.not_begun", kind=job.kind, error=str(error))
+
+    async def _begin(self, job: Job) -> _Live:
+        if job.kind in self._live:
+            raise JobRunning(f"{job.kind} is running already", hint="see `recalld jobs`")
+        # Its place is taken before anything is awaited.
+        live = _Live(JobRun(0, job.kind, "running", self._now()), Progress())
+        self._live[job.kind] = live
+        try:
+            live.run = await asyncio.to_thread(
+                self._store.write, lambda c: table.begin(c, job.kind, live.run.started_at)
+            )
+        except BaseException:
+            del self._live[job.kind]
+            raise
+        return live
+
+    async def _work(self, job: Job, live: _Live) -> JobRun:
+        try:
+            why_not = await self._attempt(job, live.progress)
+            ended = replace(live.progress.of(live.run), state="done", finished_at=self._now())
+            if why_not is not None:
+                ended = replace(ended, state="failed", detail=why_not)
+            await self._record(ended)
+        finally:
+            del self._live[job.kind]
+        return ended
+
+    async def _attempt(self, job: Job, progress: Progress) -> str | None:
+        """Do the work. One sentence where it failed: a job never takes the hub with it."""
+        try:
+            if inspect.iscoroutinefunction(job.work):
+                await job.work(progress)
+            else:
+                loop = asyncio.get_running_loop()
+                answer = await loop.run_in_executor(self._threads, job.work, progress)
+                if inspect.isawaitable(answer):
+                    await answer
+        except StoreBroken:
+            raise
+        except RecallError as error:
+            log.warning("job.failed", kind=job.kind, error=str(error))
+            return str(error)
+        except Exception as error:
+            log.exception("job.failed", kind=job.kind)
+            return f"{type(error).__name__}: {error}"
+        return None
+
+    async def _record(self, run: JobRun) -> None:
+        try:
+            await asyncio.to_thread(self._store.write, lambda c: table.finish(c, run))
+        except TransientError as error:
+            # The next start marks it; until then it reads as running, which it does not any more.
+            log.warning("job.not_recorded", kind=run.kind, error=str(error))
+
+
+def run_json(kind: str, job: Job | None, run: JobRun | None) -> Json:
+    """A job with its newest run; `state` is None for one that never ran."""
+    finished_at = run.finished_at if run else None
+    return {
+        "kind": kind,
+        "job_id": run.job_id if run else None,
+        "every_s": job.every.total_seconds() if job and job.every else None,
+        "state": run.state if run else None,
+        "started_at": run.started_at.isoformat() if run else None,
+        "finished_at": finished_at.isoformat() if finished_at else None,
+        "done": run.done if run else 0,
+        "total": run.total if run else None,
+        "detail": run.detail if run else None,
+    }

@@ -1,0 +1,36 @@
+"""The routes for background work: what there is, how far it is, and running it now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse
+
+from recall_daemon.errors import JobRunning, JobUnknown
+from recall_daemon.jobs import Jobs
+from recall_wire.errors import RecallError
+
+STATUSES: Final[Mapping[type[RecallError], int]] = {JobUnknown: 404, JobRunning: 409}
+
+
+def install(app: FastAPI, jobs: Jobs) -> None:
+    """Add the routes to an app whose errors are answered as problems, with `STATUSES`."""
+    _read(app, jobs)
+    _write(app, jobs)
+
+
+def _read(app: FastAPI, jobs: Jobs) -> None:
+    @app.get("/v1/jobs")
+    def listed() -> JSONResponse:
+        """Each kind with its newest run."""
+        return JSONResponse(jobs.listed())
+
+
+def _write(app: FastAPI, jobs: Jobs) -> None:
+    @app.post("/v1/jobs/{kind}/run", status_code=202)
+    async def run(kind: str) -> JSONResponse:
+        """Begin a job now; `GET /v1/jobs` says how far it is."""
+        begun = await jobs.start(kind)
+        return JSONResponse({"job_id": begun.job_id, "kind": begun.kind}, status_code=202)
