@@ -1,0 +1,191 @@
+"""Retrieval: how much of the evidence of a question is found, through the hub's own code path.
+
+Every conversation is a system whose snapshot lies in a folder bucket; a whole hub polls, merges,
+embeds (the real model) and indexes it, and every question is one query over all systems. Recall of
+a question is the share of its evidence among the first k hits; what is printed is the mean over all
+questions, and the same for each conversation. A hit counts for every witness it names.
+
+`meaning` and `words` are the index's own two searches, `rrf` their reciprocal-rank fusion (k = 60)
+over pools of 100, and `ours` is the search as it is served. Prints one JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hashlib
+import json
+import tempfile
+from collections.abc import Callable, Sequence
+from io import BytesIO
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from conversations import Conversation, Question, conversations
+from recall_daemon.app import Core, open_core, open_hub
+from recall_daemon.index.filters import NO_FILTERS
+from recall_daemon.index.view import Scored
+from recall_daemon.loop import until_done
+from recall_daemon.search.query import SearchRequest
+from recall_daemon.settings import HubSettings
+from recall_wire import layout
+from recall_wire.buckets import open_bucket
+from recall_wire.manifest import DataFile, Head, Manifest, Producer, Source, now_utc, sha256_hex
+from recall_wire.records import to_batch
+
+CUTS = (5, 10, 50)
+POOL = 100
+RRF_K = 60
+
+# The memories of one hit, best hit first.
+Hits = list[set[tuple[str, str]]]
+Method = Callable[[str], Hits]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder of conversation files")
+    parser.add_argument("--json", type=Path, help="write the result here, too")
+    parser.add_argument("--keep", type=Path, help="keep the hub here, so that a second run is fast")
+    arguments = parser.parse_args()
+    found = conversations(arguments.data)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = (arguments.keep or Path(scratch)) / _digest(arguments.data)
+        result = asyncio.run(measure(found, folder))
+    text = json.dumps(result, indent=2)
+    print(text)
+    if arguments.json:
+        arguments.json.write_text(text + "\n", encoding="utf-8")
+
+
+async def measure(found: Sequence[Conversation], folder: Path) -> dict[str, Any]:
+    bucket = folder / "bucket"
+    if not bucket.exists():
+        publish(found, bucket)
+    settings = HubSettings(
+        bucket_url=f"file://{bucket.resolve()}", data_dir=folder / "hub", embedder="minilm"
+    )
+    with open_core(settings) as core:
+        async with open_hub(core) as hub:
+            report = await until_done(hub.poll, hub.finish, sleep=asyncio.sleep)
+            if report.pending or report.errors:
+                raise SystemExit(f"the hub did not finish: {report}")
+            return await asyncio.to_thread(_evaluate, core, found)
+
+
+def publish(found: Sequence[Conversation], folder: Path) -> None:
+    """One committed snapshot a conversation."""
+    folder.mkdir(parents=True)
+    bucket = open_bucket(f"file://{folder.resolve()}")
+    for conversation in found:
+        buffer = BytesIO()
+        pq.write_table(pa.Table.from_batches([to_batch(conversation.turns)]), buffer)
+        data, system_id = buffer.getvalue(), conversation.system_id
+        sha256, rows = sha256_hex(data), len(conversation.turns)
+        name = f"memories-{sha256[:16]}.parquet"
+        manifest = Manifest(
+            system_id=system_id,
+            seq=1,
+            machine="bench",
+            instance_id="bench",
+            created_at=now_utc(),
+            producer=Producer(name="bench", version="1"),
+            kind="full",
+            source=Source(type="bench", fingerprint=sha256),
+            files=(
+                DataFile(name=name, format="parquet", bytes=len(data), sha256=sha256, rows=rows),
+            ),
+            rows=rows,
+        ).to_bytes()
+        head = Head(seq=1, manifest_sha256=sha256_hex(manifest), machine="bench")
+        bucket.put(layout.data_key(system_id, 1, name), data)
+        bucket.put(layout.manifest_key(system_id, 1), manifest)
+        bucket.put(layout.head_key(system_id), head.to_bytes())
+
+
+def _evaluate(core: Core, found: Sequence[Conversation]) -> dict[str, Any]:
+    questions = [question for conversation in found for question in conversation.questions]
+    recalls = {
+        name: [_recalls(question, method(question.text)) for question in questions]
+        for name, method in methods(core).items()
+    }
+    per_system = {
+        conversation.system_id: {
+            name: _means([r for r, q in zip(values, questions, strict=True) if q in own])
+            for name, values in recalls.items()
+        }
+        for conversation in found
+        if (own := set(conversation.questions))
+    }
+    return {
+        "systems": len(found),
+        "memories": sum(len(conversation.turns) for conversation in found),
+        "questions": len(questions),
+        "recall": {name: _means(values) for name, values in recalls.items()},
+        "per_system": per_system,
+        "questions_without_evidence": sum(conversation.unasked for conversation in found),
+        "evidence_of_no_turn": sum(conversation.unknown_evidence for conversation in found),
+    }
+
+
+def methods(core: Core) -> dict[str, Method]:
+    def near(query: str) -> list[Scored]:
+        vector = core.embedder.embed_query(query)
+        return [] if vector is None else core.index.search_vectors(vector, NO_FILTERS, POOL)
+
+    def worded(query: str) -> list[Scored]:
+        return core.index.search_words(query, NO_FILTERS, POOL)
+
+    def named(scored: Sequence[Scored]) -> Hits:
+        rows = core.feed.rows([hit.row_id for hit in scored])
+        found = [rows[hit.row_id] for hit in scored]
+        return [{(row.system_id, row.memory_id)} for row in found]
+
+    return {
+        "meaning": lambda query: named(near(query)),
+        "words": lambda query: named(worded(query)),
+        "rrf": lambda query: named(reciprocal([near(query), worded(query)])),
+        "ours": lambda query: served(core, query),
+    }
+
+
+def reciprocal(lists: Sequence[Sequence[Scored]]) -> list[Scored]:
+    """Reciprocal-rank fusion; a tie goes to the row that was merged first."""
+    scores: dict[int, float] = {}
+    for ranked in lists:
+        for rank, hit in enumerate(ranked, start=1):
+            scores[hit.row_id] = scores.get(hit.row_id, 0.0) + 1 / (RRF_K + rank)
+    return [Scored(*item) for item in sorted(scores.items(), key=lambda item: (-item[1], item[0]))]
+
+
+def served(core: Core, query: str) -> Hits:
+    answer = core.operations.search(SearchRequest(query, limit=max(CUTS)))
+    return [
+        {(w["system_id"], w["memory_id"]) for w in (hit, *hit.get("witnesses", ()))}
+        for hit in answer["hits"]
+    ]
+
+
+def _recalls(question: Question, hits: Hits) -> dict[int, float]:
+    wanted = {(question.system_id, memory_id) for memory_id in question.evidence}
+    return {cut: len(wanted & set().union(*hits[:cut])) / len(wanted) for cut in CUTS}
+
+
+def _means(recalls: Sequence[dict[int, float]]) -> dict[str, float]:
+    return {str(cut): round(fmean(recall[cut] for recall in recalls), 4) for cut in CUTS}
+
+
+def _digest(folder: Path) -> str:
+    """Names the hub that `--keep` keeps: other data, another hub."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*.json")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+if __name__ == "__main__":
+    main()
