@@ -9,7 +9,7 @@ import structlog
 from recall_daemon.embed.base import Embedder
 from recall_daemon.store import vectors
 from recall_daemon.store.store import Store
-from recall_daemon.store.vectors import Pending
+from recall_daemon.store.vectors import Embedded, Pending
 from recall_wire.errors import RecallError
 
 log = structlog.get_logger(__name__)
@@ -58,12 +58,15 @@ class Backlog:
 
     def _embed(self, embedder: Embedder, batch: Sequence[Pending]) -> int:
         try:
-            matrix = embedder.encode([pending.text for pending in batch])
+            matrix = embedder.encode([pending.text or "" for pending in batch])
         except RecallError as error:
             return self._embed_singly(embedder, batch, error)
-        hashes = [pending.text_hash for pending in batch]
+        texts = [
+            Embedded(pending.text_hash, [(0, len(pending.text or ""))], matrix[at : at + 1])
+            for at, pending in enumerate(batch)
+        ]
         space_id = embedder.space.space_id
-        self._store.write(lambda connection: vectors.put(connection, space_id, hashes, matrix))
+        self._store.write(lambda connection: vectors.put(connection, space_id, texts))
         self._on_embedded()
         return len(batch)
 

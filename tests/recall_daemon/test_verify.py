@@ -18,6 +18,7 @@ from recall_daemon.store.ledger import Place
 from recall_daemon.store.memories import StoreFeed
 from recall_daemon.store.merge import merge_rows
 from recall_daemon.store.store import Store
+from recall_daemon.store.vectors import Embedded
 from recall_wire.records import Record, text_hash
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -53,7 +54,8 @@ def merge(store: Store, seq: int, table: pa.Table) -> None:
 
 def embed(store: Store, text: str, vector: Sequence[float] = (1, 0, 0)) -> None:
     matrix = np.array([vector], dtype=np.float32)
-    store.write(lambda c: vectors.put(c, SPACE, [str(text_hash(text))], matrix))
+    embedded = Embedded(str(text_hash(text)), [(0, len(text))], matrix)
+    store.write(lambda c: vectors.put(c, SPACE, [embedded]))
 
 
 def brought_up(feed: StoreFeed) -> Index:

@@ -41,6 +41,11 @@ _CHECKS = {
                                     OR m.text IS NOT NULL OR m.cold_row >= c.rows))""",
     "passages given twice": """
         SELECT count(*) - count(DISTINCT (space_id, text_hash, passage)) FROM passages""",
+    "texts of which passages are missing": """
+        SELECT count(*) FROM (
+            SELECT 1 FROM passages GROUP BY space_id, text_hash
+            HAVING max(passage) <> count(*) - 1 OR min(coalesce(passages, 1)) <> count(*)
+                OR max(coalesce(passages, 1)) <> count(*))""",
     "passages with both a vector and a code, or none": """
         SELECT count(*) FROM passages WHERE (vector IS NULL) = (code IS NULL)
         OR (code IS NULL) <> (scale IS NULL)""",
@@ -126,7 +131,7 @@ WHERE v.space_id = $space_id AND v.change_no <= $upto
 _USABLE = """
 SELECT count(*) FROM passages
 WHERE space_id = $space_id AND text_hash IN (SELECT unnest($lacking::VARCHAR[]))
-  AND (vector IS NULL OR isfinite(list_sum(vector)))
+  AND isfinite(coalesce(scale, list_sum(vector)))
 """
 
 

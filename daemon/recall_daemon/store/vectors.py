@@ -1,4 +1,4 @@
-"""Embeddings, one per distinct text and space, and the backlog that is derived from them."""
+"""Passages: the vectors of each distinct text in each space, and the backlog derived from them."""
 
 from __future__ import annotations
 
@@ -11,91 +11,156 @@ from numpy.typing import NDArray
 
 from recall_daemon.store.store import Connection, next_numbers
 
-# The model reads 256 tokens, found in at most a quarter of this.
-EMBEDDED_CHARS = 262_144
+# Of a longer text only the beginning is embedded: more than 1,024 overlapping windows of 256 tokens
+# reach. One look-up brings no more text than fits into memory twice beside everything else.
+EMBEDDED_CHARS = 4 << 20
+BACKLOG_BYTES = 64 << 20
 
-# A text is in the backlog when a live row has it and the space has no vector for it: nothing is
-# queued anywhere, so a crash loses nothing.
-_BACKLOG = """
-FROM memories m
-WHERE m.state = 'live' AND m.text_hash IS NOT NULL
-  AND m.text_hash NOT IN (SELECT unnest($besides::VARCHAR[]))
-  AND NOT EXISTS (
-      SELECT 1 FROM passages v WHERE v.space_id = $space_id AND v.text_hash = m.text_hash)
-"""
 
-# Which texts wait is found from their hashes alone; then the texts of just those are read.
-_LOOK_UP = f"""
-WITH waiting AS MATERIALIZED (
-    SELECT m.text_hash, min(m.change_no) AS change_no {_BACKLOG}
-    GROUP BY m.text_hash ORDER BY change_no LIMIT $limit
-)
-SELECT w.text_hash, left(m.text, {EMBEDDED_CHARS})
-FROM waiting w JOIN memories m USING (change_no) ORDER BY w.change_no
-"""
+@dataclass(frozen=True)
+class Embedded:
+    """A text's passages: characters [start, end) of each, and their vectors (len(spans), dim)."""
+
+    text_hash: str
+    spans: Sequence[tuple[int, int]]
+    vectors: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Pending:
-    """A text that waits for its vector."""
+    """A text that waits for its passages.
+
+    `text` is None where no row has it at hand: it is then row `cold_row` of file `cold_file`.
+    `given`: its vector came with a snapshot, and only needs to be looked at: one window
+    (`confirm`) or more (`put`).
+    """
 
     text_hash: str
-    text: str
+    text: str | None
+    given: bool = False
+    cold_file: int | None = None
+    cold_row: int | None = None
+
+
+# A text is in the backlog when a live row has it and the space has no passages of it, or only a
+# vector that came along and was not looked at: nothing is queued anywhere, so a crash loses
+# nothing. A given vector of a cold text stays as it came.
+_WAITING = """
+open_rows AS (
+    SELECT m.rowid AS place, m.text_hash, m.change_no, m.tier = 'cold' AS is_cold
+    FROM memories m
+    ANTI JOIN passages v ON v.space_id = $space_id AND v.passage = 0 AND v.passages IS NOT NULL
+        AND v.text_hash = m.text_hash
+    WHERE m.state = 'live' AND m.text_hash IS NOT NULL
+      AND m.text_hash NOT IN (SELECT unnest($besides::VARCHAR[]))
+), given AS (
+    SELECT text_hash FROM passages
+    WHERE space_id = $space_id AND passage = 0 AND passages IS NULL
+), waiting AS (
+    SELECT o.*, g.text_hash IS NOT NULL AS given
+    FROM open_rows o LEFT JOIN given g ON g.text_hash = o.text_hash
+    WHERE g.text_hash IS NULL OR NOT o.is_cold
+)
+"""
+
+# Which texts wait is found from their hashes alone; then the texts of just those are read, from a
+# row that has it at hand if there is one.
+_FIND = f"""
+WITH {_WAITING}
+SELECT coalesce(min(place) FILTER (NOT is_cold), min(place)), bool_or(given)
+FROM waiting GROUP BY text_hash ORDER BY min(change_no) LIMIT $limit
+"""
+
+_LOOK_UP = f"""
+WITH wanted AS (
+    SELECT unnest($places::BIGINT[]) AS place, unnest($given::BOOLEAN[]) AS given,
+           generate_subscripts($places::BIGINT[], 1) AS number
+), looked_up AS (
+    SELECT number, text_hash, left(text, {EMBEDDED_CHARS}) AS text, given, cold_file, cold_row
+    FROM memories JOIN wanted ON memories.rowid = wanted.place
+)
+SELECT text_hash, text, given, cold_file, cold_row FROM looked_up
+WINDOW earlier AS (ORDER BY number)
+QUALIFY row_number() OVER earlier = 1 OR sum(coalesce(strlen(text), 0)) OVER earlier <= $max_bytes
+ORDER BY number
+"""
 
 
 def backlog(
     connection: Connection, space_id: str, limit: int, *, besides: Collection[str] = ()
 ) -> list[Pending]:
-    """At most `limit` distinct texts without a vector in the space, oldest change first.
+    """At most `limit` distinct texts that wait for their passages, oldest change first.
 
-    Those whose hash is in `besides` are left out. Of a longer text only the beginning comes back:
-    more than any model reads.
+    Past the first, at most `BACKLOG_BYTES` of text. Those whose hash is in `besides` are left
+    out. Of a text longer than `EMBEDDED_CHARS` the beginning comes back.
     """
+    wanted = {"space_id": space_id, "limit": limit, "besides": list(besides)}
+    found = connection.execute(_FIND, wanted).fetchall()
+    if not found:
+        return []
+    places, given = zip(*found, strict=True)
     rows = connection.execute(
-        _LOOK_UP, {"space_id": space_id, "limit": limit, "besides": list(besides)}
+        _LOOK_UP, {"places": list(places), "given": list(given), "max_bytes": BACKLOG_BYTES}
     ).fetchall()
     return [Pending(*row) for row in rows]
 
 
 def backlog_size(connection: Connection, space_id: str, *, besides: Collection[str] = ()) -> int:
-    """How many distinct texts wait for a vector in the space; reads no text."""
+    """How many distinct texts wait for passages in the space; reads no text."""
     rows = connection.execute(
-        f"SELECT count(DISTINCT m.text_hash) {_BACKLOG}",
+        f"WITH {_WAITING} SELECT count(DISTINCT text_hash) FROM waiting",
         {"space_id": space_id, "besides": list(besides)},
     ).fetchall()
     return int(rows[0][0])
 
 
-def put(
-    connection: Connection,
-    space_id: str,
-    text_hashes: Sequence[str],
-    vectors: NDArray[np.float32],
-) -> None:
-    """Store vectors of shape (len(text_hashes), dim) inside the running transaction. Idempotent.
+def put(connection: Connection, space_id: str, texts: Sequence[Embedded]) -> None:
+    """Store the passages of texts inside the running transaction; earlier ones of them go.
 
-    A text that no live row has any more, gone while it was being embedded, is left out.
+    Each passage takes a new change_no, ascending, passage 0 of its text first. A text that no
+    live row has any more, gone while it was being embedded, is left out; of one with no hot row
+    the codes are stored. Idempotent. Raises ValueError for a text without passages.
     """
-    rows = _table(text_hashes, vectors)
-    first = next_numbers(connection, "change_no", len(text_hashes))
-    connection.register("incoming", rows)
-    try:
-        connection.execute(
-            "INSERT INTO store.passages "
-            "SELECT ?, text_hash, 0, NULL, 0, NULL, ? + row_number() OVER () - 1, vector, "
-            "NULL, NULL FROM incoming "
-            "WHERE text_hash IN (SELECT text_hash FROM store.memories WHERE state = 'live') "
-            "AND text_hash NOT IN (SELECT text_hash FROM store.passages WHERE space_id = ?)",
-            [space_id, first, space_id],
-        ).fetchall()
-    finally:
-        connection.unregister("incoming")
+    if any(not text.spans or len(text.spans) != len(text.vectors) for text in texts):
+        raise ValueError("each text needs one span for each of its vectors, and at least one")
+    temperature = _temperature(connection, [text.text_hash for text in texts])
+    kept = {text.text_hash: text for text in texts if text.text_hash in temperature}
+    if not kept:
+        return
+    connection.execute(
+        "DELETE FROM store.passages "
+        "WHERE space_id = ? AND text_hash IN (SELECT unnest(?::VARCHAR[]))",
+        [space_id, list(kept)],
+    ).fetchall()
+    rows = _Rows([], [], [], [], [])
+    for text in kept.values():
+        for passage, (start, end) in enumerate(text.spans):
+            rows.add(text.text_hash, passage, len(text.spans), start, end)
+    matrix = np.concatenate([text.vectors for text in kept.values()])
+    _insert(connection, space_id, rows, matrix, temperature)
+
+
+def confirm(connection: Connection, space_id: str, texts: Sequence[tuple[str, int]]) -> None:
+    """Vectors that came along cover their whole text: (text_hash, its end_char) of each.
+
+    No change that an index has to hear of. Idempotent.
+    """
+    hashes, ends = zip(*texts, strict=True) if texts else ((), ())
+    connection.execute(
+        "UPDATE store.passages SET passages = 1, end_char = looked_at.end_char FROM ("
+        "    SELECT unnest(?::VARCHAR[]) AS text_hash, unnest(?::INTEGER[]) AS end_char"
+        ") looked_at "
+        "WHERE passages.space_id = ? AND passages.passage = 0 AND passages.passages IS NULL "
+        "AND passages.text_hash = looked_at.text_hash",
+        [list(hashes), list(ends), space_id],
+    ).fetchall()
 
 
 def take_from_snapshot(connection: Connection, space_id: str, rows: pa.Table) -> int:
     """Keep the vectors that came with rows whose declared space is the hub's own.
 
-    `rows` has `text_hash` and `embedding`. Returns how many rows had one.
+    `rows` has `text_hash` and `embedding`. A text that has passages keeps them. How far a vector
+    reaches is left open, for the backlog to look at. Returns how many rows had one.
     """
     known = rows.filter(
         pa.compute.and_(
@@ -104,11 +169,20 @@ def take_from_snapshot(connection: Connection, space_id: str, rows: pa.Table) ->
     )
     if not known.num_rows:
         return 0
-    _, first = np.unique(known["text_hash"].to_numpy(zero_copy_only=False), return_index=True)
-    distinct = known.take(pa.array(np.sort(first)))
-    flat = distinct["embedding"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    matrix = np.asarray(flat, dtype=np.float32).reshape(distinct.num_rows, -1)
-    put(connection, space_id, distinct["text_hash"].to_pylist(), matrix)
+    hashes = known["text_hash"].to_pylist()
+    temperature = _temperature(connection, hashes)
+    place: dict[str, int] = {}
+    for at, text_hash in enumerate(hashes):
+        place.setdefault(text_hash, at)
+    here = _embedded(connection, space_id, hashes)
+    kept = [text_hash for text_hash in place if text_hash in temperature and text_hash not in here]
+    if kept:
+        taken = known.take(pa.array([place[text_hash] for text_hash in kept]))["embedding"]
+        flat = taken.combine_chunks().flatten().to_numpy(zero_copy_only=False)
+        matrix = np.asarray(flat, dtype=np.float32).reshape(len(kept), -1)
+        nothing: list[int | None] = [None] * len(kept)
+        rows_ = _Rows(kept, [0] * len(kept), nothing, [0] * len(kept), nothing)
+        _insert(connection, space_id, rows_, matrix, temperature)
     return int(known.num_rows)
 
 
@@ -131,10 +205,13 @@ def changes(connection: Connection, space_id: str, after: int, limit: int) -> pa
 
 def quantised(vectors: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """Codes of shape (n, dim) and scales of shape (n,): vector = code * scale, to 1/254 of its
-    largest number. The codes of what codes say are the same codes."""
+    largest number. The codes of what codes say are the same codes. A vector with NaN or infinity
+    is one of NaNs afterwards."""
     scales = np.abs(vectors).max(axis=1, initial=0.0) / 127
-    safe = np.where(scales > 0, scales, 1).astype(np.float32)
-    return np.rint(vectors / safe[:, None]).astype(np.int8), safe
+    scales[scales == 0] = 1
+    scales[~np.isfinite(scales)] = np.nan
+    codes = np.rint(vectors / scales[:, None].astype(np.float32))
+    return np.nan_to_num(codes, nan=0).astype(np.int8), scales.astype(np.float32)
 
 
 def _decoded(
@@ -151,8 +228,79 @@ def _decoded(
     return matrix
 
 
-def _table(text_hashes: Sequence[str], vectors: NDArray[np.float32]) -> pa.Table:
-    dim = vectors.shape[1]
-    flat = pa.array(np.ascontiguousarray(vectors, dtype=np.float32).ravel())
-    lists = pa.FixedSizeListArray.from_arrays(flat, dim)
-    return pa.table({"text_hash": pa.array(text_hashes, pa.string()), "vector": lists})
+def _temperature(connection: Connection, text_hashes: Sequence[str]) -> dict[str, bool]:
+    """Of those texts that a live row has: whether one of these rows is hot."""
+    rows = connection.execute(
+        "SELECT text_hash, bool_or(tier = 'hot') FROM store.memories "
+        "WHERE state = 'live' AND text_hash IN (SELECT unnest(?::VARCHAR[])) GROUP BY text_hash",
+        [list(text_hashes)],
+    ).fetchall()
+    return dict(rows)
+
+
+def _embedded(connection: Connection, space_id: str, text_hashes: Sequence[str]) -> set[str]:
+    rows = connection.execute(
+        "SELECT text_hash FROM store.passages "
+        "WHERE space_id = ? AND passage = 0 AND text_hash IN (SELECT unnest(?::VARCHAR[]))",
+        [space_id, list(text_hashes)],
+    ).fetchall()
+    return {row[0] for row in rows}
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Rows of the table but for their vectors, column by column."""
+
+    text_hash: list[str]
+    passage: list[int]
+    passages: list[int | None]
+    start_char: list[int]
+    end_char: list[int | None]
+
+    def add(self, text_hash: str, passage: int, passages: int, start: int, end: int) -> None:
+        self.text_hash.append(text_hash)
+        self.passage.append(passage)
+        self.passages.append(passages)
+        self.start_char.append(start)
+        self.end_char.append(end)
+
+
+def _insert(
+    connection: Connection,
+    space_id: str,
+    rows: _Rows,
+    matrix: NDArray[np.float32],
+    temperature: dict[str, bool],
+) -> None:
+    """Append rows with new change numbers in their order; `matrix` has shape (rows, dim)."""
+    first = next_numbers(connection, "change_no", len(matrix))
+    is_hot = np.array([temperature[text_hash] for text_hash in rows.text_hash])
+    codes, scales = np.zeros(matrix.shape, np.int8), np.zeros(len(matrix), np.float32)
+    codes[~is_hot], scales[~is_hot] = quantised(matrix[~is_hot])
+    table = pa.table(
+        {
+            "text_hash": pa.array(rows.text_hash, pa.string()),
+            "passage": pa.array(rows.passage, pa.int32()),
+            "passages": pa.array(rows.passages, pa.int32()),
+            "start_char": pa.array(rows.start_char, pa.int32()),
+            "end_char": pa.array(rows.end_char, pa.int32()),
+            "change_no": pa.array(range(first, first + len(matrix)), pa.int64()),
+            "vector": _lists(matrix, is_null=~is_hot),
+            "code": _lists(codes, is_null=is_hot),
+            "scale": pa.array(scales, pa.float32(), mask=is_hot),
+        }
+    )
+    connection.register("incoming_passages", table)
+    try:
+        connection.execute(
+            "INSERT INTO store.passages BY NAME SELECT ? AS space_id, * FROM incoming_passages",
+            [space_id],
+        ).fetchall()
+    finally:
+        connection.unregister("incoming_passages")
+
+
+def _lists(matrix: NDArray[np.generic], *, is_null: NDArray[np.bool_]) -> pa.Array:
+    """Each row of the matrix as a list, or null."""
+    flat = pa.array(np.ascontiguousarray(matrix).ravel())
+    return pa.FixedSizeListArray.from_arrays(flat, matrix.shape[1], mask=pa.array(is_null))
