@@ -53,7 +53,7 @@ def real_texts(count: int, seed: int = 0) -> list[str]:
     Raises `ValueError` where the installed packages hold fewer.
     """
     chosen: dict[str, None] = {}
-    files = _source_files()
+    files = source_files()
     random.Random(seed).shuffle(files)
     for path in files:
         for paragraph in _paragraphs(path):
@@ -66,7 +66,7 @@ def real_texts(count: int, seed: int = 0) -> list[str]:
     return random.Random(seed).sample(list(chosen), count)
 
 
-def _source_files() -> list[Path]:
+def source_files() -> list[Path]:
     site = Path(sysconfig.get_paths()["purelib"])
     stdlib = Path(sysconfig.get_paths()["stdlib"])
     found = [path for name in PACKAGES for path in (site / name).rglob("*.py")]
@@ -76,14 +76,14 @@ def _source_files() -> list[Path]:
 
 
 def _paragraphs(path: Path) -> Iterator[str]:
-    for docstring in _docstrings(path):
+    for docstring in docstrings(path):
         for block in re.split(r"\n\s*\n", docstring):
             paragraph = " ".join(block.split())
-            if _is_prose(block, paragraph):
+            if is_prose(block, paragraph):
                 yield paragraph
 
 
-def _docstrings(path: Path) -> Iterator[str]:
+def docstrings(path: Path) -> Iterator[str]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # old escapes in other people's strings
@@ -95,7 +95,7 @@ def _docstrings(path: Path) -> Iterator[str]:
             yield ast.get_docstring(node, clean=True) or ""
 
 
-def _is_prose(block: str, paragraph: str) -> bool:
+def is_prose(block: str, paragraph: str) -> bool:
     words = _WORD.findall(paragraph)
     letters = sum(map(len, words))
     return (
