@@ -101,6 +101,15 @@ NEITHER = [
 ]
 
 
+def test_a_cold_file_is_named_by_its_hub_number_and_content() -> None:
+    key = layout.cold_key("h1", 7, "ab" * 32)
+    assert key == "hub/h1/cold/000000000007-abababababababab.parquet"
+    assert key.startswith(layout.cold_prefix("h1"))
+    for hub_id in ("", "../h", "a/b"):
+        with pytest.raises(UnsafeKey):
+            layout.cold_key(hub_id, 7, "ab" * 32)
+
+
 @pytest.mark.parametrize("key", BARE)
 def test_a_bare_snapshot_is_recognised(key: str) -> None:
     assert layout.parse_key(key) == BareKey("a", key)

@@ -54,6 +54,10 @@ class ObjectNotFound(TerminalError):
     """No such key, or no such multipart upload."""
 
 
+class ObjectTooShort(TerminalError):
+    """The object ends before the range that was asked for."""
+
+
 class PreconditionFailed(TerminalError):
     """412: the key exists already (If-None-Match) or has changed (If-Match)."""
 

@@ -73,6 +73,16 @@ def data_key(system_id: str, seq: int, name: str) -> str:
     return snapshot_prefix(system_id, seq) + check_file_name(name)
 
 
+def cold_prefix(hub_id: str) -> str:
+    """Where a hub keeps the texts of its cold rows."""
+    return f"{HUB}{check_file_name(hub_id)}/cold/"
+
+
+def cold_key(hub_id: str, file_no: int, sha256: str) -> str:
+    """`sha256` (hex) of the object's bytes: a key never stands for two contents."""
+    return f"{cold_prefix(hub_id)}{check_seq(file_no):0{SEQ_DIGITS}d}-{sha256[:16]}.parquet"
+
+
 @dataclass(frozen=True)
 class SnapshotKey:
     """A key inside `systems/<system_id>/snapshots/<seq>/`."""

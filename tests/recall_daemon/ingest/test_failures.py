@@ -56,6 +56,9 @@ class FaultyBucket:
     async def get(self, key: str, *, max_bytes: int) -> bytes:
         return bytes(await self._call("get", key, max_bytes=max_bytes))
 
+    async def get_range(self, key: str, start: int, length: int) -> bytes:
+        return bytes(await self._call("get_range", key, start, length))
+
     async def head(self, key: str) -> ObjectInfo:
         found: ObjectInfo = await self._call("head", key)
         return found

@@ -53,6 +53,10 @@ class PickyBucket:
         await self._check("get", key)
         return await self._bucket.get(key, max_bytes=max_bytes)
 
+    async def get_range(self, key: str, start: int, length: int) -> bytes:
+        await self._check("get", key)
+        return await self._bucket.get_range(key, start, length)
+
     async def head(self, key: str) -> ObjectInfo:
         return await self._bucket.head(key)
 

@@ -42,6 +42,10 @@ class CountingBucket:
         self.requests["get"] += 1
         return await self._bucket.get(key, max_bytes=max_bytes)
 
+    async def get_range(self, key: str, start: int, length: int) -> bytes:
+        self.requests["get"] += 1
+        return await self._bucket.get_range(key, start, length)
+
     async def head(self, key: str) -> ObjectInfo:
         self.requests["head"] += 1
         return await self._bucket.head(key)

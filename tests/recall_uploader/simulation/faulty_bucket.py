@@ -84,6 +84,9 @@ class FaultyBucket:
     def download(self, *arguments: Any, **options: Any) -> str:
         raise AssertionError("an instance downloads nothing")
 
+    def get_range(self, *arguments: Any, **options: Any) -> bytes:
+        raise AssertionError("an instance reads no ranges")
+
     def close(self) -> None:
         self._inner.close()
 

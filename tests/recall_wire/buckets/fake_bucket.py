@@ -10,7 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from recall_wire.buckets.base import ListPage, ObjectInfo, Part, PendingUpload
-from recall_wire.errors import BucketUnreachable, ObjectNotFound, PreconditionFailed
+from recall_wire.errors import (
+    BucketUnreachable,
+    ObjectNotFound,
+    ObjectTooShort,
+    PreconditionFailed,
+)
 
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -59,6 +64,13 @@ class FakeBucket:
     def get(self, key: str, *, max_bytes: int) -> bytes:
         self.head(key)
         return self.objects[key]
+
+    def get_range(self, key: str, start: int, length: int) -> bytes:
+        self.head(key)
+        data = self.objects[key][start : start + length]
+        if len(data) != length:
+            raise ObjectTooShort(f"{key} is too short")
+        return data
 
     def head(self, key: str) -> ObjectInfo:
         def act() -> ObjectInfo:

@@ -16,6 +16,7 @@ from recall_wire.errors import (
     BucketUnreachable,
     LimitExceeded,
     ObjectNotFound,
+    ObjectTooShort,
     PreconditionFailed,
     UnsafeKey,
 )
@@ -117,6 +118,29 @@ async def test_a_download_replaces_what_a_crash_left(
     assert (tmp_path / "file").read_bytes() == b"whole"
 
 
+@pytest.mark.parametrize(("start", "length"), [(0, 1), (7, 5), (0, 1000), (999, 1)])
+async def test_a_range_is_exactly_its_bytes(
+    any_bucket: AsyncBucket, start: int, length: int
+) -> None:
+    data = bytes(range(250)) * 4
+    await any_bucket.put("cold/a", data)
+    assert await any_bucket.get_range("cold/a", start, length) == data[start : start + length]
+
+
+@pytest.mark.parametrize(("start", "length"), [(0, 11), (9, 2), (10, 1), (500, 1), (0, 1 << 40)])
+async def test_a_range_beyond_the_end_is_refused(
+    any_bucket: AsyncBucket, start: int, length: int
+) -> None:
+    await any_bucket.put("cold/a", b"0123456789")
+    with pytest.raises(ObjectTooShort):
+        await any_bucket.get_range("cold/a", start, length)
+
+
+async def test_a_range_of_what_is_not_there_is_not_found(any_bucket: AsyncBucket) -> None:
+    with pytest.raises(ObjectNotFound):
+        await any_bucket.get_range("cold/never", 0, 1)
+
+
 async def test_deleting_is_idempotent(any_bucket: AsyncBucket) -> None:
     await put_all(any_bucket, "a/b/c", "a/d")
     await any_bucket.delete("a/b/c")
@@ -133,6 +157,8 @@ async def test_a_hostile_key_never_reaches_the_backend(
         await any_bucket.put(key, b"")
     with pytest.raises(UnsafeKey):
         await any_bucket.get(key, max_bytes=1)
+    with pytest.raises(UnsafeKey):
+        await any_bucket.get_range(key, 0, 1)
     with pytest.raises(UnsafeKey):
         await any_bucket.download(key, tmp_path / "file", max_bytes=1)
     with pytest.raises(UnsafeKey):

@@ -73,6 +73,12 @@ class Bucket(Protocol):
     def get(self, key: str, *, max_bytes: int) -> bytes:
         """A small object. Raises `ObjectNotFound`; `LimitExceeded` above `max_bytes`."""
 
+    def get_range(self, key: str, start: int, length: int) -> bytes:
+        """Exactly `length` bytes (one at least) of an object, from byte `start`, counted from 0.
+
+        Raises `ObjectNotFound`; `ObjectTooShort` where it ends before.
+        """
+
     def head(self, key: str) -> ObjectInfo:
         """Raises `ObjectNotFound`."""
 
@@ -130,6 +136,8 @@ class AsyncBucket(Protocol):
     ) -> AsyncIterator[ListPage]: ...
 
     async def get(self, key: str, *, max_bytes: int) -> bytes: ...
+
+    async def get_range(self, key: str, start: int, length: int) -> bytes: ...
 
     async def head(self, key: str) -> ObjectInfo: ...
 

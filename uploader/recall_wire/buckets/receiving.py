@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from recall_wire.errors import LimitExceeded, TransientError
+from recall_wire.errors import LimitExceeded, ObjectTooShort, TransientError
 
 CHUNK_BYTES = 1 << 20
 
@@ -77,6 +77,13 @@ def collect(chunks: Iterable[bytes], *, max_bytes: int, what: str) -> bytes:
         data += chunk
         check_limit(len(data), max_bytes, what)
     return bytes(data)
+
+
+def check_length(data: bytes, length: int, what: str) -> bytes:
+    """Return `data`. Raises `ObjectTooShort` where it is not `length` bytes."""
+    if len(data) != length:
+        raise ObjectTooShort(f"{what} ends before the range that was asked for")
+    return data
 
 
 def check_limit(size: int, max_bytes: int, what: str) -> None:

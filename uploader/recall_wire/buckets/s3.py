@@ -17,7 +17,7 @@ from recall_wire.buckets.location import S3Location
 from recall_wire.buckets.options import S3Options
 from recall_wire.buckets.receiving import CHUNK_BYTES, NewFile
 from recall_wire.buckets.s3_errors import translated
-from recall_wire.buckets.s3_requests import S3Requests, next_page
+from recall_wire.buckets.s3_requests import Parameters, S3Requests, next_page
 from recall_wire.buckets.s3_session import client_arguments, part_arguments, session_arguments
 from recall_wire.errors import ObjectNotFound
 
@@ -52,9 +52,16 @@ class S3Bucket:
             ask = next_page(answer, ask, {"NextContinuationToken": "ContinuationToken"})
 
     def get(self, key: str, *, max_bytes: int) -> bytes:
-        with self._opened(key) as answer:
+        with self._opened(self._requests.at(key), key) as answer:
             receiving.check_limit(answer.bytes, max_bytes, key)
             return receiving.collect(answer.chunks(), max_bytes=max_bytes, what=key)
+
+    def get_range(self, key: str, start: int, length: int) -> bytes:
+        ask = self._requests.range(key, start, length)
+        with self._opened(ask, key) as answer:
+            s3_requests.check_range(answer.range, start, self.url)
+            data = receiving.collect(answer.chunks(), max_bytes=length, what=key)
+        return receiving.check_length(data, length, key)
 
     def head(self, key: str) -> ObjectInfo:
         at = self._requests.at(key)
@@ -62,7 +69,8 @@ class S3Bucket:
             return s3_requests.object_info(key, self._client.head_object(**at))
 
     def download(self, key: str, path: Path, *, max_bytes: int) -> str:
-        with self._opened(key) as answer, NewFile(path, max_bytes=max_bytes, what=key) as file:
+        opened = self._opened(self._requests.at(key), key)
+        with opened as answer, NewFile(path, max_bytes=max_bytes, what=key) as file:
             file.expect(answer.bytes)
             for chunk in answer.chunks():
                 file.write(chunk)
@@ -145,10 +153,9 @@ class S3Bucket:
                 self._made = _connect(self._options)
             return self._made
 
-    def _opened(self, key: str) -> _Body:
-        at = self._requests.at(key)
+    def _opened(self, ask: Parameters, key: str) -> _Body:
         with translated(f"read {key}", self.url):
-            return _Body(self._client.get_object(**at), f"read {key}", self.url)
+            return _Body(self._client.get_object(**ask), f"read {key}", self.url)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +178,7 @@ class _Body:
 
     def __init__(self, answer: Any, what: str, where: str) -> None:
         self.bytes: int = answer["ContentLength"]
+        self.range: str = answer.get("ContentRange", "")
         self._stream = answer["Body"]
         self._what = what
         self._where = where

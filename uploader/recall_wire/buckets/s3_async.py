@@ -49,13 +49,16 @@ class AsyncS3Bucket:
             ask = next_page(answer, ask, {"NextContinuationToken": "ContinuationToken"})
 
     async def get(self, key: str, *, max_bytes: int) -> bytes:
-        data = bytearray()
-        async with await self._opened(key) as body:
+        async with await self._opened(self._requests.at(key), key) as body:
             receiving.check_limit(body.bytes, max_bytes, key)
-            async for chunk in body.chunks():
-                data += chunk
-                receiving.check_limit(len(data), max_bytes, key)
-        return bytes(data)
+            return await body.collect(max_bytes, key)
+
+    async def get_range(self, key: str, start: int, length: int) -> bytes:
+        ask = self._requests.range(key, start, length)
+        async with await self._opened(ask, key) as body:
+            s3_requests.check_range(body.range, start, self.url)
+            data = await body.collect(length, key)
+        return receiving.check_length(data, length, key)
 
     async def head(self, key: str) -> ObjectInfo:
         answer = await self._call(f"look up {key}", "head_object", self._requests.at(key))
@@ -63,7 +66,7 @@ class AsyncS3Bucket:
 
     async def download(self, key: str, path: Path, *, max_bytes: int) -> str:
         """Hashing and writing happen in threads: a large object does not stall the loop."""
-        async with await self._opened(key) as body:
+        async with await self._opened(self._requests.at(key), key) as body:
             with NewFile(path, max_bytes=max_bytes, what=key) as file:
                 file.expect(body.bytes)
                 async for chunk in body.chunks():
@@ -106,8 +109,8 @@ class AsyncS3Bucket:
                 self._made = await self._stack.enter_async_context(session.client(**arguments))
             return self._made
 
-    async def _opened(self, key: str) -> _Body:
-        answer = await self._call(f"read {key}", "get_object", self._requests.at(key))
+    async def _opened(self, ask: Parameters, key: str) -> _Body:
+        answer = await self._call(f"read {key}", "get_object", ask)
         return _Body(answer, f"read {key}", self.url)
 
 
@@ -116,6 +119,7 @@ class _Body:
 
     def __init__(self, answer: Any, what: str, where: str) -> None:
         self.bytes: int = answer["ContentLength"]
+        self.range: str = answer.get("ContentRange", "")
         self._stream = answer["Body"]
         self._what = what
         self._where = where
@@ -125,6 +129,13 @@ class _Body:
 
     async def __aexit__(self, *_: object) -> None:
         self._stream.close()
+
+    async def collect(self, max_bytes: int, key: str) -> bytes:
+        data = bytearray()
+        async for chunk in self.chunks():
+            data += chunk
+            receiving.check_limit(len(data), max_bytes, key)
+        return bytes(data)
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Small network reads gathered into chunks that are worth a thread's while."""

@@ -21,6 +21,7 @@ from recall_wire.errors import (
     BucketThrottled,
     BucketUnreachable,
     ObjectNotFound,
+    ObjectTooShort,
     PreconditionFailed,
     RecallError,
     WriteConflict,
@@ -202,6 +203,8 @@ def _refusal(code: str, status: int) -> tuple[str, str]:
 def _by_status(code: str, status: int, failed: str) -> RecallError:
     if status == 404:
         return ObjectNotFound(f"{failed}: it is not there")
+    if status == 416:
+        return ObjectTooShort(f"{failed}: it ends before the range that was asked for")
     if status == 412:
         return PreconditionFailed(f"{failed}: it exists already or has changed")
     if status == 409:

@@ -9,7 +9,7 @@ from typing import Any
 from recall_wire.buckets.base import LIST_PAGE_KEYS, ListPage, ObjectInfo, Part, PendingUpload
 from recall_wire.buckets.keys import check_characters, check_key, check_prefix
 from recall_wire.buckets.location import S3Location
-from recall_wire.errors import BucketUnreachable
+from recall_wire.errors import BucketRefused, BucketUnreachable
 
 Parameters = dict[str, Any]
 Answer = Mapping[str, Any]
@@ -26,6 +26,9 @@ class S3Requests:
         full = self.location.prefix + key
         check_characters(full)
         return {"Bucket": self.location.bucket, "Key": full}
+
+    def range(self, key: str, start: int, length: int) -> Parameters:
+        return self.at(key) | {"Range": f"bytes={start}-{start + length - 1}"}
 
     def put(self, key: str, *, if_absent: bool) -> Parameters:
         return self.at(key) | ({"IfNoneMatch": "*"} if if_absent else {})
@@ -66,6 +69,14 @@ class S3Requests:
     def _relative(self, full: str) -> str:
         prefix = self.location.prefix
         return full[len(prefix) :] if full.startswith(prefix) else ""
+
+
+def check_range(said: str, start: int, where: str) -> None:
+    """Raises `BucketRefused` where an endpoint answers with other bytes than were asked for."""
+    if not said.startswith(f"bytes {start}-"):
+        raise BucketRefused(
+            f"{where} answers a request for a range with other bytes", hint="use another endpoint"
+        )
 
 
 def object_info(key: str, answer: Answer) -> ObjectInfo:

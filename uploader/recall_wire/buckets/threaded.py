@@ -36,6 +36,9 @@ class ThreadedBucket:
     async def get(self, key: str, *, max_bytes: int) -> bytes:
         return await self._run(partial(self._bucket.get, key, max_bytes=max_bytes))
 
+    async def get_range(self, key: str, start: int, length: int) -> bytes:
+        return await self._run(partial(self._bucket.get_range, key, start, length))
+
     async def head(self, key: str) -> ObjectInfo:
         return await self._run(partial(self._bucket.head, key))
 
