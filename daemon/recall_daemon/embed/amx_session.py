@@ -19,7 +19,9 @@ import numpy as np
 from recall_daemon.embed.base import Vectors
 from recall_daemon.embed.errors import EmbeddingFailed, ModelDamaged
 from recall_daemon.embed.locate import CONFIG, DIM, ModelFiles
+from recall_daemon.embed.passages import Span
 from recall_daemon.embed.tokens import TOKEN_BUDGET, Batch, Tokens, batches
+from recall_daemon.embed.wordpieces import WordPieces
 from recall_daemon.embed.workers import single_core_workers
 
 # oneDNN makes and keeps a kernel for each number of rows, which costs as much as twenty products:
@@ -43,6 +45,7 @@ class AmxEmbedder:
     def __init__(self, files: ModelFiles, *, threads: int | None = None) -> None:
         self.space = files.space
         self._tokens = Tokens(files.tokenizer)
+        self._pieces = WordPieces(files.tokenizer)
         try:
             self._bert = _Bert(files)
         except (KeyError, OSError, ValueError) as error:
@@ -59,6 +62,9 @@ class AmxEmbedder:
         if not np.isfinite(vectors).all():
             raise EmbeddingFailed(f"the model gave no numbers for some of {len(texts)} texts")
         return vectors
+
+    def windows(self, texts: Sequence[str]) -> list[list[Span]]:
+        return self._pieces.windows(texts)
 
     def _run(self, batch: Batch) -> Vectors:
         import torch

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from recall_daemon.embed.base import Embedder, Vectors
+from recall_daemon.embed.passages import Span
 from recall_daemon.embed.reference import lowest_cosine
 from recall_wire.errors import RecallError
 
@@ -40,6 +41,9 @@ class BulkEmbedder:
     def encode(self, texts: Sequence[str]) -> Vectors:
         embedder = self._queries if len(texts) < BULK_TEXTS else self._for_bulk(len(texts))
         return embedder.encode(texts)
+
+    def windows(self, texts: Sequence[str]) -> list[list[Span]]:
+        return self._queries.windows(texts)
 
     def _for_bulk(self, count: int) -> Embedder:
         with self._lock:

@@ -7,15 +7,27 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from hashlib import blake2b
+from itertools import islice
 
 import numpy as np
 
 from recall_daemon.embed.base import Vectors
+from recall_daemon.embed.passages import (
+    MAX_TEXT_CHARS,
+    MAX_WINDOWS,
+    WINDOW_TOKENS,
+    Span,
+    Words,
+    cut,
+)
 from recall_wire.manifest import EmbeddingSpace
 
 DIM = 384
 MAX_CHARS = 20_000
+MAX_PIECES = MAX_WINDOWS * WINDOW_TOKENS
 _WORD = re.compile(r"\w+")
+# What a window counts; a run of letters without end, as Chinese has, counts as several.
+_PIECE = re.compile(r"\w{1,16}|[^\w\s\0]")
 # A whole word says more than any one of its trigrams.
 _WORD_WEIGHT = 2
 
@@ -34,6 +46,16 @@ class HashEmbedder:
         for row, text in enumerate(texts):
             vectors[row] = _vector(text)
         return vectors
+
+    def windows(self, texts: Sequence[str]) -> list[list[Span]]:
+        return [cut(text, _pieces(text)) for text in texts]
+
+
+def _pieces(text: str) -> Words:
+    """Pieces of words as if each were one token."""
+    found = [match.span() for match in islice(_PIECE.finditer(text, 0, MAX_TEXT_CHARS), MAX_PIECES)]
+    places = np.array(found, dtype=np.int64).reshape(-1, 2)
+    return Words(places[:, 0], places[:, 1], np.ones(len(places), dtype=np.int64))
 
 
 def _vector(text: str) -> Vectors:

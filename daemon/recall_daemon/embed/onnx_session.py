@@ -11,7 +11,9 @@ import numpy as np
 from recall_daemon.embed.base import Vectors
 from recall_daemon.embed.errors import EmbeddingFailed, ModelDamaged
 from recall_daemon.embed.locate import ModelFiles
+from recall_daemon.embed.passages import Span
 from recall_daemon.embed.tokens import Batch, Tokens, batches
+from recall_daemon.embed.wordpieces import WordPieces
 
 
 class OnnxEmbedder:
@@ -24,6 +26,7 @@ class OnnxEmbedder:
     def __init__(self, files: ModelFiles, model: Path, *, threads: int | None = None) -> None:
         self.space = files.space
         self._tokens = Tokens(files.tokenizer)
+        self._pieces = WordPieces(files.tokenizer)
         self._session = _open(model, threads or os.cpu_count() or 1)
 
     def encode(self, texts: Sequence[str]) -> Vectors:
@@ -31,6 +34,9 @@ class OnnxEmbedder:
         for batch in batches(self._tokens.ids(texts)) if texts else ():
             vectors[batch.rows] = self._run(batch)
         return vectors
+
+    def windows(self, texts: Sequence[str]) -> list[list[Span]]:
+        return self._pieces.windows(texts)
 
     def _run(self, batch: Batch) -> Vectors:
         inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}

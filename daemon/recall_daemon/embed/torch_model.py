@@ -11,6 +11,8 @@ import numpy as np
 from recall_daemon.embed.base import Vectors
 from recall_daemon.embed.errors import EmbeddingFailed, ModelDamaged
 from recall_daemon.embed.locate import DIM, MAX_TOKENS, ModelFiles
+from recall_daemon.embed.passages import Span
+from recall_daemon.embed.wordpieces import WordPieces
 
 # What a text's first 256 tokens can need (see `tokens.MAX_CHARS`).
 _MAX_CHARS = 65_536
@@ -24,6 +26,7 @@ class TorchEmbedder:
         self.space = files.space
         self._batch_size = 32 if device == "cpu" else _GPU_BATCH
         self._lock = threading.Lock()
+        self._pieces = WordPieces(files.tokenizer)
         self._model = _load(files, device)
 
     def encode(self, texts: Sequence[str]) -> Vectors:
@@ -35,6 +38,9 @@ class TorchEmbedder:
         if vectors.shape != (len(texts), DIM) or not np.isfinite(vectors).all():
             raise EmbeddingFailed(f"the model gave no vectors for some of {len(texts)} texts")
         return vectors
+
+    def windows(self, texts: Sequence[str]) -> list[list[Span]]:
+        return self._pieces.windows(texts)
 
     def _run(self, texts: list[str]) -> Vectors:
         try:
