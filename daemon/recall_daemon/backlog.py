@@ -1,34 +1,66 @@
-"""Works the embedding backlog off: texts without a vector in the hub's space, oldest first."""
+"""Works the embedding backlog off: texts without their passages in a space, oldest first."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import structlog
 
 from recall_daemon.embed.base import Embedder
+from recall_daemon.embed.passages import Span
 from recall_daemon.store import vectors
-from recall_daemon.store.store import Store
+from recall_daemon.store.store import Connection, Store
 from recall_daemon.store.vectors import Embedded, Pending
-from recall_wire.errors import RecallError
+from recall_wire.errors import RecallError, TransientError
 
 log = structlog.get_logger(__name__)
 
 # A look-up goes through every hash, so ask for many; commit often, so that a crash repeats little.
 LOOK_UP_TEXTS = 2048
 BATCH_TEXTS = 512
+# Or one text, which has at most 1,024.
+BATCH_WINDOWS = 512
+
+# The texts of those that are cold, by hash; one that is gone meanwhile is absent. Raises
+# `TransientError` where they cannot be had now.
+ColdTexts = Callable[[Sequence[Pending]], Mapping[str, str]]
 
 
 def _never() -> bool:
     return False
 
 
-class Backlog:
-    """Embeds what the store lacks. The backlog is derived, so a crash costs at most one batch."""
+def _none_cold(texts: Sequence[Pending]) -> Mapping[str, str]:
+    return {}
 
-    def __init__(self, store: Store, *, on_embedded: Callable[[], None]) -> None:
+
+@dataclass(frozen=True)
+class _Cut:
+    """A text and its windows."""
+
+    pending: Pending
+    text: str
+    spans: list[Span]
+
+
+class Backlog:
+    """Embeds what the store lacks. The backlog is derived, so a crash costs at most one batch.
+
+    `cold_texts` fetches texts that lie in the bucket alone: a hub asks for them when its model
+    changes. Memory: a look-up's texts (64 MiB), and 1.5 KB for each of a batch's windows.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        on_embedded: Callable[[], None],
+        cold_texts: ColdTexts = _none_cold,
+    ) -> None:
         self._store = store
         self._on_embedded = on_embedded
+        self._cold_texts = cold_texts
         self._hopeless: set[str] = set()
 
     def size(self, space_id: str) -> int:
@@ -40,41 +72,94 @@ class Backlog:
         """Embed until nothing waits or `stop()`; returns how many texts. Blocking.
 
         A text that the model cannot take is logged, and neither counted nor tried again by this
-        process; the others go on.
+        process; the others go on. Those that cannot be fetched now wait for the next call.
         """
         done = 0
-        while texts := self._look_up(embedder.space.space_id):
+        away: set[str] = set()
+        while texts := self._look_up(embedder.space.space_id, away):
             for start in range(0, len(texts), BATCH_TEXTS):
-                if stop():
-                    return done
-                done += self._embed(embedder, texts[start : start + BATCH_TEXTS])
+                batch = self._with_texts(texts[start : start + BATCH_TEXTS], away)
+                for part in _parts(batch, embedder):
+                    if stop():
+                        return done
+                    done += self._embed(embedder, part)
         return done
 
-    def _look_up(self, space_id: str) -> list[Pending]:
+    def _look_up(self, space_id: str, away: set[str]) -> list[Pending]:
         with self._store.read() as connection:
             return vectors.backlog(
-                connection, space_id, LOOK_UP_TEXTS, besides=list(self._hopeless)
+                connection, space_id, LOOK_UP_TEXTS, besides=list(self._hopeless | away)
             )
 
-    def _embed(self, embedder: Embedder, batch: Sequence[Pending]) -> int:
+    def _with_texts(self, batch: Sequence[Pending], away: set[str]) -> list[Pending]:
+        """The batch with the texts of its cold ones; those that cannot be had go to `away`."""
+        cold = [pending for pending in batch if pending.text is None]
+        if not cold:
+            return list(batch)
         try:
-            matrix = embedder.encode([pending.text or "" for pending in batch])
-        except RecallError as error:
-            return self._embed_singly(embedder, batch, error)
-        texts = [
-            Embedded(pending.text_hash, [(0, len(pending.text or ""))], matrix[at : at + 1])
-            for at, pending in enumerate(batch)
+            texts = self._cold_texts(cold)
+        except TransientError as error:
+            log.warning("text.away", texts=len(cold), error=str(error))
+            texts = {}
+        away.update(pending.text_hash for pending in cold if pending.text_hash not in texts)
+        found = [
+            pending
+            if pending.text is not None
+            else replace(pending, text=texts.get(pending.text_hash))
+            for pending in batch
         ]
-        space_id = embedder.space.space_id
-        self._store.write(lambda connection: vectors.put(connection, space_id, texts))
-        self._on_embedded()
-        return len(batch)
+        return [pending for pending in found if pending.text is not None]
 
-    def _embed_singly(
-        self, embedder: Embedder, batch: Sequence[Pending], error: RecallError
-    ) -> int:
-        if len(batch) == 1:
-            log.warning("text.not_embedded", text_hash=batch[0].text_hash, error=str(error))
-            self._hopeless.add(batch[0].text_hash)
+    def _embed(self, embedder: Embedder, part: Sequence[_Cut]) -> int:
+        """Embed and commit one part. A vector that came along stays where one window is all."""
+        known = [cut for cut in part if cut.pending.given and len(cut.spans) == 1]
+        fresh = [cut for cut in part if not (cut.pending.given and len(cut.spans) == 1)]
+        try:
+            texts = _encoded(embedder, fresh)
+        except RecallError as error:
+            return self._embed_singly(embedder, part, error)
+        space_id = embedder.space.space_id
+        ends = [(cut.pending.text_hash, cut.spans[0].end) for cut in known]
+
+        def commit(connection: Connection) -> None:
+            vectors.confirm(connection, space_id, ends)
+            vectors.put(connection, space_id, texts)
+
+        self._store.write(commit)
+        self._on_embedded()
+        return len(part)
+
+    def _embed_singly(self, embedder: Embedder, part: Sequence[_Cut], error: RecallError) -> int:
+        if len(part) == 1:
+            text_hash = part[0].pending.text_hash
+            log.warning("text.not_embedded", text_hash=text_hash, error=str(error))
+            self._hopeless.add(text_hash)
             return 0
-        return sum(self._embed(embedder, [pending]) for pending in batch)
+        return sum(self._embed(embedder, [cut]) for cut in part)
+
+
+def _parts(batch: Sequence[Pending], embedder: Embedder) -> Iterator[list[_Cut]]:
+    """The batch cut into windows, in parts of at most `BATCH_WINDOWS` windows or one text."""
+    texts = [pending.text or "" for pending in batch]
+    part: list[_Cut] = []
+    windows = 0
+    for pending, text, spans in zip(batch, texts, embedder.windows(texts), strict=True):
+        if part and windows + len(spans) > BATCH_WINDOWS:
+            yield part
+            part, windows = [], 0
+        part.append(_Cut(pending, text, spans))
+        windows += len(spans)
+    if part:
+        yield part
+
+
+def _encoded(embedder: Embedder, cuts: Sequence[_Cut]) -> list[Embedded]:
+    passages = [cut.text[start:end] for cut in cuts for start, end in cut.spans]
+    if not passages:
+        return []
+    matrix = embedder.encode(passages)
+    texts, at = [], 0
+    for cut in cuts:
+        texts.append(Embedded(cut.pending.text_hash, cut.spans, matrix[at : at + len(cut.spans)]))
+        at += len(cut.spans)
+    return texts

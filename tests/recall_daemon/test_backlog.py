@@ -14,9 +14,13 @@ from structlog.testing import capture_logs
 from recall_daemon import backlog
 from recall_daemon.backlog import Backlog
 from recall_daemon.embed.errors import EmbeddingFailed
+from recall_daemon.embed.passages import Span
+from recall_daemon.store import vectors
 from recall_daemon.store.ledger import Place
 from recall_daemon.store.merge import merge_rows
 from recall_daemon.store.store import Store
+from recall_daemon.store.vectors import Pending
+from recall_wire.errors import BucketUnreachable
 from recall_wire.manifest import EmbeddingSpace
 from recall_wire.records import Record
 
@@ -38,6 +42,10 @@ class Picky:
             raise EmbeddingFailed("no")
         self.asked += texts
         return np.ones((len(texts), 3), dtype=np.float32)
+
+    def windows(self, texts: Sequence[str]) -> list[list[Span]]:
+        """One for each full stop."""
+        return [[Span(0, at + 1) for at, c in enumerate(t + ".") if c == "."] for t in texts]
 
 
 def merge(store: Store, table: pa.Table) -> None:
@@ -107,3 +115,96 @@ def test_it_stops_between_batches_and_goes_on_where_it_was(
     assert work.drain(embedder, stop=lambda: done[0] == 2) == 4
     assert embedder.asked == [f"text {n}" for n in range(4)]
     assert work.drain(embedder) == 1
+
+
+def test_a_long_text_is_stored_window_by_window(store: Store, rows: Rows) -> None:
+    merge(store, rows([Record("1", text="one. two. three"), Record("2", text="short")]))
+    embedder = Picky()
+
+    assert Backlog(store, on_embedded=lambda: None).drain(embedder) == 2
+    with store.read() as connection:
+        found = connection.execute(
+            "SELECT p.passage, p.passages, p.start_char, p.end_char FROM passages p "
+            "JOIN memories m USING (text_hash) ORDER BY m.memory_id, p.passage"
+        ).fetchall()
+    assert found == [(0, 3, 0, 4), (1, 3, 0, 9), (2, 3, 0, 16), (0, 1, 0, 6)]
+    assert embedder.asked == ["one.", "one. two.", "one. two. three", "short"]
+
+
+def test_parts_are_bounded_by_windows_and_hold_whole_texts(
+    store: Store, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backlog, "BATCH_WINDOWS", 4)
+    sizes: list[int] = []
+
+    class Counting(Picky):
+        def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+            sizes.append(len(texts))
+            return super().encode(texts)
+
+    texts = ["a..", "b..", "c.......", "d", "e"]
+    merge(store, rows([Record(str(n), text=text) for n, text in enumerate(texts)]))
+    assert Backlog(store, on_embedded=lambda: None).drain(Counting()) == 5
+    assert sizes == [3, 3, 8, 2]
+
+
+def give(store: Store, rows: Rows, texts: Sequence[str]) -> None:
+    """Merge texts whose vectors came along."""
+    table = rows([Record(str(n), text=text) for n, text in enumerate(texts)])
+    given = pa.table(
+        {
+            "text_hash": table["text_hash"],
+            "embedding": pa.array([[2.0] * 3 for _ in texts], pa.list_(pa.float32())),
+        }
+    )
+    merge(store, table)
+    space_id = Picky.space.space_id
+    store.write(lambda connection: vectors.take_from_snapshot(connection, space_id, given))
+
+
+def test_a_vector_that_came_along_stays_where_it_covers_the_text(store: Store, rows: Rows) -> None:
+    give(store, rows, ["short", "long. text"])
+    embedder = Picky()
+
+    assert Backlog(store, on_embedded=lambda: None).drain(embedder) == 2
+    assert embedder.asked == ["long.", "long. text"]
+    with store.read() as connection:
+        found = connection.execute(
+            "SELECT m.text, p.passages, p.end_char, p.vector[1] FROM passages p "
+            "JOIN memories m USING (text_hash) ORDER BY m.memory_id, p.passage"
+        ).fetchall()
+    assert found == [("short", 1, 6, 2.0), ("long. text", 2, 5, 1.0), ("long. text", 2, 11, 1.0)]
+
+
+def make_cold(store: Store) -> None:
+    store.write(
+        lambda connection: connection.execute(
+            "UPDATE memories SET tier = 'cold', text = NULL, cold_file = 1, cold_row = row_no"
+        ).fetchall()
+    )
+
+
+def test_cold_texts_are_fetched_and_those_away_hold_up_no_other(store: Store, rows: Rows) -> None:
+    merge(store, rows([Record("1", text="cold"), Record("2", text="frozen")]))
+    make_cold(store)
+    table = rows([Record("3", text="hot")])
+    store.write(lambda connection: merge_rows(connection, Place("b", 1), table, NOW))
+    by_place = {(1, 0): "cold", (1, 1): "frozen"}
+    is_away = [True]
+
+    def fetch(texts: Sequence[Pending]) -> dict[str, str]:
+        if is_away[0]:
+            raise BucketUnreachable("the bucket is away")
+        return {p.text_hash: by_place[(p.cold_file or 0, p.cold_row or 0)] for p in texts}
+
+    embedder = Picky()
+    work = Backlog(store, on_embedded=lambda: None, cold_texts=fetch)
+    with capture_logs() as logs:
+        assert work.drain(embedder) == 1
+    assert [entry["event"] for entry in logs] == ["text.away"]
+    assert embedder.asked == ["hot"]
+    assert work.size(embedder.space.space_id) == 2
+
+    is_away[0] = False
+    assert work.drain(embedder) == 2
+    assert work.size(embedder.space.space_id) == 0

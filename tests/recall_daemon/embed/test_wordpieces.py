@@ -29,6 +29,7 @@ PIECES = [
     ),
 ]
 LONG = {
+    "words": "word " * 900,
     "prose": PROSE * 60,
     "chinese": "数据库在夜间备份时磁盘已满。" * 90,
     "hangul": "한국어 텍스트 조각을 나눕니다. " * 90,
