@@ -20,6 +20,9 @@ class Filters:
     projects: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
     sessions: tuple[str, ...] = ()
+    agents: tuple[str, ...] = ()
+    users: tuple[str, ...] = ()
+    namespaces: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     since: datetime | None = None
     until: datetime | None = None

@@ -48,6 +48,21 @@ class IndexView:
         """Rows with all the query's terms side by side (three at least), shortest texts first."""
         return self._ranked(self.words.phrase(query, filters, k), k)
 
+    def search_holding(
+        self, phrases: Sequence[str], query: str, filters: CodedFilters, k: int
+    ) -> list[Scored]:
+        """Rows that hold every phrase, its terms side by side; best first by the query's words."""
+        return self._ranked(self.words.holding(phrases, query, filters, k), k)
+
+    def passing(self, row_ids: Sequence[int], filters: CodedFilters) -> list[int]:
+        """Those of the rows that are live here and pass, in their order; unknown ids do not."""
+        return self.columns.passing(row_ids, filters)
+
+    def same_text(self, row_ids: Sequence[int]) -> dict[int, int]:
+        """A number for each row's text: the same for the same text_hash, -1 without text."""
+        slots = self.columns.slot[self.columns.ordinals(row_ids)]
+        return dict(zip(row_ids, slots.tolist(), strict=True))
+
     def meanings(self, query: npt.ArrayLike, row_ids: Sequence[int]) -> dict[int, float]:
         """The inner product with its best passage, of each row that has a vector."""
         kept, first, length = self._runs(row_ids)

@@ -72,13 +72,36 @@ class WordsView:
 
     def phrase(self, query: str, filters: CodedFilters, k: int) -> list[tuple[int, float]]:
         """Rows that hold all terms of the query side by side; nothing below three terms."""
-        tokens = self.analyzer.pre_tokenize(composed(query)).tokens[:PHRASE_MAX_TERMS]
-        if len(tokens) < 3:
+        if len(self.analyzer.pre_tokenize(composed(query)).tokens) < 3:
             return []
+        return self.holding([query], "", filters, k)
+
+    def holding(
+        self, phrases: Sequence[str], query: str, filters: CodedFilters, k: int
+    ) -> list[tuple[int, float]]:
+        """The k best rows, by the query's words, of those that hold every phrase side by side.
+
+        A phrase may be a single word. One without any term (punctuation) is held by every row;
+        when none has a term, nothing is found.
+        """
+        held = [phrase for text in phrases if (phrase := self._phrase(text)) is not None]
+        if not held:
+            return []
+        words = self._words(query)
+        wanted = [(Occur.Must, phrase) for phrase in held]
+        if words is not None:
+            wanted.append((Occur.Should, words))
+        return self._top(self._within(Query.boolean_query(wanted), filters), k)
+
+    def _phrase(self, text: str) -> Query | None:
+        tokens = self.analyzer.pre_tokenize(composed(text)).tokens[:PHRASE_MAX_TERMS]
+        if not tokens:
+            return None
+        if len(tokens) == 1:  # tantivy panics on a phrase of a single term
+            return self._term(tokens[0].text)
         first = tokens[0].position
         places = [(token.position - first, token.text) for token in tokens]
-        phrase = Query.phrase_query(self.schema, "text", places)
-        return self._top(self._within(phrase, filters), k)
+        return Query.phrase_query(self.schema, "text", places)
 
     def _words(self, query: str) -> Query | None:
         plain = composed(query)
