@@ -77,6 +77,33 @@ class JobFailed(TransientError):
     """A job that was asked for did not get through; it says why."""
 
 
+# Log, backup and restore
+
+
+class HubClash(TerminalError):
+    """Another data folder works under this hub's id."""
+
+
+class LogNotShipped(TransientError):
+    """Done in this hub, and not in the bucket's log yet."""
+
+
+class LogDamaged(TerminalError):
+    """An object of the bucket's log that cannot be read."""
+
+
+class BackupRunning(TransientError):
+    """A backup is being made: which cold files it names is not settled yet."""
+
+
+class BackupDamaged(TerminalError):
+    """A backup that is not what its manifest says."""
+
+
+class RestoreRefused(TerminalError):
+    """A restore that would overwrite something, or does not know what to restore."""
+
+
 # Pushing
 
 

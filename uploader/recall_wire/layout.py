@@ -12,12 +12,17 @@ SYSTEMS = "systems/"
 ACKS = "acks/"
 HUB = "hub/"
 MANIFEST = "manifest.json"
+BACKUP_MANIFEST = "backup.json"
+BACKUP_STORE = "store.duckdb.zst"
 
 SEQ_DIGITS = 12
 SEQ_MAX = 10**SEQ_DIGITS - 1
 
 _SYSTEM_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_BACKUP = re.compile(
+    rf"([0-9]{{8}}T[0-9]{{6}}Z-[0-9a-f]{{16}})/({re.escape(BACKUP_MANIFEST)}|{re.escape(BACKUP_STORE)})"
+)
 _BARE_SUFFIXES = (".duckdb", ".parquet")
 
 
@@ -81,6 +86,46 @@ def cold_prefix(hub_id: str) -> str:
 def cold_key(hub_id: str, file_no: int, sha256: str) -> str:
     """`sha256` (hex) of the object's bytes: a key never stands for two contents."""
     return f"{cold_prefix(hub_id)}{check_seq(file_no):0{SEQ_DIGITS}d}-{sha256[:16]}.parquet"
+
+
+def hub_prefix(hub_id: str) -> str:
+    """Everything that is the hub's own."""
+    return f"{HUB}{check_file_name(hub_id)}/"
+
+
+def parse_hub_prefix(prefix: str) -> str | None:
+    """The hub id of a prefix right under `hub/`, or None."""
+    hub_id = prefix.removeprefix(HUB).removesuffix("/")
+    return hub_id if _FILE_NAME.fullmatch(hub_id) and prefix == f"{HUB}{hub_id}/" else None
+
+
+def owner_key(hub_id: str) -> str:
+    """Which data folder writes under this hub id."""
+    return hub_prefix(hub_id) + "owner"
+
+
+def log_prefix(hub_id: str) -> str:
+    return hub_prefix(hub_id) + "log/"
+
+
+def log_key(hub_id: str, first: int) -> str:
+    """Entries of the hub's journal from number `first` on, in one object."""
+    return f"{log_prefix(hub_id)}{check_seq(first):0{SEQ_DIGITS}d}.json.zst"
+
+
+def backups_prefix(hub_id: str) -> str:
+    return hub_prefix(hub_id) + "backups/"
+
+
+def backup_key(hub_id: str, backup_id: str, name: str) -> str:
+    """`name` is `BACKUP_MANIFEST`, the commit marker, or a data object."""
+    return f"{backups_prefix(hub_id)}{check_file_name(backup_id)}/{check_file_name(name)}"
+
+
+def parse_backup_key(hub_id: str, key: str) -> tuple[str, str] | None:
+    """The backup id and name of a key that `backup_key` can have made, or None. Never raises."""
+    found = _BACKUP.fullmatch(key.removeprefix(backups_prefix(hub_id)))
+    return (found[1], found[2]) if found and key.startswith(backups_prefix(hub_id)) else None
 
 
 @dataclass(frozen=True)

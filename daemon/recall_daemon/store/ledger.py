@@ -8,7 +8,7 @@ from typing import Literal
 
 from recall_daemon.store.store import Connection
 
-Origin = Literal["bucket", "push", "bare"]
+Origin = Literal["bucket", "push", "bare", "journal"]
 State = Literal["waiting", "merging", "merged", "quarantined", "dropped", "refused", "ignored"]
 
 # `waiting` and `merging` are tried again by themselves. A refused snapshot (a number far beyond its
@@ -103,6 +103,17 @@ def differing(connection: Connection, *, system_id: str | None = None) -> list[E
     return [entry for entry in merged if entry.origin == "push"]
 
 
+def journaled(connection: Connection, system_id: str, locator: str) -> bool:
+    """Whether an entry of the hub's journal was applied to a system."""
+    return bool(
+        _select(
+            connection,
+            "system_id = ? AND origin = 'journal' AND locator = ?",
+            [system_id, locator],
+        )
+    )
+
+
 def newest_bare(connection: Connection) -> dict[str, Entry]:
     """The newest entry of each bare object, by key."""
     found = _select(connection, "origin = 'bare'", [])
@@ -180,6 +191,23 @@ def next_sub(connection: Connection, system_id: str) -> Place:
         [system_id, seq],
     ).fetchall()
     return Place(system_id, seq, int(rows[0][0]))
+
+
+def merged_ranges(connection: Connection) -> dict[str, list[tuple[int, int]]]:
+    """Per system the numbers of its merged snapshots, as inclusive ranges, ascending."""
+    rows = connection.execute(
+        """
+        SELECT system_id, min(seq), max(seq) FROM (
+            SELECT system_id, seq,
+                   seq - row_number() OVER (PARTITION BY system_id ORDER BY seq) AS island
+            FROM snapshots WHERE sub = 0 AND seq > 0 AND state = 'merged'
+        ) GROUP BY system_id, island ORDER BY system_id, island
+        """
+    ).fetchall()
+    found: dict[str, list[tuple[int, int]]] = {}
+    for system_id, first, last in rows:
+        found.setdefault(system_id, []).append((int(first), int(last)))
+    return found
 
 
 @dataclass(frozen=True)

@@ -117,8 +117,9 @@ INSERT INTO passages SELECT space_id, text_hash, 0, NULL, 0, NULL, change_no, ve
 FROM vectors ORDER BY change_no;
 DROP TABLE vectors;
 
--- Immutable Parquet objects with the texts of cold rows. `retired_at`: no row needs it any more;
--- the object goes when no retained backup names it.
+-- Immutable Parquet objects with the texts of cold rows. `footer` is the object's own; `digests` are
+-- 16 bytes for each row group, over its texts. `retired_at`: no row needs it any more; the object
+-- goes when no retained backup names it.
 CREATE TABLE cold_files (
     file_no BIGINT PRIMARY KEY,
     key VARCHAR NOT NULL,
@@ -126,6 +127,7 @@ CREATE TABLE cold_files (
     bytes BIGINT NOT NULL,
     rows BIGINT NOT NULL,
     footer BLOB NOT NULL,
+    digests BLOB NOT NULL,
     created_at TIMESTAMPTZ NOT NULL,
     retired_at TIMESTAMPTZ
 );
@@ -169,16 +171,26 @@ def migrate(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(
         "CREATE TABLE IF NOT EXISTS migrations (version BIGINT PRIMARY KEY, applied_at TIMESTAMPTZ)"
     )
-    rows = connection.execute("SELECT coalesce(max(version), 0) FROM migrations").fetchall()
-    version = rows[0][0]
-    if version > len(MIGRATIONS):
-        raise StoreTooNew(
-            f"the store has version {version}, this recalld knows {len(MIGRATIONS)}",
-            hint="start the newer recalld that wrote it",
-        )
-    for number, sql in enumerate(MIGRATIONS[version:], start=version + 1):
+    applied = version(connection)
+    check_version(applied)
+    for number, sql in enumerate(MIGRATIONS[applied:], start=applied + 1):
         connection.execute("BEGIN")
         connection.execute(sql)
         connection.execute("INSERT INTO migrations VALUES (?, current_timestamp)", [number])
         connection.execute("COMMIT")
         connection.execute("CHECKPOINT")
+
+
+def version(connection: duckdb.DuckDBPyConnection) -> int:
+    """The number of the last migration that was applied; 0 for an empty store."""
+    rows = connection.execute("SELECT coalesce(max(version), 0) FROM migrations").fetchall()
+    return int(rows[0][0])
+
+
+def check_version(applied: int) -> None:
+    """Raises `StoreTooNew` for a store that a newer recalld wrote."""
+    if applied > len(MIGRATIONS):
+        raise StoreTooNew(
+            f"the store has version {applied}, this recalld knows {len(MIGRATIONS)}",
+            hint="start the newer recalld that wrote it",
+        )
