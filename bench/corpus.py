@@ -14,13 +14,13 @@ Texts and vectors are made once and kept in a folder, by their content:
     python bench/corpus.py --cache ~/.cache/recalld-bench --rows 200000 --questions DIR
 
 prints what there is. From code: `open_corpus(Options(folder))`, then `rows(start, stop)`,
-`vectors(start, stop)` and `matrix(count)`; `load.fill` puts them into a store.
+`vectors(start, stop)` and `matrix(count)`; `load.Loader` puts them into a store.
 """
 
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -58,6 +58,7 @@ class Corpus:
 
     options: Options
     sources: Sources
+    _last_block: dict[int, Vectors] = field(default_factory=dict, repr=False)
 
     def describe(self, rows: int) -> dict[str, Any]:
         """What the first `rows` rows are, for the output of a benchmark."""
@@ -157,6 +158,13 @@ class Corpus:
         return digest([options.seed, options.embedder, list(self.sources.texts)])
 
     def _block(self, block: int) -> Vectors:
+        # Whoever takes a few rows at a time comes back to the same block.
+        if block not in self._last_block:
+            self._last_block.clear()
+            self._last_block[block] = self._made_block(block)
+        return self._last_block[block]
+
+    def _made_block(self, block: int) -> Vectors:
         rng = np.random.default_rng([self.options.seed, 2, block])
         shares = rng.dirichlet(np.ones(3), BLOCK_ROWS).astype(np.float32)
         noise = rng.standard_normal((BLOCK_ROWS, DIM), dtype=np.float32) * NOISE / DIM**0.5
