@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from recall_daemon.backlog import Backlog
+from recall_daemon.backup.archive import Archive, jobs_of, make_archive
+from recall_daemon.embed.choose import open_embedder
 from recall_daemon.embed.lazy import DIM, LazyEmbedder
 from recall_daemon.index.follower import Index
 from recall_daemon.ingest.agenda import Agenda, Intervals
@@ -19,16 +21,18 @@ from recall_daemon.ingest.pushed import Pushes
 from recall_daemon.ingest.spool import Spool
 from recall_daemon.ingest.staging import Staging
 from recall_daemon.ingest.validate import Reader
-from recall_daemon.jobs import Job, Jobs
+from recall_daemon.jobs import Job, Jobs, Progress
 from recall_daemon.lock import FolderLock
+from recall_daemon.model_change import ModelChange
+from recall_daemon.models import Models, remembered, reopener
 from recall_daemon.operations import Operations
 from recall_daemon.search.engine import Search
 from recall_daemon.settings import HubSettings
 from recall_daemon.store import audit, ledger
 from recall_daemon.store.memories import StoreFeed
 from recall_daemon.store.store import Connection, Store
-from recall_wire.buckets import create_folder, open_async_bucket
-from recall_wire.buckets.base import AsyncBucket
+from recall_wire.buckets import create_folder, open_async_bucket, open_bucket
+from recall_wire.buckets.base import AsyncBucket, Bucket
 from recall_wire.errors import SettingsInvalid
 from recall_wire.manifest import now_utc
 
@@ -44,13 +48,17 @@ class Core:
     store: Store
     feed: StoreFeed
     index: Index
-    embedder: LazyEmbedder
+    embedder: Models
     operations: Operations
     now: Clock
 
     def follow(self) -> int:
         """Bring the index up to the store; returns the changes applied. Blocking."""
         return self.index.apply(self.feed)
+
+    def adopt(self, space_id: str) -> None:
+        """Have the index take over a space's vectors. Blocking."""
+        self.index.rebuild(StoreFeed(self.store, lambda: space_id))
 
 
 @contextmanager
@@ -70,13 +78,8 @@ def open_core(settings: HubSettings, *, now: Clock = now_utc) -> Iterator[Core]:
 
 def _core(settings: HubSettings, lock: FolderLock, store: Store, now: Clock) -> Core:
     index = Index(DIM)
-    embedder = LazyEmbedder(
-        settings.embedder,
-        data_dir=settings.data_dir,
-        model_dir=settings.model_dir,
-        threads=settings.embed_threads,
-    )
-    feed = StoreFeed(store, embedder.space_id)
+    embedder = _models(settings, store, now)
+    feed = StoreFeed(store, embedder.stored_space_id)
     return Core(
         settings=settings,
         lock=lock,
@@ -91,6 +94,24 @@ def _core(settings: HubSettings, lock: FolderLock, store: Store, now: Clock) -> 
             now=now,
             index_problems=lambda: index_problems(store, index, feed),
         ),
+        now=now,
+    )
+
+
+def _models(settings: HubSettings, store: Store, now: Clock) -> Models:
+    wanted = LazyEmbedder(
+        lambda: open_embedder(
+            settings.embedder,
+            data_dir=settings.data_dir,
+            model_dir=settings.model_dir,
+            threads=settings.embed_threads,
+        )
+    )
+    return Models(
+        store,
+        wanted,
+        model=remembered(settings.embedder, settings.model_dir),
+        reopen=reopener(settings.data_dir, settings.embed_threads),
         now=now,
     )
 
@@ -130,7 +151,9 @@ class Hub:
     pipeline: Pipeline
     pushes: Pushes
     backlog: Backlog
+    model_change: ModelChange
     jobs: Jobs
+    archive: Archive
 
     async def poll(self, patience_s: float | None = None) -> PollReport:
         return await self.pipeline.poll(patience_s)
@@ -143,6 +166,8 @@ class Hub:
         if embedder is not None:
             await asyncio.to_thread(self.backlog.drain, embedder)
             await asyncio.to_thread(core.follow)
+        if await asyncio.to_thread(self.model_change.is_needed):
+            await asyncio.to_thread(self.model_change.run, Progress())
         return await asyncio.to_thread(self.backlog.size, core.embedder.space_id() or "")
 
 
@@ -173,6 +198,7 @@ async def open_hub(
         await hub.pipeline.close()
         await readers.close()
         await bucket.close()
+        hub.archive.close()
 
 
 # A snapshot of the contract is small: one that takes longer is meant to.
@@ -229,16 +255,28 @@ def _hub(core: Core, bucket: AsyncBucket, readers: Readers, on_merged: Callable[
         max_bytes=settings.max_snapshot_bytes,
         now=core.now,
     )
+    backlog = Backlog(core.store, on_embedded=on_merged, cold_texts=core.feed.cold_texts)
+    model_change = ModelChange(core.store, core.embedder, backlog, core.adopt)
+    archive = make_archive(settings, core.store, open_archive_bucket(settings), now=core.now)
     return Hub(
         core,
         bucket,
         pipeline,
         pushes,
-        Backlog(core.store, on_embedded=on_merged),
-        Jobs(core.store, _background(core, bucket), now=core.now),
+        backlog,
+        model_change,
+        Jobs(core.store, _background(core, archive, model_change), now=core.now),
+        archive,
     )
 
 
-def _background(core: Core, bucket: AsyncBucket) -> list[Job]:
+def open_archive_bucket(settings: HubSettings) -> Bucket:
+    """The bucket for log and backups: a blocking one, whose multipart upload streams."""
+    if settings.bucket_url is None:
+        raise SettingsInvalid("no bucket is named", hint="set RECALLD_BUCKET_URL or bucket_url")
+    return open_bucket(settings.bucket_url, settings.s3_options())
+
+
+def _background(core: Core, archive: Archive, model_change: ModelChange) -> list[Job]:
     """What the hub does beside serving and polling: one line a kind."""
-    return []
+    return [model_change.job, *jobs_of(archive, core.settings)]

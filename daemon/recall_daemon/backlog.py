@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -22,17 +23,17 @@ BATCH_TEXTS = 512
 # Or one text, which has at most 1,024.
 BATCH_WINDOWS = 512
 
-# The texts of those that are cold, by hash; one that is gone meanwhile is absent. Raises
-# `TransientError` where they cannot be had now.
-ColdTexts = Callable[[Sequence[Pending]], Mapping[str, str]]
+# The texts of cold rows, by row id; one that can never be had is absent. Raises `TransientError`
+# where they cannot be had now.
+ColdTexts = Callable[[Sequence[int]], Mapping[int, str]]
 
 
 def _never() -> bool:
     return False
 
 
-def _none_cold(texts: Sequence[Pending]) -> Mapping[str, str]:
-    return {}
+def _none_cold(row_ids: Sequence[int]) -> Mapping[int, str]:
+    raise TransientError("cold texts cannot be fetched here")
 
 
 @dataclass(frozen=True)
@@ -61,12 +62,17 @@ class Backlog:
         self._store = store
         self._on_embedded = on_embedded
         self._cold_texts = cold_texts
-        self._hopeless: set[str] = set()
+        # Per space: another model may take what one could not.
+        self._hopeless: defaultdict[str, set[str]] = defaultdict(set)
+
+    def hopeless(self, space_id: str) -> list[str]:
+        """The hashes of the texts that this process found it cannot embed."""
+        return list(self._hopeless[space_id])
 
     def size(self, space_id: str) -> int:
         """How many distinct texts wait, without those this process found it cannot embed."""
         with self._store.read() as connection:
-            return vectors.backlog_size(connection, space_id, besides=list(self._hopeless))
+            return vectors.backlog_size(connection, space_id, besides=self.hopeless(space_id))
 
     def drain(self, embedder: Embedder, *, stop: Callable[[], bool] = _never) -> int:
         """Embed until nothing waits or `stop()`; returns how many texts. Blocking.
@@ -74,11 +80,11 @@ class Backlog:
         A text that the model cannot take is logged, and neither counted nor tried again by this
         process; the others go on. Those that cannot be fetched now wait for the next call.
         """
-        done = 0
+        done, space_id = 0, embedder.space.space_id
         away: set[str] = set()
-        while texts := self._look_up(embedder.space.space_id, away):
+        while texts := self._look_up(space_id, away):
             for start in range(0, len(texts), BATCH_TEXTS):
-                batch = self._with_texts(texts[start : start + BATCH_TEXTS], away)
+                batch = self._with_texts(texts[start : start + BATCH_TEXTS], space_id, away)
                 for part in _parts(batch, embedder):
                     if stop():
                         return done
@@ -88,27 +94,31 @@ class Backlog:
     def _look_up(self, space_id: str, away: set[str]) -> list[Pending]:
         with self._store.read() as connection:
             return vectors.backlog(
-                connection, space_id, LOOK_UP_TEXTS, besides=list(self._hopeless | away)
+                connection, space_id, LOOK_UP_TEXTS, besides=[*self._hopeless[space_id], *away]
             )
 
-    def _with_texts(self, batch: Sequence[Pending], away: set[str]) -> list[Pending]:
-        """The batch with the texts of its cold ones; those that cannot be had go to `away`."""
+    def _with_texts(self, batch: Sequence[Pending], space_id: str, away: set[str]) -> list[Pending]:
+        """The batch with the texts of its cold ones; those that cannot be had now go to `away`."""
         cold = [pending for pending in batch if pending.text is None]
-        if not cold:
-            return list(batch)
+        texts = self._fetched(cold, space_id, away) if cold else {}
+        return [
+            pending if pending.text is not None else replace(pending, text=texts[pending.row_id])
+            for pending in batch
+            if pending.text is not None or pending.row_id in texts
+        ]
+
+    def _fetched(self, cold: Sequence[Pending], space_id: str, away: set[str]) -> Mapping[int, str]:
+        hashes = {pending.row_id: pending.text_hash for pending in cold}
         try:
-            texts = self._cold_texts(cold)
+            texts = self._cold_texts(list(hashes))
         except TransientError as error:
             log.warning("text.away", texts=len(cold), error=str(error))
-            texts = {}
-        away.update(pending.text_hash for pending in cold if pending.text_hash not in texts)
-        found = [
-            pending
-            if pending.text is not None
-            else replace(pending, text=texts.get(pending.text_hash))
-            for pending in batch
-        ]
-        return [pending for pending in found if pending.text is not None]
+            away.update(hashes.values())
+            return {}
+        for row_id in hashes.keys() - texts.keys():
+            log.warning("text.lost", text_hash=hashes[row_id])
+            self._hopeless[space_id].add(hashes[row_id])
+        return texts
 
     def _embed(self, embedder: Embedder, part: Sequence[_Cut]) -> int:
         """Embed and commit one part. A vector that came along stays where one window is all."""
@@ -133,7 +143,7 @@ class Backlog:
         if len(part) == 1:
             text_hash = part[0].pending.text_hash
             log.warning("text.not_embedded", text_hash=text_hash, error=str(error))
-            self._hopeless.add(text_hash)
+            self._hopeless[embedder.space.space_id].add(text_hash)
             return 0
         return sum(self._embed(embedder, [cut]) for cut in part)
 

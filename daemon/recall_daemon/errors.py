@@ -104,6 +104,13 @@ class RestoreRefused(TerminalError):
     """A restore that would overwrite something, or does not know what to restore."""
 
 
+# Models
+
+
+class ModelChangeHeld(TransientError):
+    """A new model cannot take over yet: texts that it needs are away."""
+
+
 # Pushing
 
 

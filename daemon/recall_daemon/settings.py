@@ -50,7 +50,21 @@ class HubSettings(BucketSettings):
     store_memory_bytes: int = Field(_GIB, ge=64 << 20)
     time_zone: str = "UTC"
 
-    embedder: Literal["auto", "minilm", "hash"] = "auto"
+    warm_after_s: float = Field(7 * _DAY_S, ge=0, allow_inf_nan=False)
+    cold_after_s: float = Field(90 * _DAY_S, ge=0, allow_inf_nan=False)
+    keep_importance: float = Field(0.8, ge=0, allow_inf_nan=False)
+    age_interval_s: float = Field(3600.0, ge=60, allow_inf_nan=False)
+    cold_bucket_url: str | None = None
+    cold_cache_bytes: int = Field(_GIB // 4, ge=0)
+    cold_fetch_timeout_s: float = Field(5.0, gt=0, allow_inf_nan=False)
+
+    log_interval_s: float = Field(30.0, ge=1, le=60, allow_inf_nan=False)
+    backup_interval_s: float = Field(_DAY_S, ge=0, allow_inf_nan=False)
+    backup_keep_daily: int = Field(7, ge=0)
+    backup_keep_weekly: int = Field(4, ge=0)
+    expire_snapshots_after_s: float = Field(0.0, ge=0, allow_inf_nan=False)
+
+    embedder: Literal["auto", "minilm", "hash", "hash:2"] = "auto"
     model_dir: Path | None = None
     embed_threads: int | None = Field(None, ge=1)
 

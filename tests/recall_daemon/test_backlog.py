@@ -19,7 +19,6 @@ from recall_daemon.store import vectors
 from recall_daemon.store.ledger import Place
 from recall_daemon.store.merge import merge_rows
 from recall_daemon.store.store import Store
-from recall_daemon.store.vectors import Pending
 from recall_wire.errors import BucketUnreachable
 from recall_wire.manifest import EmbeddingSpace
 from recall_wire.records import Record
@@ -189,13 +188,13 @@ def test_cold_texts_are_fetched_and_those_away_hold_up_no_other(store: Store, ro
     make_cold(store)
     table = rows([Record("3", text="hot")])
     store.write(lambda connection: merge_rows(connection, Place("b", 1), table, NOW))
-    by_place = {(1, 0): "cold", (1, 1): "frozen"}
+    far = {1: "cold"}
     is_away = [True]
 
-    def fetch(texts: Sequence[Pending]) -> dict[str, str]:
+    def fetch(row_ids: Sequence[int]) -> dict[int, str]:
         if is_away[0]:
             raise BucketUnreachable("the bucket is away")
-        return {p.text_hash: by_place[(p.cold_file or 0, p.cold_row or 0)] for p in texts}
+        return {row_id: far[row_id] for row_id in row_ids if row_id in far}
 
     embedder = Picky()
     work = Backlog(store, on_embedded=lambda: None, cold_texts=fetch)
@@ -206,5 +205,9 @@ def test_cold_texts_are_fetched_and_those_away_hold_up_no_other(store: Store, ro
     assert work.size(embedder.space.space_id) == 2
 
     is_away[0] = False
-    assert work.drain(embedder) == 2
+    with capture_logs() as logs:
+        assert work.drain(embedder) == 1
+    assert [entry["event"] for entry in logs] == ["text.lost"]
+    assert embedder.asked == ["hot", "cold"]
     assert work.size(embedder.space.space_id) == 0
+    assert len(work.hopeless(embedder.space.space_id)) == 1

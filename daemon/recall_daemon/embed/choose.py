@@ -12,7 +12,8 @@ from recall_daemon.embed.errors import ModelMissing
 from recall_daemon.embed.hashing import HashEmbedder
 from recall_daemon.embed.locate import ModelFiles, locate
 
-Choice = Literal["auto", "minilm", "hash"]
+# `hash:2` is another revision of `hash`: another space, to try a change of models without one.
+Choice = Literal["auto", "minilm", "hash", "hash:2"]
 
 # NVIDIA's and AMD's drivers make these. A container without them has no GPU either.
 _GPU_DEVICES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/dev/kfd")
@@ -27,8 +28,8 @@ def open_embedder(
     exported into `data_dir`, which takes some seconds. `threads` (default: all cores) is for CPUs.
     Raises `ModelMissing` or `ModelDamaged`; with `auto` the caller goes on without vectors.
     """
-    if choice == "hash":
-        return HashEmbedder()
+    if choice in ("hash", "hash:2"):
+        return HashEmbedder(choice.removeprefix("hash").removeprefix(":") or "1")
     files = locate(model_dir)
     try:
         return _on_gpu(files) or _on_cpu(files, data_dir, threads)

@@ -7,11 +7,12 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from recall_daemon.embed.errors import ModelDamaged
-from recall_daemon.embed.locate import ModelFiles, sha256_of
+from recall_daemon.embed.errors import ModelDamaged, ModelMissing
+from recall_daemon.embed.locate import TOKENIZER, ModelFiles, sha256_of
 from recall_daemon.embed.onnx_session import OnnxEmbedder
 from recall_daemon.embed.reference import CHECK_TEXTS, lowest_cosine
 from recall_daemon.embed.torch_model import TorchEmbedder
@@ -30,7 +31,7 @@ def exported_model(files: ModelFiles, data_dir: Path) -> Path:
     a crash in between leaves a model without a record, which is made again. Raises
     `ModelDamaged` where the export disagrees with sentence-transformers; nothing is kept then.
     """
-    folder = data_dir / "models" / f"all-MiniLM-L6-v2-{files.weights_sha256[:12]}"
+    folder = _folder(data_dir, files.space.revision)
     folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder):
         if not _is_whole(folder, files):
@@ -38,10 +39,37 @@ def exported_model(files: ModelFiles, data_dir: Path) -> Path:
     return folder / MODEL_NAME
 
 
+def kept_model(data_dir: Path, revision: str) -> tuple[ModelFiles, Path]:
+    """What was exported of weights that may be gone: the tokenizer's folder, and the ONNX model.
+
+    Raises `ModelMissing` where that export is not there, or not whole.
+    """
+    folder = _folder(data_dir, revision)
+    try:
+        recorded = json.loads((folder / RECORD_NAME).read_bytes())
+        files = ModelFiles(folder, str(recorded["weights_sha256"]))
+        whole = bool(recorded == _record(files, sha256_of(folder / MODEL_NAME)))
+    except (OSError, ValueError, KeyError, TypeError):
+        whole = False
+    if not whole:
+        raise ModelMissing(f"{folder} holds no whole export of the model")
+    return files, folder / MODEL_NAME
+
+
+def drop_export(data_dir: Path, revision: str) -> None:
+    """Remove what was exported of these weights. Idempotent."""
+    shutil.rmtree(_folder(data_dir, revision), ignore_errors=True)
+
+
+def _folder(data_dir: Path, revision: str) -> Path:
+    return data_dir / "models" / f"all-MiniLM-L6-v2-{revision}"
+
+
 def _is_whole(folder: Path, files: ModelFiles) -> bool:
     try:
         recorded = json.loads((folder / RECORD_NAME).read_bytes())
-        return bool(recorded == _record(files, sha256_of(folder / MODEL_NAME)))
+        kept = ModelFiles(folder, files.weights_sha256)
+        return bool(recorded == _record(kept, sha256_of(folder / MODEL_NAME)))
     except (OSError, ValueError):
         return False
 
@@ -50,6 +78,7 @@ def _record(files: ModelFiles, onnx_sha256: str) -> dict[str, object]:
     return {
         "graph_version": GRAPH_VERSION,
         "onnx_sha256": onnx_sha256,
+        "tokenizer_sha256": sha256_of(files.tokenizer),
         "weights_sha256": files.weights_sha256,
     }
 
@@ -66,6 +95,10 @@ def _export(files: ModelFiles, folder: Path) -> None:
         aside.unlink()
         raise
     _put_in_place(aside, folder / MODEL_NAME)
+    # With its tokenizer the export stands alone: it serves on when the weights have been replaced.
+    _put_in_place(
+        _write_aside(folder / TOKENIZER, files.tokenizer.read_bytes()), folder / TOKENIZER
+    )
     record = json.dumps(_record(files, hashlib.sha256(data).hexdigest()), sort_keys=True)
     _put_in_place(_write_aside(folder / RECORD_NAME, record.encode() + b"\n"), folder / RECORD_NAME)
 

@@ -36,15 +36,18 @@ class HashEmbedder:
     """Deterministic: the same text gives the same bytes in every process and on every platform.
 
     Texts that share words, or parts of words, are near each other; meaning is not seen.
-    Only the first 20,000 characters count.
+    Only the first 20,000 characters count. Each revision is another space: it puts the same words
+    into other places.
     """
 
-    space = EmbeddingSpace(model="hash", revision="1", dim=DIM, normalized=True)
+    def __init__(self, revision: str = "1") -> None:
+        self.space = EmbeddingSpace(model="hash", revision=revision, dim=DIM, normalized=True)
+        self._salt = b"" if revision == "1" else revision.encode()
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         vectors = np.zeros((len(texts), DIM), dtype=np.float32)
         for row, text in enumerate(texts):
-            vectors[row] = _vector(text)
+            vectors[row] = _vector(text, self._salt)
         return vectors
 
     def windows(self, texts: Sequence[str]) -> list[list[Span]]:
@@ -58,10 +61,11 @@ def _pieces(text: str) -> Words:
     return Words(places[:, 0], places[:, 1], np.ones(len(places), dtype=np.int64))
 
 
-def _vector(text: str) -> Vectors:
+def _vector(text: str, salt: bytes) -> Vectors:
     sums = np.zeros(DIM, dtype=np.float64)
     for feature, weight in _features(text).items():
-        digest = blake2b(feature.encode("utf-8", "replace"), digest_size=8).digest()
+        encoded = feature.encode("utf-8", "replace")
+        digest = blake2b(encoded, digest_size=8, salt=salt).digest()
         place = int.from_bytes(digest[:4], "little") % DIM
         sums[place] += weight if digest[4] & 1 else -weight
     length = float(np.sqrt(np.sum(sums * sums)))

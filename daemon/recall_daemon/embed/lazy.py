@@ -3,37 +3,29 @@
 from __future__ import annotations
 
 import threading
-from pathlib import Path
-from typing import Literal
+from collections.abc import Callable
 
 import numpy as np
 import structlog
 from numpy.typing import NDArray
 
 from recall_daemon.embed.base import Embedder
-from recall_daemon.embed.choose import open_embedder
 from recall_wire.errors import RecallError
 
 log = structlog.get_logger(__name__)
 
 DIM = 384
-Choice = Literal["auto", "minilm", "hash"]
 
 
 class LazyEmbedder:
-    """Gives the embedder, or says why there is none: then the hub runs on words alone.
+    """Gives the embedder that `open_` opens, or says why there is none.
 
     Loading can take half a minute the first time (the model is exported once), so it happens in
     whichever worker thread asks first; `space_id` and `embed_query` never wait for it.
     """
 
-    def __init__(
-        self, choice: Choice, *, data_dir: Path, model_dir: Path | None, threads: int | None
-    ) -> None:
-        self._choice = choice
-        self._data_dir = data_dir
-        self._model_dir = model_dir
-        self._threads = threads
+    def __init__(self, open_: Callable[[], Embedder]) -> None:
+        self._open = open_
         self._loading = threading.Lock()
         self._embedder: Embedder | None = None
         self.why_not = "the model is not loaded yet"
@@ -47,12 +39,7 @@ class LazyEmbedder:
 
     def _load(self) -> None:
         try:
-            self._embedder = open_embedder(
-                self._choice,
-                data_dir=self._data_dir,
-                model_dir=self._model_dir,
-                threads=self._threads,
-            )
+            self._embedder = self._open()
         except RecallError as error:
             if self.why_not != str(error):
                 log.warning("model.unavailable", error=str(error))

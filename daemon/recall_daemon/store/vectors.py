@@ -40,6 +40,7 @@ class Pending:
     given: bool = False
     cold_file: int | None = None
     cold_row: int | None = None
+    row_id: int = 0
 
 
 # A text is in the backlog when a live row has it and the space has no passages of it, or only a
@@ -76,10 +77,11 @@ WITH wanted AS (
     SELECT unnest($places::BIGINT[]) AS place, unnest($given::BOOLEAN[]) AS given,
            generate_subscripts($places::BIGINT[], 1) AS number
 ), looked_up AS (
-    SELECT number, text_hash, left(text, {EMBEDDED_CHARS}) AS text, given, cold_file, cold_row
+    SELECT number, text_hash, left(text, {EMBEDDED_CHARS}) AS text, given, cold_file, cold_row,
+           row_id
     FROM memories JOIN wanted ON memories.rowid = wanted.place
 )
-SELECT text_hash, text, given, cold_file, cold_row FROM looked_up
+SELECT text_hash, text, given, cold_file, cold_row, row_id FROM looked_up
 WINDOW earlier AS (ORDER BY number)
 QUALIFY row_number() OVER earlier = 1 OR sum(coalesce(strlen(text), 0)) OVER earlier <= $max_bytes
 ORDER BY number

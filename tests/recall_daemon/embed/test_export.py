@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from recall_daemon.embed import export
-from recall_daemon.embed.errors import ModelDamaged
-from recall_daemon.embed.export import exported_model
-from recall_daemon.embed.locate import WEIGHTS, ModelFiles, locate, sha256_of
+from recall_daemon.embed.errors import ModelDamaged, ModelMissing
+from recall_daemon.embed.export import drop_export, exported_model, kept_model
+from recall_daemon.embed.locate import TOKENIZER, WEIGHTS, ModelFiles, locate, sha256_of
 from recall_daemon.embed.onnx_session import OnnxEmbedder
 
 
@@ -29,7 +30,7 @@ def test_a_whole_export_is_not_made_again(files: ModelFiles, data_dir: Path) -> 
     assert _identity(exported_model(files, data_dir)) == before
 
 
-@pytest.mark.parametrize("name", [export.MODEL_NAME, export.RECORD_NAME])
+@pytest.mark.parametrize("name", [export.MODEL_NAME, export.RECORD_NAME, TOKENIZER])
 @pytest.mark.usefixtures("unchecked")
 def test_a_damaged_export_is_made_again(files: ModelFiles, tmp_path: Path, name: str) -> None:
     model = exported_model(files, tmp_path)
@@ -42,7 +43,7 @@ def test_a_damaged_export_is_made_again(files: ModelFiles, tmp_path: Path, name:
     assert _identity(exported_model(files, tmp_path)) == before
 
 
-@pytest.mark.parametrize("failing_call", [1, 2])
+@pytest.mark.parametrize("failing_call", [1, 2, 3])
 @pytest.mark.usefixtures("unchecked")
 def test_a_crash_before_a_rename_leaves_nothing_that_is_trusted(
     files: ModelFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing_call: int
@@ -64,8 +65,32 @@ def test_a_crash_before_a_rename_leaves_nothing_that_is_trusted(
     (folder,) = (tmp_path / "models").iterdir()
     assert not (folder / export.RECORD_NAME).exists()
     model = exported_model(files, tmp_path)
-    assert {path.name for path in folder.iterdir()} == {"lock", "model.json", "model.onnx"}
+    assert {path.name for path in folder.iterdir()} == {
+        *("lock", "model.json", "model.onnx", "tokenizer.json")
+    }
     assert OnnxEmbedder(files, model).encode(["works"]).shape == (1, 384)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_an_export_serves_on_without_its_weights(
+    files: ModelFiles, model_copy: Path, tmp_path: Path, onnx: OnnxEmbedder
+) -> None:
+    model = exported_model(locate(model_copy), tmp_path)
+    shutil.rmtree(model_copy)
+    revision = files.space.revision
+    kept, path = kept_model(tmp_path, revision)
+
+    assert (kept.space, path) == (files.space, model)
+    again = OnnxEmbedder(kept, path).encode(["a text"])
+    assert (again == onnx.encode(["a text"])).all()
+
+    (model.parent / TOKENIZER).write_bytes(b"{}")
+    with pytest.raises(ModelMissing, match="no whole export"):
+        kept_model(tmp_path, revision)
+    drop_export(tmp_path, revision)
+    assert not model.parent.exists()
+    with pytest.raises(ModelMissing):
+        kept_model(tmp_path, revision)
 
 
 def test_an_export_that_disagrees_with_the_reference_is_refused(
