@@ -103,7 +103,9 @@ async def run(settings: HubSettings, *, announce: Announce) -> None:
             loop.add_signal_handler(name, stop.set)
         async with open_hub(core, on_merged=_waker(loop, merged)) as hub:
             daemon = Daemon(hub, merged)
-            server = Server(make_app(core.operations, daemon.ready, hub.pushes, hub.jobs), listener)
+            server = Server(
+                make_app(core.operations, daemon.ready, hub.pushes, hub.jobs, hub.archive), listener
+            )
             _announce(core, url_of(listener), announce)
             try:
                 await _until(stop, daemon, server)

@@ -57,6 +57,12 @@ class RemoteHub:
     def jobs(self) -> Json:
         return self._call("GET", "/v1/jobs")
 
+    def backups(self) -> Json:
+        return self._call("GET", "/v1/backups")
+
+    def expiry(self) -> Json:
+        return self._call("GET", "/v1/expiry")
+
     def start_job(self, kind: str) -> Json:
         """Begin a job; `jobs` says how far it is."""
         return self._call("POST", f"/v1/jobs/{quote(kind, safe='')}/run")

@@ -80,6 +80,19 @@ def print_jobs(console: Console, answer: Json) -> None:
     console.print(table)
 
 
+def print_backups(console: Console, answer: Json) -> None:
+    if not answer["backups"]:
+        console.print("there is no backup")
+        return
+    table = Table(box=None, pad_edge=False)
+    for name in ("backup", "made", "rows", "bytes"):
+        table.add_column(name, justify="right" if name in ("rows", "bytes") else "left")
+    for made in answer["backups"]:
+        when = made["created_at"][:19].replace("T", " ")
+        table.add_row(escape(made["backup_id"]), when, str(made["rows"]), str(made["bytes"]))
+    console.print(table)
+
+
 def print_fields(console: Console, fields: Json) -> None:
     for name, value in fields.items():
         console.print(f"[bold]{name}[/]  {escape(str(value))}", soft_wrap=True)

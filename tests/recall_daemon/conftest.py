@@ -275,7 +275,7 @@ def pusher(publisher: Publisher) -> Callable[..., Pusher]:
         batch_rows: int = 2,
         **changes: object,
     ) -> Pusher:
-        app = make_app(hub.hub.core.operations, dict, hub.hub.pushes, hub.hub.jobs)
+        app = make_app(hub.hub.core.operations, dict, hub.hub.pushes, hub.hub.jobs, hub.hub.archive)
         guard = Guard(app, port=8682, allowances=(push.BATCHES,))
         transport = httpx.ASGITransport(guard, raise_app_exceptions=False)
         http = httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8682")

@@ -9,11 +9,13 @@ from typing import Annotated
 from fastapi import Body, FastAPI
 from fastapi.responses import JSONResponse
 
+from recall_daemon.backup.archive import Archive
 from recall_daemon.errors import NotInQuarantine
 from recall_daemon.ingest.pushed import Pushes
 from recall_daemon.jobs import Jobs
 from recall_daemon.operations import HubApi, Json
 from recall_daemon.search.query import SearchRequest
+from recall_daemon.serve import backup as backup_routes
 from recall_daemon.serve import jobs as job_routes
 from recall_daemon.serve import problem, push
 from recall_daemon.store.ledger import Place
@@ -21,7 +23,7 @@ from recall_daemon.store.ledger import Place
 Ready = Callable[[], Json]
 
 
-def make_app(hub: HubApi, ready: Ready, pushes: Pushes, jobs: Jobs) -> FastAPI:
+def make_app(hub: HubApi, ready: Ready, pushes: Pushes, jobs: Jobs, archive: Archive) -> FastAPI:
     """The app over a hub. `ready()` answers `{ready, parts: {name: reason or "ok"}}`.
 
     Routes are plain functions, so that each runs in a worker thread and none blocks the loop; those
@@ -34,12 +36,16 @@ def make_app(hub: HubApi, ready: Ready, pushes: Pushes, jobs: Jobs) -> FastAPI:
         redoc_url=None,
         openapi_url="/v1/openapi.json",
     )
-    problem.install(app, {NotInQuarantine: 404, **push.STATUSES, **job_routes.STATUSES})
+    problem.install(
+        app,
+        {NotInQuarantine: 404, **push.STATUSES, **job_routes.STATUSES, **backup_routes.STATUSES},
+    )
     _health(app, ready)
     _search(app, hub)
     _operations(app, hub)
     push.install(app, pushes)
     job_routes.install(app, jobs)
+    backup_routes.install(app, archive)
     return app
 
 

@@ -74,22 +74,27 @@ def _attached(connection: Connection, path: Path) -> Iterator[None]:
 
 def contents(connection: Connection) -> CopyContents:
     """What the database in use holds."""
-    rows = connection.execute("SELECT count(*) FROM memories WHERE state = 'live'").fetchall()
     spaces = connection.execute("SELECT space_id FROM spaces WHERE state = 'serving'").fetchall()
     return CopyContents(
         hub_id=ledger.fact(connection, "hub_id") or "",
         schema_version=version(connection),
         change_no=audit.last_change(connection),
         journal_no=journal.last(connection),
-        rows=int(rows[0][0]),
+        rows=live_rows(connection),
         logical_hash=audit.logical_hash(connection),
         space_id=spaces[0][0] if spaces else None,
         merged=ledger.merged_ranges(connection),
-        cold_files=_cold_files(connection),
+        cold_files=cold_files(connection),
     )
 
 
-def _cold_files(connection: Connection) -> list[ColdFile]:
+def live_rows(connection: Connection) -> int:
+    rows = connection.execute("SELECT count(*) FROM memories WHERE state = 'live'").fetchall()
+    return int(rows[0][0])
+
+
+def cold_files(connection: Connection) -> list[ColdFile]:
+    """The objects that rows need, in the order they were made."""
     rows = connection.execute(
         "SELECT key, sha256, bytes, rows FROM cold_files WHERE retired_at IS NULL ORDER BY file_no"
     ).fetchall()

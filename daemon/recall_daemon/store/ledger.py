@@ -319,6 +319,10 @@ def set_fact(connection: Connection, name: str, value: str) -> None:
     connection.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", [name, value])
 
 
+def drop_fact(connection: Connection, name: str) -> None:
+    connection.execute("DELETE FROM facts WHERE name = ?", [name])
+
+
 def _select(connection: Connection, where: str, parameters: list[object]) -> list[Entry]:
     rows = connection.execute(
         f"SELECT {_COLUMNS} FROM snapshots WHERE {where} ORDER BY system_id, seq, sub", parameters
