@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 import pyarrow as pa
 
@@ -17,6 +18,7 @@ class StoredRow:
     """A live memory with all its fields, and the snapshot (`seq`) its newest version came with.
 
     A cold one has no text and no metadata here: they are row `cold_row` of file `cold_file`.
+    `text_missing`: why they could not be fetched, where somebody tried.
     """
 
     row_id: int
@@ -42,6 +44,7 @@ class StoredRow:
     summary: str | None
     cold_file: int | None
     cold_row: int | None
+    text_missing: str | None = None
 
 
 FEED_BYTES = 64 << 20
@@ -103,12 +106,26 @@ def _stored(row: tuple[object, ...]) -> StoredRow:
     return StoredRow(**values)  # type: ignore[arg-type]
 
 
-class StoreFeed:
-    """What the index and the search read, each call with a cursor of its own."""
+class FarTexts(Protocol):
+    """Where the texts of cold rows come from; see `tiers.fetch`."""
 
-    def __init__(self, store: Store, space_id: Callable[[], str | None]) -> None:
+    def with_texts(self, rows: Mapping[int, StoredRow]) -> dict[int, StoredRow]: ...
+
+    def cold_texts(self, row_ids: Sequence[int]) -> dict[int, str]: ...
+
+
+class StoreFeed:
+    """What the index and the search read, each call with a cursor of its own.
+
+    Without `far` cold rows stay without their texts.
+    """
+
+    def __init__(
+        self, store: Store, space_id: Callable[[], str | None], far: FarTexts | None = None
+    ) -> None:
         self._store = store
         self._space_id = space_id
+        self._far = far
 
     @property
     def space_id(self) -> str | None:
@@ -126,3 +143,11 @@ class StoreFeed:
     def rows(self, row_ids: Sequence[int]) -> dict[int, StoredRow]:
         with self._store.read() as connection:
             return by_row_ids(connection, row_ids)
+
+    def with_texts(self, rows: Mapping[int, StoredRow]) -> dict[int, StoredRow]:
+        """The same rows; cold ones have their text, or say in `text_missing` why not."""
+        return self._far.with_texts(rows) if self._far else dict(rows)
+
+    def cold_texts(self, row_ids: Sequence[int]) -> dict[int, str]:
+        """The texts of cold rows, by row id. Raises `TransientError` where the bucket is away."""
+        return self._far.cold_texts(row_ids) if self._far else {}

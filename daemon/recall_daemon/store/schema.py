@@ -117,9 +117,9 @@ INSERT INTO passages SELECT space_id, text_hash, 0, NULL, 0, NULL, change_no, ve
 FROM vectors ORDER BY change_no;
 DROP TABLE vectors;
 
--- Immutable Parquet objects with the texts of cold rows. `footer` is the object's own; `digests` are
--- 16 bytes for each row group, over its texts. `retired_at`: no row needs it any more; the object
--- goes when no retained backup names it.
+-- Immutable Parquet objects with the texts of cold rows. `footer` is the object's own; `digests`
+-- are 16 bytes for each row group, over its texts. `retired_at`: no row needs it any more; the
+-- object goes when no retained backup names it.
 CREATE TABLE cold_files (
     file_no BIGINT PRIMARY KEY,
     key VARCHAR NOT NULL,
