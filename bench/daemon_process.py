@@ -1,0 +1,87 @@
+"""`recalld run` as a process: started, asked through its port, killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import httpx
+
+from processes import memory
+
+_LOOK_S = 0.01
+
+
+class DaemonProcess:
+    """A running hub on a data folder. Its log goes to `recalld.log` beside that folder.
+
+    Raises `RuntimeError` with the end of the log where it does not come up.
+    """
+
+    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+        self._log_path = folder.with_name("recalld.log")
+        command = [Path(sys.executable).with_name("recalld"), "run"]
+        settings = {"RECALLD_DATA_DIR": str(folder), "RECALLD_HTTP_PORT": "0", **environment}
+        self.started_s = time.perf_counter()
+        with self._log_path.open("wb") as log:
+            self._process = subprocess.Popen(
+                command,
+                env={**os.environ, **settings},
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"recalld did not start: {self._log()}")
+        threading.Thread(target=_drain, args=(self._process.stdout,), daemon=True).start()
+        self._http = httpx.Client(base_url=line.split()[-1], timeout=60)
+
+    def until_ready(self, limit_s: float) -> float:
+        """Seconds from the start of the process until `/readyz` says ready."""
+        return self.until(lambda: self._http.get("/readyz").status_code == 200, limit_s)
+
+    def until(self, done: Callable[[], object], limit_s: float) -> float:
+        """Seconds from the start until `done` says so. Raises `RuntimeError` past the limit."""
+        while not done():
+            if self._process.poll() is not None:
+                raise RuntimeError(f"recalld ended: {self._log()}")
+            if time.perf_counter() - self.started_s > limit_s:
+                raise RuntimeError(f"not within {limit_s:g} s: {self._log()}")
+            time.sleep(_LOOK_S)
+        return time.perf_counter() - self.started_s
+
+    def search(self, query: str) -> dict[str, Any]:
+        answer = self._http.post("/v1/search", json={"query": query})
+        answer.raise_for_status()
+        return dict(answer.json())
+
+    def resident(self) -> dict[str, int]:
+        """Resident memory in bytes, and how much of it is mapped files."""
+        pid = self._process.pid
+        return {
+            "rss_bytes": memory(pid, "VmRSS"),
+            "rss_of_mapped_files_bytes": memory(pid, "RssFile"),
+            "peak_rss_bytes": memory(pid, "VmHWM"),
+        }
+
+    def kill(self) -> None:
+        self._process.send_signal(signal.SIGKILL)
+        self._process.wait()
+        self._http.close()
+
+    def _log(self) -> str:
+        return self._log_path.read_text(errors="replace")[-2_000:]
+
+
+def _drain(stream: IO[str]) -> None:
+    for _ in stream:
+        pass
