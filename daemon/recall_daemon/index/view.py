@@ -13,7 +13,7 @@ from recall_daemon.index.columns import ColumnsView
 from recall_daemon.index.filters import CodedFilters
 from recall_daemon.index.growable import Array
 from recall_daemon.index.vectors import VectorsView, best
-from recall_daemon.index.words import WordsView
+from recall_daemon.index.words import Coverage, WordsView
 
 
 class Scored(NamedTuple):
@@ -53,6 +53,10 @@ class IndexView:
     ) -> list[Scored]:
         """Rows that hold every phrase, its terms side by side; best first by the query's words."""
         return self._ranked(self.words.holding(phrases, query, filters, k), k)
+
+    def coverage(self, query: str, row_ids: Sequence[int]) -> Coverage:
+        """Which of the query's terms each of the rows holds, and how much each term tells."""
+        return self.words.coverage(query, row_ids)
 
     def passing(self, row_ids: Sequence[int], filters: CodedFilters) -> list[int]:
         """Those of the rows that are live here and pass, in their order; unknown ids do not."""

@@ -8,9 +8,11 @@ however few rows they leave. Memory is about the size of the text.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 from tantivy import (
     Document,
@@ -27,9 +29,12 @@ from tantivy import (
 from recall_daemon.index.analysis import analyzer, composed, humps, units
 from recall_daemon.index.columns import FIELDS, NO_TIME, CodedRows
 from recall_daemon.index.filters import CodedFilters
+from recall_daemon.index.growable import Array
 
 QUERY_MAX_TERMS = 64
 PHRASE_MAX_TERMS = 4_096
+# A float32 score tells 24 bits apart.
+COVERAGE_MAX_TERMS = 20
 _UNITS_MAX = 32
 _WRITER_HEAP_BYTES = 64 << 20
 _TOKENIZER = "memory"
@@ -43,6 +48,15 @@ def _schema() -> Schema:
     for name in (*FIELDS, "tag"):
         builder.add_unsigned_field(name, indexed=True)
     return builder.build()
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """`holds` is bool[rows, terms]; `weights` float64[terms] are the terms' idf, rarest first."""
+
+    terms: list[str]
+    weights: Array
+    holds: Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +106,43 @@ class WordsView:
         if words is not None:
             wanted.append((Occur.Should, words))
         return self._top(self._within(Query.boolean_query(wanted), filters), k)
+
+    def coverage(self, query: str, row_ids: Sequence[int]) -> Coverage:
+        """Which of the query's terms each of the rows holds; some hundred rows at a time.
+
+        Of a long query the `COVERAGE_MAX_TERMS` rarest terms that any row has.
+        """
+        terms = self._telling(composed(query))
+        holds = np.zeros((len(row_ids), len(terms)), dtype=np.bool_)
+        names, weights = [name for name, _, _ in terms], [weight for _, weight, _ in terms]
+        if terms and len(row_ids):
+            # Each term scores a power of two of its own, so that one query tells which are held.
+            bits = [Query.const_score_query(term, 2.0**at) for at, (_, _, term) in enumerate(terms)]
+            # Not a term set: walking its automaton in every segment takes longer than this.
+            these = [
+                Query.term_query(self.schema, "row_id", i, index_option="basic") for i in row_ids
+            ]
+            held = dict(self._hits(_both(_any(bits), _any(these)), len(row_ids)))
+            found = np.asarray([held.get(row_id, 0.0) for row_id in row_ids]).astype(np.int64)
+            holds = (found[:, None] >> np.arange(len(terms)) & 1).astype(np.bool_)
+        return Coverage(names, np.asarray(weights, dtype=np.float64), holds)
+
+    def _telling(self, plain: str) -> list[tuple[str, float, Query]]:
+        """Terms, and units of them, that some row has: the name, the idf and the query of each."""
+        terms = dict.fromkeys(self.analyzer.analyze(f"{plain} {humps(plain)}"))
+        found = [(t, idf, self._term(t)) for t in terms if (idf := self._idf(t)) > 0]
+        for unit in units(plain)[:_UNITS_MAX]:
+            parts = self.analyzer.analyze(unit)
+            weights = [self._idf(part) for part in parts]
+            if len(parts) > 1 and all(weights):
+                phrase = Query.phrase_query(self.schema, "text", parts)
+                found.append((unit, sum(weights), phrase))
+        return sorted(found, key=lambda item: -item[1])[:COVERAGE_MAX_TERMS]
+
+    def _idf(self, term: str) -> float:
+        """BM25's; 0 for a term that no row has."""
+        rows = self.searcher.doc_freq("text", term)
+        return math.log1p((self.rows - rows + 0.5) / (rows + 0.5)) if rows else 0.0
 
     def _phrase(self, text: str) -> Query | None:
         tokens = self.analyzer.pre_tokenize(composed(text)).tokens[:PHRASE_MAX_TERMS]

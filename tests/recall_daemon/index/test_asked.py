@@ -63,3 +63,42 @@ def test_rows_with_one_text_share_its_number(index):
 def test_rows_that_hold_phrases(index, phrases, expected):
     view, coded = index.view_for(NO_FILTERS)
     assert {hit.row_id for hit in view.search_holding(phrases, "", coded, 10)} == expected
+
+
+def test_coverage_tells_which_terms_each_row_holds(index):
+    coverage = index.view().coverage("was an absent pool", [2, 1])
+    assert coverage.terms[-1] == "pool"  # in every row: it tells least
+    assert sorted(coverage.terms) == ["an", "pool", "was"]
+    assert (coverage.weights > 0).all()
+    held = [
+        {t for t, has in zip(coverage.terms, row, strict=True) if has} for row in coverage.holds
+    ]
+    assert held == [{"an", "pool"}, {"was", "pool"}]
+
+
+def test_coverage_of_twenty_terms_is_exact(store):
+    words = [f"word{n:02d}" for n in range(24)]
+    for row_id in range(1, 25):
+        store.put(row_id, " ".join(words[:row_id]))
+    index = Index(4)
+    index.apply(store)
+    coverage = index.view().coverage(" ".join(words), [24, 7, 99, 5])
+    assert coverage.holds.shape == (4, 20)
+    assert coverage.holds.sum(axis=1).tolist() == [20, 3, 0, 1]
+
+
+def test_coverage_of_identifiers_and_pairs_of_characters(store):
+    store.put(1, "数据库 max.poll.records")
+    store.put(2, "库数据 records poll max")
+    index = Index(4)
+    index.apply(store)
+    coverage = index.view().coverage("数据库 max.poll.records", [1, 2])
+    told = dict(zip(coverage.terms, coverage.holds.T.tolist(), strict=True))
+    assert told["max.poll.records"] == [True, False]
+    assert told["数据"] == [True, True]
+    assert told["据库"] == [True, False]
+
+
+def test_coverage_of_nothing(index):
+    assert index.view().coverage("", [1]).holds.shape == (1, 0)
+    assert index.view().coverage("pool", []).holds.shape == (0, 1)
