@@ -40,7 +40,7 @@ class Fleet:
             clean[f"{program}_BUCKET_URL"] = self.bucket_url
             clean |= {f"{program}_{name}": value for name, value in self.extra.items()}
         clean["RECALLD_DATA_DIR"] = str(self.folder / hub)
-        clean["RECALLD_EMBEDDER"] = "hash"
+        clean.setdefault("RECALLD_EMBEDDER", "hash")
         clean["RECALLD_HTTP_PORT"] = "0"
         clean["HOME"] = str(self.folder / "home")
         if system_id:
