@@ -1,0 +1,219 @@
+"""An empty folder is made whole again, all of it or nothing; what is forgotten stays forgotten."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recall_daemon.backup import restore
+from recall_daemon.backup.log import encode
+from recall_daemon.backup.manifest import parse_backup
+from recall_daemon.errors import BackupDamaged, HubClash, RestoreRefused, StoreTooNew
+from recall_daemon.store import journal
+from recall_daemon.store.journal import JournalEntry
+from recall_wire import layout
+from recall_wire.errors import RecallError
+
+HUB = "0123456789ab"
+
+
+def marker_key(backup_id: str) -> str:
+    return layout.backup_key(HUB, backup_id, layout.BACKUP_MANIFEST)
+
+
+def story(keeper: Any) -> str:
+    """A backup, and forgets before and after it; the logical hash at the end."""
+    keeper.merge(1, "one", "two")
+    keeper.forget("m1-0")
+    keeper.backup()
+    keeper.clock[0] += timedelta(hours=1)
+    keeper.forget("m1-1", "never-seen")
+    keeper.forget("n", system_id="unknown")
+    keeper.archive().log.ship_now()
+    return str(keeper.logical_hash())
+
+
+def test_backup_and_log_give_the_same_hash(keeper: Any, restored: Any) -> None:
+    wanted = story(keeper)
+    with restored(keeper.bucket, "new") as (prepared, found):
+        assert found.logical_hash() == wanted
+        assert (prepared.log_entries, prepared.could_be_missing) == (2, [])
+        # What was not restored cannot come back, and what is new comes after the log.
+        found.merge(9, "two again", "x")
+        found.merge(10, "never seen")
+        assert found.forget("m9-1") == 4
+        found.archive().log.ship_now()
+    with restored(keeper.bucket, "again") as (prepared, _):
+        assert prepared.log_entries == 3
+
+
+def test_a_forgotten_memory_stays_forgotten_after_a_restore(
+    open_keeper: Any, restored: Any, rows: Any
+) -> None:
+    with open_keeper() as keeper:
+        story(keeper)
+        with restored(keeper.bucket, "new") as (_, found):
+            wanted = found.logical_hash()
+            found.merge(1, "one", "two")
+            assert found.logical_hash() == wanted
+
+
+def test_entries_that_were_in_the_backup_and_not_shipped_are_shipped_later(
+    open_keeper: Any, restored: Any
+) -> None:
+    with open_keeper() as keeper:
+        story(keeper)
+        for key in keeper.keys(layout.log_prefix(HUB)):
+            keeper.bucket.delete(key)
+        with restored(keeper.bucket, "new") as (prepared, found):
+            assert prepared.log_entries == 0
+            with found.store.read() as connection:
+                assert (journal.last(connection), journal.shipped(connection)) == (1, 1)
+
+
+def test_going_back_takes_the_backup_of_then_and_keeps_forgets(
+    open_keeper: Any, restored: Any
+) -> None:
+    with open_keeper() as keeper:
+        keeper.merge(1, "one", "two")
+        first = keeper.backup()
+        then = keeper.clock[0] + timedelta(minutes=1)
+        keeper.clock[0] += timedelta(days=1)
+        keeper.merge(2, "later")
+        keeper.forget("m1-0")
+        keeper.backup()
+        with restored(keeper.bucket, "new", to=then) as (prepared, found):
+            assert prepared.backup == first
+            with found.store.read() as connection:
+                rows = connection.execute("SELECT memory_id, state FROM memories").fetchall()
+            assert sorted(rows) == [("m1-0", "forgotten"), ("m1-1", "live")]
+            assert "forgetting is final" in prepared.could_be_missing[0]
+        with restored(keeper.bucket, "earlier", to=then - timedelta(days=9)) as (prepared, found):
+            assert prepared.backup is None
+            assert found.keys()
+
+
+def test_without_a_backup_the_log_alone_is_replayed(open_keeper: Any, restored: Any) -> None:
+    with open_keeper() as keeper:
+        keeper.forget("x", "y")
+        keeper.archive().log.ship_now()
+        wanted = keeper.logical_hash()
+        with restored(keeper.bucket, "new") as (prepared, found):
+            assert (prepared.backup, prepared.log_entries) == (None, 1)
+            assert found.logical_hash() == wanted
+
+
+def test_a_log_with_holes_and_unknown_kinds_is_told(open_keeper: Any, restored: Any) -> None:
+    with open_keeper() as keeper:
+        keeper.forget("x")
+        keeper.archive().log.ship_now()
+        keeper.bucket.put(
+            layout.log_key(HUB, 5), encode(HUB, [JournalEntry(5, keeper.clock[0], "dance", {})])
+        )
+        with restored(keeper.bucket, "new") as (prepared, found):
+            assert prepared.log_entries == 1
+            assert prepared.could_be_missing == [
+                "the log lacks entries 2 to 4",
+                "1 log entries of kind 'dance', which this recalld does not know",
+            ]
+            assert found.forget("y") == 6
+
+
+def test_the_restored_hub_takes_over_and_the_old_one_is_told(
+    open_keeper: Any, restored: Any
+) -> None:
+    with open_keeper() as old:
+        story(old)
+        with restored(old.bucket, "new") as (_, found):
+            found.forget("z")
+            found.archive().log.ship_now()
+            old.forget("w")
+            with pytest.raises(HubClash):
+                old.archive().log.ship_now()
+            found.backup()
+
+
+def test_a_folder_with_something_in_it_is_refused(open_keeper: Any, tmp_path: Path) -> None:
+    with open_keeper() as keeper:
+        story(keeper)
+        for name in ("store.duckdb", "index", "pushed"):
+            folder = tmp_path / f"data-{name}"
+            folder.mkdir()
+            (folder / name).write_bytes(b"")
+            with pytest.raises(RestoreRefused, match="is not empty"):
+                restore.prepare(keeper.bucket, folder, hub_id=HUB, to=None, memory_bytes=1 << 28)
+            assert [path.name for path in folder.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("damage", ["other bytes", "cut", "too long", "gone"])
+def test_a_damaged_backup_is_refused_and_nothing_is_left(
+    open_keeper: Any, restored: Any, tmp_path: Path, damage: str
+) -> None:
+    with open_keeper() as keeper:
+        story(keeper)
+        key = next(k for k in keeper.keys(layout.backups_prefix(HUB)) if k.endswith(".zst"))
+        data = keeper.bucket.get(key, max_bytes=1 << 30)
+        worse = {
+            "other bytes": data[:100] + b"\0" + data[101:],
+            "cut": data[:-10],
+            "too long": data + b"x",
+        }
+        if damage == "gone":
+            keeper.bucket.delete(key)
+        else:
+            keeper.bucket.put(key, worse[damage])
+        with (
+            pytest.raises(BackupDamaged, match="--to a time before"),
+            restored(keeper.bucket, "new"),
+        ):
+            pass
+        assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_a_newer_store_is_refused(open_keeper: Any, restored: Any) -> None:
+    with open_keeper() as keeper:
+        backup_id = keeper.backup()
+        data = keeper.bucket.get(marker_key(backup_id), max_bytes=1 << 20)
+        manifest = parse_backup(data, backup_id)
+        newer = manifest.model_copy(update={"schema_version": manifest.schema_version + 1})
+        keeper.bucket.put(marker_key(backup_id), newer.model_dump_json().encode())
+        with pytest.raises(StoreTooNew), restored(keeper.bucket, "new"):
+            pass
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["failed", "answer lost"])
+def test_any_call_may_fail_and_the_next_run_starts_over(
+    open_keeper: Any, restored: Any, faulty: Any, tmp_path: Path, lost: bool
+) -> None:
+    with open_keeper() as keeper:
+        wanted = story(keeper)
+        calm = faulty(keeper.bucket)
+        with restored(calm, "calm") as (_, found):
+            assert found.logical_hash() == wanted
+        assert len(calm.calls) >= 5
+        for fail_at in range(1, len(calm.calls) + 1):
+            name = f"new{fail_at}"
+            bucket = faulty(keeper.bucket, fail_at=fail_at, lost=lost)
+            with pytest.raises(RecallError), restored(bucket, name):
+                pass
+            assert list((tmp_path / name).iterdir()) == []
+            with restored(keeper.bucket, name) as (_, found):
+                assert found.logical_hash() == wanted
+
+
+def test_which_hub(open_keeper: Any) -> None:
+    with open_keeper() as keeper:
+        bucket = keeper.bucket
+        assert restore.choose_hub(bucket, None) is None
+        with pytest.raises(RestoreRefused, match="it has none"):
+            restore.choose_hub(bucket, HUB)
+        bucket.put(f"hub/{HUB}/owner", b"{}")
+        bucket.put("hub/readme", b"not ours")
+        assert restore.choose_hub(bucket, None) == HUB
+        bucket.put("hub/other/owner", b"{}")
+        with pytest.raises(RestoreRefused, match=f"{HUB}, other"):
+            restore.choose_hub(bucket, None)
+        assert restore.choose_hub(bucket, "other") == "other"
