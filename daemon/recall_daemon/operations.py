@@ -10,6 +10,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Protocol
 
+from recall_daemon import model_change
 from recall_daemon.ingest import ack, quarantine
 from recall_daemon.jobs import run_json
 from recall_daemon.search.engine import Search
@@ -18,6 +19,7 @@ from recall_daemon.store import audit, ledger, memories, vectors
 from recall_daemon.store import jobs as job_table
 from recall_daemon.store.ledger import Entry, Place
 from recall_daemon.store.store import Connection, Store
+from recall_daemon.tiers.tiers import Tiers
 
 Json = dict[str, Any]
 
@@ -31,7 +33,11 @@ class HubApi(Protocol):
 
     def systems(self) -> Json: ...
 
-    def verify(self) -> Json: ...
+    def verify(self, sample: int = 0) -> Json: ...
+
+    def tiers(self) -> Json: ...
+
+    def tiers_due(self) -> Json: ...
 
     def quarantine_list(self) -> Json: ...
 
@@ -42,6 +48,8 @@ class HubApi(Protocol):
     def quarantine_drop(self, place: Place) -> Json: ...
 
     def jobs(self) -> Json: ...
+
+    def model(self) -> Json: ...
 
 
 class Operations:
@@ -59,7 +67,9 @@ class Operations:
         space_id: Callable[[], str | None],
         now: Callable[[], datetime],
         index_problems: Callable[[], list[str]],
+        tiers: Tiers,
     ) -> None:
+        self._tiers = tiers
         self._store = store
         self._search = search
         self._space_id = space_id
@@ -114,12 +124,25 @@ class Operations:
             "warning": system.clash,
         }
 
-    def verify(self) -> Json:
-        """`{ok, logical_hash, problems}`: the store against itself, its ledger and the index."""
+    def tiers(self) -> Json:
+        """`{tiers, cold, future_rows, last_run}`; see `Tiers.report`. Read-only."""
+        return self._tiers.report()
+
+    def tiers_due(self) -> Json:
+        """`{to_warm, to_cold}`: how many rows ageing would move now. Read-only."""
+        return self._tiers.due()
+
+    def verify(self, sample: int = 0) -> Json:
+        """`{ok, logical_hash, problems}`: the store against itself, its ledger and the index.
+
+        Also fetches the texts of `sample` random cold rows and checks their content; raises
+        `TransientError` where their bucket does not answer.
+        """
         with self._store.read() as connection:
             problems = audit.problems(connection)
             logical_hash = audit.logical_hash(connection)
         problems += self._index_problems()
+        problems += self._tiers.sample_problems(sample) if sample else []
         return {"ok": not problems, "logical_hash": logical_hash, "problems": problems}
 
     def quarantine_list(self) -> Json:
@@ -135,6 +158,11 @@ class Operations:
 
     def quarantine_drop(self, place: Place) -> Json:
         return _entry(quarantine.drop(self._store, place, self._now()))
+
+    def model(self) -> Json:
+        """`{serving, building, degraded}`: each space with how many texts it has. Read-only."""
+        with self._store.read() as connection:
+            return {**model_change.state(connection), "degraded": self._space_id() is None}
 
     def jobs(self) -> Json:
         """`{jobs: [{kind, state, …}]}`: the newest run of each kind that ever ran. Read-only."""

@@ -39,8 +39,14 @@ class RemoteHub:
     def systems(self) -> Json:
         return self._call("GET", "/v1/systems")
 
-    def verify(self) -> Json:
-        return self._call("GET", "/v1/verify")
+    def verify(self, sample: int = 0) -> Json:
+        return self._call("GET", f"/v1/verify?sample={sample}")
+
+    def tiers(self) -> Json:
+        return self._call("GET", "/v1/tiers")
+
+    def tiers_due(self) -> Json:
+        return self._call("GET", "/v1/tiers/due")
 
     def quarantine_list(self) -> Json:
         return self._call("GET", "/v1/quarantine")
@@ -53,6 +59,9 @@ class RemoteHub:
 
     def quarantine_drop(self, place: Place) -> Json:
         return self._call("POST", _path(place, "drop"))
+
+    def model(self) -> Json:
+        return self._call("GET", "/v1/model")
 
     def jobs(self) -> Json:
         return self._call("GET", "/v1/jobs")

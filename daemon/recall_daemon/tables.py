@@ -49,6 +49,21 @@ def print_systems(console: Console, status: Json) -> None:
     console.print(table)
 
 
+def print_model(console: Console, answer: Json) -> None:
+    """The space that serves, and how far another one is."""
+    if answer["degraded"]:
+        console.print("[yellow]degraded: no model, words only[/]")
+    if answer["serving"] is None and answer["building"] is None:
+        console.print("no text has been embedded yet")
+    for state in ("serving", "building"):
+        space = answer[state]
+        if space is not None:
+            count = f"{space['done']} of {space['total']} texts"
+            since = space["since"][:19].replace("T", " ")
+            line = f"[bold]{state}[/]  {escape(space['space_id'])}  {count}, since {since}"
+            console.print(line, soft_wrap=True)
+
+
 def print_quarantine(console: Console, answer: Json) -> None:
     if not answer["quarantined"]:
         console.print("nothing is in quarantine")
@@ -105,3 +120,31 @@ def _short(text: str) -> str:
 
 def _range(first: int, last: int) -> str:
     return str(first) if first == last else f"{first}-{last}"
+
+
+def print_tiers(console: Console, answer: Json) -> None:
+    """One line a tier, then the cold files."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("tier", "rows", "MiB", "texts", "vectors", "oldest d", "newest d"):
+        table.add_column(name, justify="left" if name == "tier" else "right")
+    for tier in answer["tiers"]:
+        texts = tier["text_bytes"] + tier["summary_bytes"]
+        sizes = (_mib(size) for size in (tier["bytes"], texts, tier["vector_bytes"]))
+        ages = (_days(tier[name]) for name in ("oldest_age_s", "newest_age_s"))
+        table.add_row(tier["tier"], str(tier["rows"]), *sizes, *ages)
+    console.print(table)
+    cold = answer["cold"]
+    console.print(
+        f"{cold['files']} cold files, {_mib(cold['bytes'])} MiB, {cold['dead_share']:.0%} dead; "
+        f"cache {_mib(cold['cache']['bytes'])} of {_mib(cold['cache']['limit_bytes'])} MiB"
+    )
+    if answer["future_rows"]:
+        console.print(f"[yellow]{answer['future_rows']} rows have a time that is yet to come[/]")
+
+
+def _mib(size: int) -> str:
+    return f"{size / (1 << 20):.1f}"
+
+
+def _days(age_s: float | None) -> str:
+    return "-" if age_s is None else f"{age_s / 86_400:.1f}"

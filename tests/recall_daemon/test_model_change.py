@@ -229,3 +229,19 @@ async def test_a_text_that_the_new_model_cannot_take_holds_nothing_up(
             hub.hub.model_change.run(Progress())
         assert states(hub) == {"serving": NEW}
         assert hub.hub.backlog.size(NEW) == 0
+
+
+async def test_the_state_tells_how_far_the_new_space_is(
+    filled: Any, open_test_hub: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await filled()
+    monkeypatch.setattr(backlog, "BATCH_TEXTS", 1)
+    async with open_test_hub(embedder="hash:2") as hub:
+        hub.hub.core.embedder.get()
+        with pytest.raises(JobStopped):
+            hub.hub.model_change.run(StopAfter(4))
+        told = hub.hub.core.operations.model()
+        assert (told["serving"]["space_id"], told["building"]["space_id"]) == (OLD, NEW)
+        assert (told["serving"]["done"], told["building"]["done"]) == (4, 2)
+        assert told["building"]["total"] == 4
+        assert not told["degraded"]

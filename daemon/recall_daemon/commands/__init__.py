@@ -4,7 +4,7 @@ Exit codes: 0 done · 1 `verify` found a problem, or something unexpected · 2 r
 settings, permission · 3 `once` ended with something still pending · 130 interrupted.
 """
 
-from recall_daemon.commands import backup, jobs, quarantine, run, search, status
+from recall_daemon.commands import backup, jobs, model, quarantine, run, search, status, tiers
 from recall_daemon.commands.program import main
 
-__all__ = ["backup", "jobs", "main", "quarantine", "run", "search", "status"]
+__all__ = ["backup", "jobs", "main", "model", "quarantine", "run", "search", "status", "tiers"]

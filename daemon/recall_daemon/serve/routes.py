@@ -6,7 +6,7 @@ from collections.abc import Callable
 from importlib.metadata import version
 from typing import Annotated
 
-from fastapi import Body, FastAPI
+from fastapi import Body, FastAPI, Query
 from fastapi.responses import JSONResponse
 
 from recall_daemon.backup.archive import Archive
@@ -18,6 +18,7 @@ from recall_daemon.search.query import SearchRequest
 from recall_daemon.serve import backup as backup_routes
 from recall_daemon.serve import jobs as job_routes
 from recall_daemon.serve import problem, push
+from recall_daemon.serve import tiers as tier_routes
 from recall_daemon.store.ledger import Place
 
 Ready = Callable[[], Json]
@@ -43,6 +44,7 @@ def make_app(hub: HubApi, ready: Ready, pushes: Pushes, jobs: Jobs, archive: Arc
     _health(app, ready)
     _search(app, hub)
     _operations(app, hub)
+    tier_routes.install(app, hub)
     push.install(app, pushes)
     job_routes.install(app, jobs)
     backup_routes.install(app, archive)
@@ -79,9 +81,14 @@ def _operations(app: FastAPI, hub: HubApi) -> None:
         return JSONResponse(hub.systems())
 
     @app.get("/v1/verify")
-    def verify() -> JSONResponse:
+    def verify(sample: Annotated[int, Query(ge=0)] = 0) -> JSONResponse:
         """Proves the store against itself, its ledger and the index. Reads everything: slow."""
-        return JSONResponse(hub.verify())
+        return JSONResponse(hub.verify(sample))
+
+    @app.get("/v1/model")
+    def model() -> JSONResponse:
+        """The embedding space that serves, the one being built, and how many texts each has."""
+        return JSONResponse(hub.model())
 
     @app.get("/v1/quarantine")
     def quarantine() -> JSONResponse:
