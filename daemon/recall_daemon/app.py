@@ -31,6 +31,9 @@ from recall_daemon.settings import HubSettings
 from recall_daemon.store import audit, ledger
 from recall_daemon.store.memories import StoreFeed
 from recall_daemon.store.store import Connection, Store
+from recall_daemon.tiers.build import build_tiers
+from recall_daemon.tiers.job import age_job
+from recall_daemon.tiers.tiers import Tiers
 from recall_wire.buckets import create_folder, open_async_bucket, open_bucket
 from recall_wire.buckets.base import AsyncBucket, Bucket
 from recall_wire.errors import SettingsInvalid
@@ -50,6 +53,7 @@ class Core:
     index: Index
     embedder: Models
     operations: Operations
+    tiers: Tiers
     now: Clock
 
     def follow(self) -> int:
@@ -69,7 +73,11 @@ def open_core(settings: HubSettings, *, now: Clock = now_utc) -> Iterator[Core]:
         store = Store(settings.data_dir, memory_limit_bytes=settings.store_memory_bytes)
         try:
             store.write(_name_hub)
-            yield _core(settings, lock, store, now)
+            core = _core(settings, lock, store, now)
+            try:
+                yield core
+            finally:
+                core.tiers.close()
         finally:
             store.close()
     finally:
@@ -79,7 +87,8 @@ def open_core(settings: HubSettings, *, now: Clock = now_utc) -> Iterator[Core]:
 def _core(settings: HubSettings, lock: FolderLock, store: Store, now: Clock) -> Core:
     index = Index(DIM)
     embedder = _models(settings, store, now)
-    feed = StoreFeed(store, embedder.stored_space_id)
+    tiers = build_tiers(settings, store, now=now, space_id=embedder.stored_space_id)
+    feed = StoreFeed(store, embedder.stored_space_id, tiers.texts)
     return Core(
         settings=settings,
         lock=lock,
@@ -89,11 +98,13 @@ def _core(settings: HubSettings, lock: FolderLock, store: Store, now: Clock) -> 
         embedder=embedder,
         operations=Operations(
             store,
-            Search(index, feed, embedder.embed_query),
+            Search(index, feed, embedder.embed_query, space_id=embedder.space_id, now=now),
             space_id=embedder.space_id,
             now=now,
             index_problems=lambda: index_problems(store, index, feed),
+            tiers=tiers,
         ),
+        tiers=tiers,
         now=now,
     )
 
@@ -279,4 +290,5 @@ def open_archive_bucket(settings: HubSettings) -> Bucket:
 
 def _background(core: Core, archive: Archive, model_change: ModelChange) -> list[Job]:
     """What the hub does beside serving and polling: one line a kind."""
-    return [model_change.job, *jobs_of(archive, core.settings)]
+    age = age_job(core.tiers, core.store, archive, core.settings)
+    return [model_change.job, age, *jobs_of(archive, core.settings)]

@@ -31,7 +31,7 @@ class RemoteHub:
 
     def search(self, request: SearchRequest) -> Json:
         body = {name: _plain(value) for name, value in asdict(request).items()}
-        return self._call("POST", "/v1/search", {k: v for k, v in body.items() if v})
+        return self._call("POST", "/v1/search", {k: v for k, v in body.items() if v is not None})
 
     def status(self) -> Json:
         return self._call("GET", "/v1/status")

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from cyclopts import Parameter
+
 from recall_daemon.commands.program import AsJson, Config, app, open_hub_api, print_answer
+
+Sample = Annotated[
+    int, Parameter(name="--sample", help="Also fetch and check so many cold rows, at random.")
+]
 
 
 @app.command
@@ -26,11 +34,11 @@ def systems(*, json_: AsJson = False, config: Config = None) -> None:
 
 
 @app.command
-def verify(*, json_: AsJson = False, config: Config = None) -> int:
+def verify(*, sample: Sample = 0, json_: AsJson = False, config: Config = None) -> int:
     """Prove the store against itself, its ledger and the index."""
     from recall_daemon.tables import print_fields
 
     with open_hub_api(config) as hub:
-        answer = hub.verify()
+        answer = hub.verify(sample)
     print_answer(answer, json_, lambda console: print_fields(console, answer))
     return 0 if answer["ok"] else 1

@@ -198,16 +198,6 @@ def places(connection: Connection, row_ids: Iterable[int]) -> list[ColdPlace]:
     return [ColdPlace(*row) for row in rows]
 
 
-def rows_with(connection: Connection, text_hashes: Iterable[str]) -> dict[int, str]:
-    """One live cold row for each of the texts that has any: row id → text_hash."""
-    rows = connection.execute(
-        "SELECT min(row_id), text_hash FROM memories WHERE state = 'live' AND tier = 'cold' "
-        "AND text_hash IN (SELECT unnest(?::VARCHAR[])) GROUP BY text_hash",
-        [list(text_hashes)],
-    ).fetchall()
-    return dict(rows)
-
-
 def was_begun(connection: Connection) -> bool:
     """True once a number for a cold file was ever taken."""
     rows = connection.execute("SELECT value FROM counters WHERE name = 'cold_file'").fetchall()

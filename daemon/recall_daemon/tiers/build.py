@@ -15,7 +15,7 @@ from recall_daemon.tiers.cold_store import ColdStore
 from recall_daemon.tiers.compaction import Compaction
 from recall_daemon.tiers.fetch import ColdTexts
 from recall_daemon.tiers.groups import Groups
-from recall_daemon.tiers.sweep import NamedByBackups, Sweep
+from recall_daemon.tiers.sweep import Sweep
 from recall_daemon.tiers.tiers import Tiers
 from recall_wire.buckets import open_bucket
 from recall_wire.buckets.base import Bucket
@@ -27,7 +27,6 @@ def build_tiers(
     *,
     now: Callable[[], datetime],
     space_id: Callable[[], str | None],
-    named_by_backups: NamedByBackups,
     bucket: Bucket | None = None,
 ) -> Tiers:
     """The tiers over the bucket that the settings name, or the one handed in.
@@ -56,7 +55,7 @@ def build_tiers(
         texts=ColdTexts(store, groups),
         ageing=Ageing(store, cold, rules, now=now, space_id=space_id),
         compaction=Compaction(store, cold, now=now),
-        sweep=Sweep(store, cold, named_by_backups, now=now),
+        sweep=Sweep(store, cold, now=now),
         now=now,
         clock=time.perf_counter,
     )

@@ -11,7 +11,6 @@ from recall_daemon.store import cold_files
 from recall_daemon.store.cold_files import ColdPlace
 from recall_daemon.store.memories import StoredRow
 from recall_daemon.store.store import Store
-from recall_daemon.store.vectors import Pending
 from recall_daemon.tiers.errors import ColdDamaged
 from recall_daemon.tiers.groups import Groups
 from recall_wire.errors import RecallError, TerminalError, TransientError
@@ -68,12 +67,6 @@ class ColdTexts:
             if isinstance(found, FarContent) and found.text is not None:
                 texts[row_id] = found.text
         return texts
-
-    def texts_of(self, waiting: Sequence[Pending]) -> dict[str, str]:
-        """The texts that only cold rows have, by hash; for the rest see `cold_texts`."""
-        with self._store.read() as connection:
-            rows = cold_files.rows_with(connection, [pending.text_hash for pending in waiting])
-        return {rows[row_id]: text for row_id, text in self.cold_texts(list(rows)).items()}
 
     def problems(self, row_ids: Sequence[int]) -> list[str]:
         """A sentence for each way in which cold rows are not whole in the bucket, each once.

@@ -16,32 +16,31 @@ from recall_wire.buckets.multipart import abort_stale
 # long before a day is over.
 KEEP_AT_LEAST = timedelta(days=1)
 
+# The keys that retained backups need.
 NamedByBackups = Callable[[], set[str]]
 
 
 class Sweep:
-    """Deletes retired and orphaned objects. `named_by_backups` gives the keys that backups need."""
+    """Deletes retired and orphaned objects."""
 
     def __init__(
         self,
         store: Store,
         cold: ColdStore,
-        named_by_backups: NamedByBackups,
         *,
         now: Callable[[], datetime],
     ) -> None:
         self._store = store
         self._cold = cold
-        self._named_by_backups = named_by_backups
         self._now = now
 
-    def run(self, keep: timedelta = KEEP_AT_LEAST) -> int:
+    def run(self, named_by_backups: NamedByBackups, keep: timedelta = KEEP_AT_LEAST) -> int:
         """Delete what has not been needed for `keep`; returns how many objects. Idempotent.
 
         Raises what the bucket raises; nothing goes while it is not known what backups need.
         """
         before = self._now() - keep
-        named = self._named_by_backups()
+        named = named_by_backups()
         deleted = self._retired(before, named) + self._orphans(before, named)
         abort_stale(self._cold.bucket, layout.cold_prefix(self._cold.hub_id), before)
         return deleted

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+from recall_daemon.errors import BackupRunning
 from recall_daemon.store import cold_files, ledger, tiers
 from recall_daemon.store.store import Store
 from recall_daemon.tiers.ageing import Ageing, Told
@@ -16,7 +17,7 @@ from recall_daemon.tiers.compaction import Compaction
 from recall_daemon.tiers.errors import NoColdBucket
 from recall_daemon.tiers.fetch import ColdTexts
 from recall_daemon.tiers.groups import Groups
-from recall_daemon.tiers.sweep import Sweep
+from recall_daemon.tiers.sweep import NamedByBackups, Sweep
 
 Json = dict[str, Any]
 
@@ -71,29 +72,35 @@ class Tiers:
         self._groups.close()
         self._cold.close()
 
-    def age(self, told: Told = nothing_told) -> Run:
-        """Move what is due, compact, and delete what nothing needs; one run at a time. Idempotent.
+    def age(
+        self, told: Told = nothing_told, *, named_by_backups: NamedByBackups | None = None
+    ) -> Run:
+        """Move what is due and compact; one run at a time. Idempotent.
 
-        Without a bucket rows turn warm and no further. Raises what the bucket raises: what was
-        moved until then stays moved.
+        With `named_by_backups`, what neither a row nor a backup needs is deleted too. Without a
+        bucket rows turn warm and no further. Raises what the bucket raises: what was moved until
+        then stays moved.
         """
         self._cold.clear()
         started = self._clock()
         to_warm = self._ageing.to_warm(told)
         warm_s = self._clock() - started
         try:
-            run = self._cool(to_warm, warm_s, told)
+            run = self._cool(to_warm, warm_s, told, named_by_backups)
         except NoColdBucket as error:
             run = Run(self._at(), to_warm, 0, _per_s(to_warm, warm_s), 0.0, problem=str(error))
         self._store.write(lambda c: ledger.set_fact(c, LAST_RUN, json.dumps(asdict(run))))
         told(run.to_warm + run.to_cold, run.to_warm + run.to_cold, _sentence(run))
         return run
 
-    def _cool(self, to_warm: int, warm_s: float, told: Told) -> Run:
+    def _cool(
+        self, to_warm: int, warm_s: float, told: Told, named_by_backups: NamedByBackups | None
+    ) -> Run:
         started = self._clock()
         to_cold = self._ageing.to_cold(told)
         cold_s = self._clock() - started
         compacted = self.compaction.run(told)
+        deleted, kept = self._sweep(named_by_backups)
         return Run(
             at=self._at(),
             to_warm=to_warm,
@@ -101,8 +108,8 @@ class Tiers:
             warm_rows_per_s=_per_s(to_warm, warm_s),
             cold_rows_per_s=_per_s(to_cold, cold_s),
             compacted_files=compacted.files,
-            deleted_objects=self.sweep.run() if self._has_files() else 0,
-            problem="; ".join(compacted.damaged[:3]) or None,
+            deleted_objects=deleted,
+            problem="; ".join([*compacted.damaged[:3], *kept]) or None,
         )
 
     def due(self) -> Json:
@@ -142,6 +149,16 @@ class Tiers:
         with self._store.read() as connection:
             row_ids = cold_files.sample(connection, count)
         return self.texts.problems(row_ids)
+
+    def _sweep(self, named_by_backups: NamedByBackups | None) -> tuple[int, list[str]]:
+        """How many objects went, and why none could."""
+        if named_by_backups is None or not self._has_files():
+            return 0, []
+        try:
+            return self.sweep.run(named_by_backups), []
+        except BackupRunning as error:
+            # What that one will name is not known yet: the next run deletes.
+            return 0, [str(error)]
 
     def _has_files(self) -> bool:
         """A hub that never had a cold row has nothing to list."""

@@ -1,0 +1,37 @@
+"""`recalld tiers` and `recalld age`: what each tier holds, and moving rows down now."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from recall_daemon.commands.jobs import run_job
+from recall_daemon.commands.program import AsJson, Config, app, open_hub_api, print_answer
+
+DryRun = Annotated[bool, Parameter(name="--dry-run", negative="", help="Only say what is due.")]
+
+
+@app.command
+def tiers(*, json_: AsJson = False, config: Config = None) -> None:
+    """Rows, bytes and ages of each tier, the cold files and the cache."""
+    from recall_daemon.tables import print_tiers
+
+    with open_hub_api(config) as hub:
+        answer = hub.tiers()
+    print_answer(answer, json_, lambda console: print_tiers(console, answer))
+
+
+@app.command
+def age(*, dry_run: DryRun = False, json_: AsJson = False, config: Config = None) -> int:
+    """Move rows down the tiers as their age says: by the daemon that runs, else by this process."""
+    from recall_daemon.tables import print_fields
+    from recall_daemon.tiers.job import KIND
+
+    if dry_run:
+        with open_hub_api(config) as hub:
+            answer = hub.tiers_due()
+    else:
+        answer = run_job(KIND, config)
+    print_answer(answer, json_, lambda console: print_fields(console, answer))
+    return 0 if dry_run or answer["state"] == "done" else 1
