@@ -195,9 +195,12 @@ def unfinished(store: Store) -> Prepared | None:
     return Prepared(**json.loads(told)) if told else None
 
 
-def finish(store: Store, bucket: Bucket, prepared: Prepared, report: PollReport) -> Json:
-    """The answer of a restore, once the snapshots since are merged. What could be missing is said
-    one sentence each; with something pending the restore stays unfinished."""
+def finish(store: Store, cold: Bucket, prepared: Prepared, report: PollReport) -> Json:
+    """The answer of a restore, once the snapshots since are merged.
+
+    What could be missing is said in one sentence each. With something pending the restore stays
+    unfinished. `cold` is where the texts of cold rows lie.
+    """
     if not report.pending:
         store.write(lambda connection: ledger.drop_fact(connection, _FACT))
     with store.read() as connection:
@@ -205,7 +208,7 @@ def finish(store: Store, bucket: Bucket, prepared: Prepared, report: PollReport)
         logical_hash = audit.logical_hash(connection)
         missing = [*prepared.could_be_missing, *_from_ledger(connection, prepared)]
     missing += [f"not merged yet: {error}" for error in report.errors[:5]]
-    missing += _absent_cold(store, bucket)
+    missing += _absent_cold(store, cold)
     return {
         "hub_id": prepared.hub_id,
         "backup": prepared.backup,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from recall_daemon.backup.moment import BucketAtMoment
     from recall_daemon.backup.restore import Prepared
     from recall_daemon.remote import RemoteHub
+    from recall_wire.buckets import Bucket
 
 backup = App(name="backup", help="A consistent copy of the store into the bucket.")
 app.command(backup)
@@ -126,9 +128,16 @@ async def _merge_since(settings: HubSettings) -> Json:
             )
         async with open_hub(core, bucket=_bucket_at(settings, prepared)) as hub:
             report = await until_done(hub.poll, no_index, sleep=asyncio.sleep)
-            return await asyncio.to_thread(
-                restore.finish, core.store, hub.archive.bucket, prepared, report
-            )
+            with closing(_cold_bucket(settings)) as cold:
+                return await asyncio.to_thread(restore.finish, core.store, cold, prepared, report)
+
+
+def _cold_bucket(settings: HubSettings) -> Bucket:
+    from recall_wire.buckets import open_bucket
+
+    url = settings.cold_bucket_url or settings.bucket_url
+    assert url is not None, "prepare has read from it"
+    return open_bucket(url, settings.s3_options())
 
 
 def _bucket_at(settings: HubSettings, prepared: Prepared) -> BucketAtMoment | None:
