@@ -50,7 +50,8 @@ _CHECKS = {
         SELECT count(*) FROM passages WHERE (vector IS NULL) = (code IS NULL)
         OR (code IS NULL) <> (scale IS NULL)""",
     "deleted rows that still hold text": """
-        SELECT count(*) FROM memories WHERE state <> 'live' AND text IS NOT NULL""",
+        SELECT count(*) FROM memories WHERE state <> 'live'
+          AND (text IS NOT NULL OR summary IS NOT NULL OR metadata IS NOT NULL)""",
     "rows without an entry in the ledger": """
         SELECT count(*) FROM memories m ANTI JOIN snapshots s
         ON s.system_id = m.system_id AND s.seq = m.seq AND s.sub = m.sub""",

@@ -61,6 +61,7 @@ FROM winners w
 WHERE w.same AND memories.system_id = $system_id AND memories.memory_id = w.memory_id
 """
 
+# Every column is named: one that is not would keep what the row had there before.
 _APPLY = """
 INSERT OR REPLACE INTO store.memories BY NAME
 SELECT coalesce(old_row_id,
@@ -69,6 +70,7 @@ SELECT coalesce(old_row_id,
        $system_id AS system_id, memory_id, state, $seq AS seq, $sub AS sub, row_no, content_hash,
        CASE WHEN state = 'live' THEN text_hash END AS text_hash,
        coalesce(old_merged_at, $now) AS merged_at, 'hot' AS tier,
+       NULL AS summary, NULL AS cold_file, NULL AS cold_row,
        {fields}
 FROM winners WHERE NOT same
 WINDOW earlier AS (ORDER BY row_no ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)

@@ -28,6 +28,7 @@ def build_tiers(
     now: Callable[[], datetime],
     space_id: Callable[[], str | None],
     bucket: Bucket | None = None,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> Tiers:
     """The tiers over the bucket that the settings name, or the one handed in.
 
@@ -40,7 +41,9 @@ def build_tiers(
         url = settings.cold_bucket_url or settings.bucket_url
         return bucket or (open_bucket(url, settings.s3_options()) if url else None)
 
-    cold = ColdStore(store, opened, folder=settings.data_dir / "spool-cold", hub_id=hub_id, now=now)
+    cold = ColdStore(
+        store, opened, folder=settings.data_dir / "spool-cold", hub_id=hub_id, now=now, sleep=sleep
+    )
     cache = GroupCache(settings.data_dir / "cache" / "cold", limit_bytes=settings.cold_cache_bytes)
     groups = Groups(store, cold, cache, timeout_s=settings.cold_fetch_timeout_s)
     rules = Rules(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -34,12 +35,14 @@ class ColdStore:
         folder: Path,
         hub_id: str,
         now: Callable[[], datetime],
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._store = store
         self._open_bucket = open_bucket
         self._bucket: Bucket | None = None
         self._folder = folder
         self._now = now
+        self._sleep = sleep
         self.hub_id = hub_id
 
     @property
@@ -82,7 +85,7 @@ class ColdStore:
                 digests=cold_object.digests_of(data, parts),
                 created_at=self._now(),
             )
-            upload_file(self.bucket, key, path, sha256=sha256, bytes_=len(data))
+            upload_file(self.bucket, key, path, sha256=sha256, bytes_=len(data), sleep=self._sleep)
             self._prove(file, rows, folder)
         return file
 
