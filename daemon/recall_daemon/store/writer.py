@@ -1,0 +1,235 @@
+"""The one writer: a thread of its own that commits works in groups, and checkpoints between them.
+
+DuckDB would checkpoint inside the COMMIT that finds its log long enough, and whoever commits would
+wait. Here the log (`store.duckdb.wal`) is brought into the file in a moment when nobody writes.
+Readers go on meanwhile; writers wait, so beyond a bound the writer makes such a moment itself.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, TypeVar
+
+import duckdb
+import structlog
+
+from recall_daemon.errors import StoreFailed
+from recall_wire.errors import RecallError
+
+log = structlog.get_logger(__name__)
+
+_Result = TypeVar("_Result")
+_Work = Callable[[duckdb.DuckDBPyConnection], Any]
+_Job = tuple[_Work, "Future[Any]", bool]
+
+# A commit costs about a millisecond, most of it the disk's. Works share one until they have run
+# for longer than that is worth: then none waits for another's 50,000 rows.
+GROUP_WORKS = 256
+GROUP_S = 0.05
+
+# A checkpoint of 1,000,000 rows takes about two seconds, however short the log: so not often. The
+# log is replayed at the next start after a kill, so it may not grow for ever either.
+CHECKPOINT_BYTES = 64 << 20
+MAX_LOG_BYTES = 256 << 20
+IDLE_S = 0.05
+
+# DuckDB refuses to checkpoint while a reader still sees what was before an update. At the bound the
+# writer waits for such readers; for one that takes longer (a backup) the log grows by another step.
+PATIENCE_S = 10.0
+RETRY_S = 0.01
+
+
+class Writer:
+    """Runs works in the order they come, on a connection that nobody else uses.
+
+    `path` is the store's file; `translated` makes the errors of DuckDB the store's.
+    """
+
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        path: Path,
+        translated: Callable[[duckdb.Error], RecallError],
+    ) -> None:
+        self._connection = connection
+        self._path = path
+        self._log_path = path.with_name(path.name + ".wal")
+        self._translated = translated
+        self._wake = threading.Condition()
+        self._queue: deque[_Job] = deque()
+        self._closing = False
+        self._due_bytes, self._wait_bytes = CHECKPOINT_BYTES, MAX_LOG_BYTES
+        self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
+        self._thread.start()
+
+    def run(
+        self, work: Callable[[duckdb.DuckDBPyConnection], _Result], *, outside: bool = False
+    ) -> _Result:
+        """Commit `work` and return what it returned; raises what it raised.
+
+        A caller that is interrupted while it waits takes its work back if it has not begun.
+        `outside`: between two transactions, not in one.
+        """
+        future = self.submit(work, outside=outside)
+        try:
+            return future.result()
+        finally:
+            future.cancel()
+
+    def submit(
+        self, work: Callable[[duckdb.DuckDBPyConnection], _Result], *, outside: bool = False
+    ) -> Future[_Result]:
+        """Queue `work`. Raises `StoreFailed` once this is closing."""
+        if threading.current_thread() is self._thread:
+            raise RuntimeError("a work of the store's writer cannot write through the store")
+        future: Future[_Result] = Future()
+        with self._wake:
+            if self._closing:
+                raise StoreFailed(f"{self._path} is closed")
+            self._queue.append((work, future, outside))
+            self._wake.notify()
+        return future
+
+    def close(self) -> None:
+        """Commit what waits, checkpoint, end. Idempotent; later works raise `StoreFailed`."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while self._step():
+            pass
+        self._checkpoint()
+        self._connection.close()
+
+    def _step(self) -> bool:
+        """One group, or one idle moment; False when everything is done."""
+        is_due = self._log_bytes() >= self._due_bytes
+        with self._wake:
+            has_work = self._wake.wait_for(
+                lambda: self._queue or self._closing, IDLE_S if is_due else None
+            )
+        if self._queue and self._queue[0][2]:
+            self._run_outside()
+        elif self._queue:
+            self._commit_group()
+            self._bound_log()
+        elif has_work:
+            return False
+        else:
+            self._checkpoint()
+        return True
+
+    def _commit_group(self) -> None:
+        """One transaction for several works; when one fails, each has one of its own."""
+        group: list[_Job] = []
+        results = []
+        ends = time.monotonic() + GROUP_S
+        try:
+            self._connection.execute("BEGIN")
+            while job := self._next():
+                group.append(job)
+                results.append(job[0](self._connection))
+                if len(group) >= GROUP_WORKS or time.monotonic() >= ends:
+                    break
+            self._connection.execute("COMMIT")
+        except BaseException as error:
+            self._rollback()
+            self._settle_failed(group, error)
+        else:
+            for (_, future, _), result in zip(group, results, strict=True):
+                future.set_result(result)
+
+    def _run_outside(self) -> None:
+        work, future, _ = self._queue.popleft()
+        if not future.set_running_or_notify_cancel():
+            return
+        try:
+            future.set_result(work(self._connection))
+        except BaseException as error:
+            self._settle(future, error)
+
+    def _settle_failed(self, group: list[_Job], error: BaseException) -> None:
+        if len(group) > 1:
+            for job in group:
+                self._commit_alone(job[0], job[1])
+            return
+        failed = group[0] if group else self._next()
+        if failed is not None:
+            self._settle(failed[1], error)
+
+    def _commit_alone(self, work: _Work, future: Future[Any]) -> None:
+        try:
+            self._connection.execute("BEGIN")
+            result = work(self._connection)
+            self._connection.execute("COMMIT")
+        except BaseException as error:
+            self._rollback()
+            self._settle(future, error)
+        else:
+            future.set_result(result)
+
+    def _settle(self, future: Future[Any], error: BaseException) -> None:
+        if isinstance(error, duckdb.Error):
+            translated = self._translated(error)
+            translated.__cause__ = error
+            future.set_exception(translated)
+        else:
+            future.set_exception(error)
+
+    def _next(self) -> _Job | None:
+        """The next work for a transaction whose caller still waits for it."""
+        while self._queue and not self._queue[0][2]:
+            job = self._queue.popleft()
+            if job[1].set_running_or_notify_cancel():
+                return job
+        return None
+
+    def _rollback(self) -> None:
+        # A failed COMMIT has rolled back already, and a broken store has nothing to roll back: what
+        # matters has been said by the error before.
+        try:
+            self._connection.execute("ROLLBACK")
+        except duckdb.Error:
+            return
+
+    def _log_bytes(self) -> int:
+        try:
+            return self._log_path.stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def _bound_log(self) -> None:
+        """Past the bound, commit no more until there was a checkpoint, or patience is over."""
+        if self._log_bytes() < self._wait_bytes:
+            return
+        ends = time.monotonic() + PATIENCE_S
+        while not self._checkpoint():
+            with self._wake:
+                is_over = self._wake.wait_for(lambda: self._closing, RETRY_S)
+            if is_over or time.monotonic() >= ends:
+                self._postpone()
+                return
+
+    def _checkpoint(self) -> bool:
+        """False where a reader is in the way, or it failed, which is logged and tried later."""
+        try:
+            self._connection.execute("CHECKPOINT store")
+        except duckdb.TransactionException:
+            return False
+        except duckdb.Error as error:
+            log.warning("store.not_checkpointed", error=str(error).partition("\n")[0])
+            self._postpone()
+            return False
+        self._due_bytes, self._wait_bytes = CHECKPOINT_BYTES, MAX_LOG_BYTES
+        return True
+
+    def _postpone(self) -> None:
+        self._due_bytes = self._log_bytes() + CHECKPOINT_BYTES
+        self._wait_bytes = max(MAX_LOG_BYTES, self._due_bytes)
