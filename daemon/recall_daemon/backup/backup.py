@@ -46,7 +46,11 @@ class Keep:
 
 
 class Backups:
-    """Makes, lists and removes the backups of one hub. Blocking; safe to call from threads."""
+    """Makes, lists and removes the backups of one hub. Blocking; safe to call from threads.
+
+    Made by the one process that holds the data folder: what it finds in `folder`/backup is a
+    leftover.
+    """
 
     def __init__(
         self,
@@ -65,6 +69,8 @@ class Backups:
         self._keep = keep
         self._now = now
         self._making = threading.Lock()
+        # What a killed process left may hold what was forgotten since.
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def run(self, progress: Progress) -> None:
         """The job: one backup, then retention.

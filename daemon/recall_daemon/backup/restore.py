@@ -20,7 +20,7 @@ from recall_daemon.backup.manifest import BackupManifest
 from recall_daemon.backup.owner import make_heir
 from recall_daemon.backup.replay import replay
 from recall_daemon.backup.shelf import Shelf
-from recall_daemon.errors import BackupDamaged, RestoreRefused
+from recall_daemon.errors import BackupDamaged, RestoreRefused, StoreFailed
 from recall_daemon.ingest.pipeline import PollReport
 from recall_daemon.jobs import Json
 from recall_daemon.lock import FILE_NAME as LOCK_NAME
@@ -178,6 +178,8 @@ def _check_hash(store: Store, manifest: BackupManifest) -> None:
 
 def _put_in_place(source: Path, target: Path) -> None:
     """A closed store has no log beside it: one rename is all of it, and it survives power loss."""
+    if source.with_name(source.name + ".wal").exists():
+        raise StoreFailed(f"the log of {source} could not be brought into it")
     with source.open("rb") as file:
         os.fsync(file.fileno())
     source.rename(target)

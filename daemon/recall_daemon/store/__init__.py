@@ -1,7 +1,8 @@
 """The store: one DuckDB file, and the only room in which SQL is written.
 
 `schema` the tables and their migrations · `store` opening, the one writer, readers · `ledger` what
-became of each snapshot · `merge` rows into memories, with the ledger in one transaction ·
-`memories` reading rows · `vectors` embeddings and the backlog · `audit` the logical hash and the
-checks behind `recalld verify`.
+became of each snapshot · `merge` rows into memories, with the ledger in one transaction · `forget`
+rows that never come back · `journal` what was done by no snapshot · `memories` reading rows ·
+`vectors` embeddings and the backlog · `jobs` what became of background work · `copy` a consistent
+copy in a file of its own · `audit` the logical hash and the checks behind `recalld verify`.
 """
