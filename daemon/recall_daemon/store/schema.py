@@ -158,6 +158,12 @@ CREATE TABLE spaces (
     model VARCHAR NOT NULL,
     since TIMESTAMPTZ NOT NULL
 );
+
+-- Last, since no index can be made of a table that this transaction changes afterwards.
+CREATE INDEX memories_row_id ON memories (row_id);
+CREATE INDEX memories_memory_id ON memories (memory_id);
+CREATE INDEX memories_text_hash ON memories (text_hash);
+CREATE INDEX passages_text_hash ON passages (text_hash);
 """
 
 MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND)

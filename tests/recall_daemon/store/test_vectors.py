@@ -274,8 +274,8 @@ def test_vectors_that_came_along_are_kept_once_per_text(store: Store, rows: Rows
     assert [row[2:] for row in fed(store)] == [(0, 0, None, [1, 0, 0])]
     with store.read() as connection:
         assert vectors.backlog(connection, SPACE, 10) == [
-            Pending(str(text_hash("t")), "t", given=True),
-            Pending(str(text_hash("bare")), "bare"),
+            Pending(str(text_hash("t")), "t", given=True, row_id=1),
+            Pending(str(text_hash("bare")), "bare", row_id=4),
         ]
 
 
@@ -327,8 +327,8 @@ def test_a_cold_text_waits_only_where_the_space_has_nothing_of_it(store: Store, 
     with store.read() as connection:
         assert vectors.backlog_size(connection, SPACE) == 1
         assert vectors.backlog(connection, "new@r:3", 10) == [
-            Pending(str(text_hash("t")), None, cold_file=7, cold_row=3),
-            Pending(str(text_hash("u")), "u"),
+            Pending(str(text_hash("t")), None, cold_file=7, cold_row=3, row_id=1),
+            Pending(str(text_hash("u")), "u", row_id=2),
         ]
 
 
