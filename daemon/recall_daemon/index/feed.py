@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 import pyarrow as pa
 
@@ -55,10 +55,25 @@ class StoredRow(Protocol):
     def seq(self) -> int: ...
     @property
     def tier(self) -> str: ...
+    @property
+    def importance(self) -> float | None: ...
+    @property
+    def summary(self) -> str | None: ...
+    @property
+    def text_missing(self) -> str | None: ...
 
 
 class Texts(Protocol):
     """Where the rows behind the hits are fetched."""
 
     def rows(self, row_ids: Sequence[int]) -> Mapping[int, StoredRow]:
-        """The live rows among `row_ids`, by id; a row that is gone is absent."""
+        """The live rows among `row_ids`, by id; a row that is gone is absent.
+
+        Local only: a cold row comes without its text.
+        """
+
+    def with_texts(self, rows: Mapping[int, Any]) -> Mapping[int, StoredRow]:
+        """The same rows; cold ones have their text, or say in `text_missing` why not."""
+
+    def find_ids(self, memory_ids: Sequence[str]) -> Sequence[int]:
+        """The live rows, of whichever system, whose memory_id is one of these."""

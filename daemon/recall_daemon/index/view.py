@@ -67,6 +67,17 @@ class IndexView:
         slots = self.columns.slot[self.columns.ordinals(row_ids)]
         return dict(zip(row_ids, slots.tolist(), strict=True))
 
+    def sharing(self, row_ids: Sequence[int], filters: CodedFilters) -> list[list[int]]:
+        """For each distinct text of the rows all live rows that have it and pass.
+
+        Looks at every row once a text, a quarter of a millisecond per million.
+        """
+        found = []
+        for slot in sorted({slot for slot in self.same_text(row_ids).values() if slot >= 0}):
+            same = self.columns.row_id[(self.columns.slot == slot) & self.columns.live]
+            found.append(self.columns.passing(same.tolist(), filters))
+        return found
+
     def meanings(self, query: npt.ArrayLike, row_ids: Sequence[int]) -> dict[int, float]:
         """The inner product with its best passage, of each row that has a vector."""
         kept, first, length = self._runs(row_ids)

@@ -1,18 +1,22 @@
-"""What can be asked, checked, and the shape of the answer."""
+"""What can be asked, checked."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
+from typing import Literal, get_args
 
 from recall_daemon.index.filters import Filters
 from recall_wire.errors import TerminalError
 
 QUERY_MAX_CHARS = 100_000
 LIMIT_MAX = 100
+REACH_MAX = 1_000
+CONTEXT_MAX = 10
 FILTER_MAX_VALUES = 1_000
-_FILTERS = ("system", "project", "kind", "session", "tags")
+Mode = Literal["hybrid", "words", "meaning"]
+_FILTERS = ("system", "project", "kind", "session", "tags", "agent", "user", "namespace")
 
 
 class QueryInvalid(TerminalError):
@@ -23,8 +27,15 @@ class QueryInvalid(TerminalError):
 class SearchRequest:
     """A search. Each filter is a tuple of allowed values, empty for all; see `Filters`.
 
-    The query is plain text and has no syntax. NUL and lone surrogates, which no text in the store
-    holds, are taken out of it. Naive times are UTC. Raises `QueryInvalid`.
+    The query is plain text; terms in double quotes must stand side by side in every hit (case,
+    accents and word endings aside). NUL and lone surrogates, which no text in the store holds, are
+    taken out of it. Naive times are UTC.
+
+    `offset` and `limit` cut a page out of the ranking, within its first `REACH_MAX` hits. `context`
+    asks for so many turns of the session on either side of a hit. `recency_weight` w makes a score
+    s into s * (1 - w) + w * f, where f is 1 for now, halves every 30 days, and is 0 without a time;
+    `importance_weight` then does the same with the importance (0 where there is none). Hits below
+    `min_score` are left out. `fold`: near-duplicates are one hit. Raises `QueryInvalid`.
     """
 
     query: str
@@ -36,6 +47,17 @@ class SearchRequest:
     since: datetime | None = None
     until: datetime | None = None
     limit: int = 10
+    offset: int = 0
+    mode: Mode = "hybrid"
+    agent: tuple[str, ...] = ()
+    user: tuple[str, ...] = ()
+    namespace: tuple[str, ...] = ()
+    explain: bool = False
+    context: int = 0
+    recency_weight: float = 0.0
+    importance_weight: float = 0.0
+    min_score: float = 0.0
+    fold: bool = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "query", _query(self.query))
@@ -43,10 +65,25 @@ class SearchRequest:
             object.__setattr__(self, name, _values(name, getattr(self, name)))
         for name in ("since", "until"):
             object.__setattr__(self, name, _time(name, getattr(self, name)))
-        if isinstance(self.limit, bool) or not isinstance(self.limit, int):
-            raise QueryInvalid("limit is not a whole number")
-        if not 1 <= self.limit <= LIMIT_MAX:
-            raise QueryInvalid(f"limit is {self.limit}; 1 to {LIMIT_MAX} are allowed")
+        _whole("limit", self.limit, 1, LIMIT_MAX)
+        _whole("offset", self.offset, 0, REACH_MAX)
+        _whole("context", self.context, 0, CONTEXT_MAX)
+        if self.offset + self.limit > REACH_MAX:
+            raise QueryInvalid(
+                f"offset and limit reach to {self.offset + self.limit}",
+                hint=f"the first {REACH_MAX} hits can be paged through; narrow the search",
+            )
+        for name in ("recency_weight", "importance_weight"):
+            object.__setattr__(self, name, _number(name, getattr(self, name), 1.0))
+        object.__setattr__(self, "min_score", _number("min_score", self.min_score, 3.0))
+        for name in ("explain", "fold"):
+            if not isinstance(getattr(self, name), bool):
+                raise QueryInvalid(f"{name} is neither true nor false")
+        if self.mode not in get_args(Mode):
+            raise QueryInvalid(
+                f"mode {str(self.mode)[:40]!r} is not known",
+                hint=f"known are {', '.join(get_args(Mode))}",
+            )
 
     @classmethod
     def from_json(cls, body: object) -> SearchRequest:
@@ -74,6 +111,9 @@ class SearchRequest:
             kinds=self.kind,
             sessions=self.session,
             tags=self.tags,
+            agents=self.agent,
+            users=self.user,
+            namespaces=self.namespace,
             since=self.since,
             until=self.until,
         )
@@ -102,6 +142,21 @@ def _values(name: str, value: object) -> tuple[str, ...]:
     return tuple(values)
 
 
+def _whole(name: str, value: object, lowest: int, highest: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise QueryInvalid(f"{name} is not a whole number")
+    if not lowest <= value <= highest:
+        raise QueryInvalid(f"{name} is {value}; {lowest} to {highest} are allowed")
+
+
+def _number(name: str, value: object, highest: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise QueryInvalid(f"{name} is not a number")
+    if not 0 <= value <= highest:  # refuses NaN, too
+        raise QueryInvalid(f"{name} is {value}; 0 to {highest:g} are allowed")
+    return float(value)
+
+
 def _time(name: str, value: object) -> datetime | None:
     if value is None:
         return None
@@ -114,54 +169,3 @@ def _time(name: str, value: object) -> datetime | None:
         raise QueryInvalid(
             f"{name} {str(value)[:40]!r} is not a time", hint="write it as 2026-01-31T12:00:00Z"
         ) from error
-
-
-@dataclass(frozen=True, slots=True)
-class Scores:
-    """Why a hit is where it is: its cosine (None without a vector), its BM25, and whether the text
-    holds the query word for word.
-    """
-
-    meaning: float | None
-    words: float
-    verbatim: bool
-
-
-@dataclass(frozen=True, slots=True)
-class SearchHit:
-    """One memory: what it says, where it came from, and why it was found.
-
-    `score` falls along the hits: fused score in [0, 1], plus 1 where the text holds the query word
-    for word. `seq` is the snapshot that brought it.
-    """
-
-    system_id: str
-    memory_id: str
-    kind: str
-    text: str | None
-    project: str | None
-    session_id: str | None
-    created_at: datetime | None
-    tier: str
-    score: float
-    agent_id: str | None
-    seq: int
-    tags: tuple[str, ...]
-    scores: Scores
-
-    def to_json(self) -> dict[str, object]:
-        created = self.created_at and self.created_at.astimezone(UTC).isoformat()
-        return {**asdict(self), "created_at": created, "tags": list(self.tags)}
-
-
-@dataclass(frozen=True, slots=True)
-class SearchAnswer:
-    """`degraded`: the search went by words alone, since no meaning of the query could be had."""
-
-    query: str
-    degraded: bool
-    hits: tuple[SearchHit, ...]
-
-    def to_json(self) -> dict[str, object]:
-        hits = [hit.to_json() for hit in self.hits]
-        return {"query": self.query, "degraded": self.degraded, "hits": hits}

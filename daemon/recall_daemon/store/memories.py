@@ -92,6 +92,18 @@ def by_row_ids(connection: Connection, row_ids: Sequence[int]) -> dict[int, Stor
     return {row[0]: _stored(row) for row in rows}
 
 
+def find_ids(connection: Connection, memory_ids: Sequence[str]) -> list[int]:
+    """The row ids of live rows, of whichever system, with one of these memory ids, ascending."""
+    if not memory_ids:
+        return []
+    rows = connection.execute(
+        "SELECT row_id FROM memories WHERE state = 'live' AND memory_id IN "
+        "(SELECT unnest(?::VARCHAR[])) ORDER BY row_id",
+        [list(memory_ids)],
+    ).fetchall()
+    return [int(row[0]) for row in rows]
+
+
 def counts(connection: Connection) -> dict[str, int]:
     """Live rows per system."""
     rows = connection.execute(
@@ -147,6 +159,10 @@ class StoreFeed:
     def with_texts(self, rows: Mapping[int, StoredRow]) -> dict[int, StoredRow]:
         """The same rows; cold ones have their text, or say in `text_missing` why not."""
         return self._far.with_texts(rows) if self._far else dict(rows)
+
+    def find_ids(self, memory_ids: Sequence[str]) -> list[int]:
+        with self._store.read() as connection:
+            return find_ids(connection, memory_ids)
 
     def cold_texts(self, row_ids: Sequence[int]) -> dict[int, str]:
         """The texts of cold rows, by row id. Raises `TransientError` where the bucket is away."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -52,6 +52,9 @@ class Row:
     tags: Sequence[str] = ()
     seq: int = 1
     tier: str = "hot"
+    importance: float | None = None
+    summary: str | None = None
+    text_missing: str | None = None
 
 
 @dataclass
@@ -122,6 +125,12 @@ class MemoryStore:
 
     def rows(self, row_ids: Sequence[int]) -> dict[int, Row]:
         return {i: self.live_rows[i] for i in row_ids if i in self.live_rows}
+
+    def with_texts(self, rows: Mapping[int, Row]) -> dict[int, Row]:
+        return dict(rows)
+
+    def find_ids(self, memory_ids: Sequence[str]) -> list[int]:
+        return [i for i, row in self.live_rows.items() if row.memory_id in memory_ids]
 
 
 @pytest.fixture

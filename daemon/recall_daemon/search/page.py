@@ -1,0 +1,148 @@
+"""The hits of one page: rows from the store, then everything a reader wants to see of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+
+from recall_daemon.index.feed import StoredRow
+from recall_daemon.search.answer import Context, Scores, SearchHit, Turn, Witness
+from recall_daemon.search.exact import VERBATIM
+from recall_daemon.search.explain import explain
+from recall_daemon.search.passages import Passage, best_passage
+from recall_daemon.search.rank import Ranked, Ranker
+
+WITNESSES_MAX = 100
+_LONG_AGO = datetime(1, 1, 2, tzinfo=UTC)
+
+
+class Page:
+    """Collects groups of a listing, then makes hits of them. Used by one thread, once."""
+
+    def __init__(self, ranker: Ranker) -> None:
+        self._ranker = ranker
+        self._witnesses: dict[int, tuple[list[StoredRow], int]] = {}
+        self.rows: dict[int, tuple[Ranked, StoredRow]] = {}
+
+    def add(self, groups: Sequence[Sequence[Ranked]]) -> None:
+        """Take the groups in; one whose rows are all gone is left out."""
+        members = {group[0].row_id: self._members(group) for group in groups}
+        rows = self._ranker.texts.rows([i for own in members.values() for i in own[:WITNESSES_MAX]])
+        for group in groups:
+            own = members[group[0].row_id]
+            alive = [(i, rows[i]) for i in own[:WITNESSES_MAX] if i in rows]
+            if alive:
+                row_id, newest = max(alive, key=lambda item: item[1].created_at or _LONG_AGO)
+                self.rows[row_id] = (group[0], newest)
+                gone = len(own[:WITNESSES_MAX]) - len(alive)
+                self._witnesses[row_id] = ([row for _, row in alive], len(own) - gone)
+
+    def _members(self, group: Sequence[Ranked]) -> list[int]:
+        """The group's rows and all that share a text with them, newest first where there are many.
+
+        Copies rank side by side, so a text whose only copy in the pool is this has no other.
+        """
+        own = [row.row_id for row in group]
+        if len(own) == 1:
+            return own
+        view, filters = self._ranker.view, self._ranker.filters
+        sharing = view.sharing(view.passing(own, filters), filters)
+        members = list(dict.fromkeys([*own, *(i for same in sharing for i in same)]))
+        if len(members) <= WITNESSES_MAX:
+            return members
+        known = view.passing(members, filters)
+        return [known[at] for at in view.order(known, [0.0] * len(known))]
+
+    def hits(self) -> tuple[SearchHit, ...]:
+        around = self._around()
+        ids = dict.fromkeys([*self.rows, *(i for turns in around.values() for i in turns.all)])
+        wanted = {row_id: row for row_id, (_, row) in self.rows.items()}
+        wanted |= self._ranker.texts.rows([row_id for row_id in ids if row_id not in wanted])
+        texts = self._ranker.texts.with_texts(wanted)
+        return tuple(
+            self._hit(ranked, row_id, texts[row_id], _context(around.get(row_id), texts))
+            for row_id, (ranked, _) in self.rows.items()
+        )
+
+    def _around(self) -> dict[int, _Turns]:
+        if not self._ranker.request.context:
+            return {}
+        known = self._ranker.view.passing(list(self.rows), self._ranker.filters)
+        beside = self._ranker.view.neighbours(known, self._ranker.request.context)
+        return {row_id: _Turns(*sides) for row_id, sides in beside.items()}
+
+    def _hit(
+        self, ranked: Ranked, row_id: int, row: StoredRow, context: Context | None
+    ) -> SearchHit:
+        request = self._ranker.request
+        witnesses, count = self._witnesses[row_id]
+        return SearchHit(
+            system_id=row.system_id,
+            memory_id=row.memory_id,
+            kind=row.kind,
+            text=row.text,
+            project=row.project,
+            session_id=row.session_id,
+            created_at=row.created_at,
+            tier=row.tier,
+            score=ranked.score,
+            agent_id=row.agent_id,
+            seq=row.seq,
+            tags=tuple(row.tags),
+            scores=_scores(ranked),
+            passage=self._passage(row_id, row.text),
+            summary=row.summary,
+            text_missing=row.text_missing,
+            witnesses=tuple(_witness(witness) for witness in witnesses),
+            witness_count=count,
+            context=(context or Context((), ())) if request.context else None,
+            explanation=explain(ranked, request) if request.explain else None,
+        )
+
+    def _passage(self, row_id: int, text: str | None) -> Passage | None:
+        if text is None:
+            return None
+        asked, vector, view = self._ranker.asked, self._ranker.vector, self._ranker.view
+
+        def near() -> tuple[int, int | None] | None:
+            known = vector is not None and view.passing([row_id], self._ranker.filters)
+            return view.passage(vector, row_id) if known and vector is not None else None
+
+        phrases = [*asked.quotes, asked.plain, *asked.identifiers]
+        return best_passage(text, sought=asked.content.split(), phrases=phrases, near=near)
+
+
+class _Turns:
+    """Row ids around a hit, in the order in which they were said."""
+
+    def __init__(self, before: Iterable[int], after: Iterable[int]) -> None:
+        self.before = tuple(before)[::-1]
+        self.after = tuple(after)
+
+    @property
+    def all(self) -> tuple[int, ...]:
+        return self.before + self.after
+
+
+def _context(turns: _Turns | None, rows: Mapping[int, StoredRow]) -> Context | None:
+    if turns is None:
+        return None
+    before, after = (
+        tuple(Turn(rows[i].memory_id, rows[i].text, rows[i].created_at) for i in side if i in rows)
+        for side in (turns.before, turns.after)
+    )
+    return Context(before, after)
+
+
+def _scores(ranked: Ranked) -> Scores:
+    cosine = math.nan if ranked.pool.meaning is None else float(ranked.pool.meaning[ranked.at])
+    return Scores(
+        meaning=None if math.isnan(cosine) else cosine,
+        words=float(ranked.pool.bm25[ranked.at]),
+        verbatim=ranked.exact == VERBATIM,
+    )
+
+
+def _witness(row: StoredRow) -> Witness:
+    return Witness(row.system_id, row.memory_id, row.created_at, row.agent_id)

@@ -1,0 +1,136 @@
+"""One ranking of everything that may answer a query, deeper and deeper as it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from recall_daemon.index.feed import StoredRow, Texts
+from recall_daemon.index.filters import CodedFilters
+from recall_daemon.index.view import IndexView
+from recall_daemon.search.asked import Asked
+from recall_daemon.search.exact import WORTH, exact
+from recall_daemon.search.fuse import Fused, fuse
+from recall_daemon.search.pool import Pool, Vector, gather
+from recall_daemon.search.query import SearchRequest
+
+# Candidates by words and as many by meaning. What a wider pool finds comes after what a narrower
+# one had, so the order of a page does not depend on how deep somebody reads.
+POOL_ROWS = (50, 200, 1_000)
+HALF_LIFE = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Factors:
+    """What age and importance made of a score; each factor is in [0, 1]."""
+
+    recency: float | None = None
+    importance: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A row with its score, and where its parts are: position `at` of a pool."""
+
+    row_id: int
+    score: float
+    exact: str | None
+    factors: Factors
+    pool: Pool
+    fused: Fused
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A part of the ranking, best first; `more`: a wider pool would hold other rows."""
+
+    ranked: list[Ranked]
+    looked_at: frozenset[int]
+    lowest: float
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ranker:
+    """Ranks for one request, on one view of the index."""
+
+    view: IndexView
+    filters: CodedFilters
+    asked: Asked
+    vector: Vector | None
+    request: SearchRequest
+    texts: Texts
+    now: datetime
+
+    def stage(self, number: int, seen: Set[int], ceiling: float) -> Stage:
+        """One part of the ranking: of what pool `number` has, the rows that are not `seen`.
+
+        No score is above `ceiling`, the lowest of the part before. Only the first part looks for
+        exact matches and has neighbours of its candidates among its hits.
+        """
+        first = number == 0
+        matches = exact(self.view, self.filters, self.asked, self.texts) if first else {}
+        pool = gather(
+            self.view,
+            self.filters,
+            self.asked,
+            self.vector,
+            mode=self.request.mode,
+            rows=POOL_ROWS[number],
+            besides=list(matches),
+            neighbours=first,
+        )
+        ranked = [row for row in self._ranked(pool, matches, ceiling) if row.row_id not in seen]
+        lowest = ranked[-1].score if ranked else ceiling
+        return Stage(
+            ranked=[row for row in ranked if row.score >= self.request.min_score],
+            looked_at=frozenset(pool.row_ids),
+            lowest=lowest,
+            more=pool.full and lowest >= self.request.min_score,
+        )
+
+    def _ranked(self, pool: Pool, matches: Mapping[int, str], ceiling: float) -> list[Ranked]:
+        fused = fuse(pool, self.request.mode)
+        factors = self._factors(pool.row_ids)
+        hits = [at for at, may in enumerate(pool.may_hit.tolist()) if may]
+        row_ids = [pool.row_ids[at] for at in hits]
+        scores = [
+            self._weighted(float(fused.score[at]), factors.get(pool.row_ids[at], Factors()))
+            + WORTH.get(matches.get(pool.row_ids[at], ""), 0.0)
+            for at in hits
+        ]
+        return [
+            Ranked(
+                row_ids[best],
+                min(scores[best], ceiling),
+                matches.get(row_ids[best]),
+                factors.get(row_ids[best], Factors()),
+                pool,
+                fused,
+                hits[best],
+            )
+            for best in self.view.order(row_ids, scores)
+        ]
+
+    def _factors(self, row_ids: Sequence[int]) -> dict[int, Factors]:
+        if not (self.request.recency_weight or self.request.importance_weight):
+            return {}
+        rows = self.texts.rows(row_ids)
+        return {
+            row_id: Factors(self._recency(row), row.importance or 0.0)
+            for row_id, row in rows.items()
+        }
+
+    def _recency(self, row: StoredRow) -> float:
+        """1 for now and for the future, 1/2 for 30 days ago, 0 for no time."""
+        if row.created_at is None:
+            return 0.0
+        age = self.now - row.created_at.astimezone(UTC)
+        return float(min(1.0, 0.5 ** max(age / HALF_LIFE, 0.0)))
+
+    def _weighted(self, score: float, factors: Factors) -> float:
+        recency, importance = self.request.recency_weight, self.request.importance_weight
+        score = score * (1 - recency) + recency * (factors.recency or 0.0)
+        return score * (1 - importance) + importance * (factors.importance or 0.0)
