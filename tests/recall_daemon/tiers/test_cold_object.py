@@ -68,5 +68,5 @@ def test_the_file_is_plain_parquet(tmp_path: Path) -> None:
 def test_bytes_that_are_not_here_are_an_error(tmp_path: Path) -> None:
     data, layout = written(tmp_path, TEXTS)
     span = layout.ranges[0]
-    with pytest.raises(OSError, match="not here|end of stream"):
+    with pytest.raises(OSError, match=r"not here|end of stream"):
         cold_object.decode(layout, 1, data[span.start : span.start + span.length])
