@@ -50,7 +50,7 @@ def _groups(
     said: Mapping[int, list[str]],
 ) -> list[list[Ranked]]:
     taken = np.zeros(len(ranked), dtype=np.bool_)
-    related = same.any(axis=1) | near.any(axis=1)
+    related: Flags = np.any(np.logical_or(same, near), axis=1)
     groups = []
     for at, row in enumerate(ranked):
         if taken[at]:

@@ -12,7 +12,7 @@ has above that of the average candidate says something; the rest any row of the 
 
 Terms are counted, not their frequency: over short memories BM25 mostly prefers the shortest. It has
 two parts here. A text so long that BM25 gives it less than half of what its terms are worth (a
-transcript holds every word somewhere) counts for so much less; and a tenth of `words` is BM25
+transcript holds every word somewhere) counts for so much less; and a twentieth of `words` is BM25
 itself, which tells rows apart that hold the same terms. Figures: `bench/retrieval.py`.
 """
 
@@ -27,7 +27,7 @@ from recall_daemon.search.query import Mode
 
 MEANING_WEIGHT = 0.5
 LENT = (0.5, 0.25)
-BM25_WEIGHT = 0.1
+BM25_WEIGHT = 0.05
 _LONG_TEXT = 2.0
 
 
