@@ -151,7 +151,7 @@ def test_back_to_a_time(story: Story) -> None:
     assert (answer["merged"], answer["logical_hash"]) == (1, wanted)
 
 
-@pytest.mark.timeout(3600 if SOAK else 300)
+@pytest.mark.timeout(7200 if SOAK else 600)
 def test_killed_at_any_instant(story: Story) -> None:
     story.before_backup()
     seed = random.SystemRandom().randrange(10**6)
