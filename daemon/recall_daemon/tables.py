@@ -2,27 +2,95 @@
 
 from __future__ import annotations
 
+import json
+import re
+from functools import cache
+from typing import TYPE_CHECKING
+
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from recall_daemon.operations import Json
 
+if TYPE_CHECKING:
+    from tantivy import TextAnalyzer
+
 TEXT_CHARS = 240
+WITNESSES_SHOWN = 3
+
+_WORD = re.compile(r"\w+")
 
 
-def print_hits(console: Console, answer: Json) -> None:
-    """Each hit with where it came from, best first."""
+def print_hits(console: Console, answer: Json, *, first: int = 1) -> None:
+    """Each hit with where it came from, best first; `first` is the number of the first one."""
     if answer["degraded"]:
         console.print("[yellow]degraded: no model, words only[/]")
     if not answer["hits"]:
         console.print("nothing found")
-    for number, hit in enumerate(answer["hits"], start=1):
+    sought = _terms(answer["query"])
+    for number, hit in enumerate(answer["hits"], start=first):
         about = [hit["system_id"], hit["project"], hit["session_id"], hit["kind"], hit["tier"]]
-        when = (hit["created_at"] or "")[:16].replace("T", " ")
-        line = " · ".join(escape(str(part)) for part in [*about, when] if part)
+        line = " · ".join(escape(str(part)) for part in [*about, _when(hit)] if part)
         console.print(f"[bold]{number}. {hit['score']:.3f}[/]  [cyan]{line}[/]")
-        console.print(f"   {escape(_short(hit['text'] or ''))}  [dim]{escape(hit['memory_id'])}[/]")
+        _print_context(console, hit, "before")
+        console.print("  ", _shown(hit, sought), f"[dim]{escape(hit['memory_id'])}[/]")
+        _print_context(console, hit, "after")
+        _print_beside(console, hit)
+    if answer.get("next_offset") is not None:
+        console.print(f"[dim]more: --offset {answer['next_offset']}[/]")
+
+
+def _shown(hit: Json, sought: frozenset[str]) -> Text:
+    """The passage that answers, cut to a few lines, with the words that were looked for in bold."""
+    passage = hit.get("passage") or {}
+    text = Text(_short(passage.get("text") or hit["text"] or hit.get("summary") or ""))
+    for match in _WORD.finditer(text.plain):
+        if _terms(match.group()) & sought:
+            text.stylize("bold yellow", *match.span())
+    return text
+
+
+def _terms(text: str) -> frozenset[str]:
+    """As the index has them, so that another form of a word is marked, too."""
+    from recall_daemon.index.analysis import composed
+    from recall_daemon.search.asked import read
+
+    return frozenset(_analyzer().analyze(composed(read(text).content)))
+
+
+@cache
+def _analyzer() -> TextAnalyzer:
+    from recall_daemon.index.analysis import analyzer
+
+    return analyzer()
+
+
+def _print_context(console: Console, hit: Json, side: str) -> None:
+    for turn in (hit.get("context") or {}).get(side, ()):
+        console.print(f"   [dim]{_when(turn)}  {escape(_short(turn['text'] or '(not here)'))}[/]")
+
+
+def _print_beside(console: Console, hit: Json) -> None:
+    if hit.get("text_missing"):
+        console.print(f"   [yellow]{escape(hit['text_missing'])}[/]")
+    others = [witness for witness in hit.get("witnesses", ()) if not _is_same(witness, hit)]
+    if others:
+        names = ", ".join(f"{w['system_id']} {w['memory_id']}" for w in others[:WITNESSES_SHOWN])
+        more = hit["witness_count"] - 1 - len(others[:WITNESSES_SHOWN])
+        rest = f" and {more} more" if more > 0 else ""
+        console.print(f"   [dim]also said by {escape(_short(names))}{rest}[/]")
+    if hit.get("explanation"):
+        console.print(f"   [dim]{escape(json.dumps(hit['explanation'], ensure_ascii=False))}[/]")
+
+
+def _is_same(one: Json, other: Json) -> bool:
+    return all(one[name] == other[name] for name in ("system_id", "memory_id"))
+
+
+def _when(row: Json) -> str:
+    return str(row["created_at"] or "")[:16].replace("T", " ")
 
 
 def print_status(console: Console, status: Json) -> None:
@@ -114,7 +182,8 @@ def print_fields(console: Console, fields: Json) -> None:
 
 
 def _short(text: str) -> str:
-    line = " ".join(text.split())
+    """One line; what a terminal would obey is left out."""
+    line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
     return line if len(line) <= TEXT_CHARS else line[: TEXT_CHARS - 1] + "…"
 
 

@@ -67,7 +67,11 @@ def _health(app: FastAPI, ready: Ready) -> None:
 def _search(app: FastAPI, hub: HubApi) -> None:
     @app.post("/v1/search")
     def search(body: Annotated[Json, Body()]) -> JSONResponse:
-        """`{query, system?, project?, kind?, session?, tags?, since?, until?, limit?}`."""
+        """`{query, limit?, offset?, mode?, context?, explain?, fold?, min_score?, …}`.
+
+        Filters, each one value or a list: `system`, `project`, `kind`, `session`, `tags`, `agent`,
+        `user`, `namespace`; and `since`, `until`. Weights: `recency_weight`, `importance_weight`.
+        """
         return JSONResponse(hub.search(SearchRequest.from_json(body)))
 
 
