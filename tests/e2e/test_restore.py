@@ -194,3 +194,18 @@ def killed_at_random(story: Story, command: str, chance: random.Random, after: A
             killed += 1
     after()
     return killed
+
+
+@pytest.mark.timeout(120)
+def test_the_daemon_that_runs_does_it(hub: Any, fleet: Any, write_db: Any, tmp_path: Path) -> None:
+    write_db(tmp_path / "source.duckdb", {"m1": "one"})
+    fleet.upload("a", tmp_path / "source.duckdb")
+    made = fleet.json("recalld", "backup")
+    assert fleet.json("recalld", "backup", "list")["backups"] == [made]
+    jobs = {job["kind"]: job for job in fleet.json("recalld", "jobs")["jobs"]}
+    assert jobs["backup"]["state"] == "done"
+    assert made["backup_id"] in jobs["backup"]["detail"]
+    assert fleet.json("recalld", "jobs", "run", "log")["state"] == "done"
+    assert fleet.json("recalld", "expire", "--dry-run")["snapshots"] == []
+    assert "there is no job" in fleet.run("recalld", "jobs", "run", "x", code=2).stderr
+    assert "another recalld" in fleet.run("recalld", "restore", code=2).stderr
