@@ -39,6 +39,10 @@ bench: .venv
 	$(BIN)/python bench/hook.py
 	$(BIN)/python bench/transfer.py
 	$(BIN)/python bench/extraction.py
+	$(BIN)/python bench/search.py --texts 5000 --rows 100000 --rounds 1 --seconds 4
+	$(BIN)/python bench/ageing.py --texts 5000 --rows 50000
+	$(BIN)/python bench/restart.py --texts 5000 --rows 100000
+	$(BIN)/python bench/store_bytes.py --texts 5000 --rows 50000
 
 clean:
 	rm -rf .venv dist build

@@ -165,6 +165,8 @@ class Corpus:
         return self._last_block[block]
 
     def _made_block(self, block: int) -> Vectors:
+        if (block + 1) * BLOCK_ROWS > self._real**2:
+            raise ValueError(f"{self._real} real texts are too few for so many different rows")
         rng = np.random.default_rng([self.options.seed, 2, block])
         shares = rng.dirichlet(np.ones(3), BLOCK_ROWS).astype(np.float32)
         noise = rng.standard_normal((BLOCK_ROWS, DIM), dtype=np.float32) * NOISE / DIM**0.5

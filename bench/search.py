@@ -20,7 +20,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +31,8 @@ from narrowing import SHARES
 from report import machine, percentiles, progress, publish
 from rivals import DuckDbSide, LanceDbSide
 from sides import INGEST_ROWS_PER_S, Answer, Side, SideProcess, State, Turn
-from sources import Options
 
+SMOKE_ROWS, SMOKE_TEXTS = 5_000, 500
 SIDES: dict[str, Callable[[Corpus, Path], Side]] = {
     "recalld": HubSide,
     "duckdb": DuckDbSide,
@@ -45,7 +45,7 @@ SEARCHES = {
 }
 HYBRID, CANDIDATES = "recalld_hybrid", "recalld_candidates"
 STATES: tuple[State, ...] = ("quiet", "ingest")
-PACKAGES = ("duckdb", "lancedb", "faiss-cpu", "tantivy", "numpy")
+PACKAGES = ("duckdb", "faiss-cpu", "tantivy", "numpy")
 
 # By rows of the corpus, in ms after the query's embedding; recall of every size.
 P50_MS = {200_000: 8.0, 1_000_000: 20.0}
@@ -72,12 +72,12 @@ def main() -> None:
     sizes = arguments.rows or [200_000]
     plan = Plan(arguments.rounds, arguments.seconds, arguments.least, arguments.side or [*SIDES])
     if arguments.smoke:
-        options = Options(options.folder, options.questions, 500, options.seed, options.embedder)
-        sizes, plan = [5_000], Plan(1, 0.5, 5, plan.sides)
+        options = replace(options, texts=min(options.texts, SMOKE_TEXTS))
+        sizes, plan = [SMOKE_ROWS], Plan(1, 0.5, 5, plan.sides)
     corpus = open_corpus(options)
     found: dict[str, Any] = {
         "benchmark": "search",
-        "machine": machine(PACKAGES),
+        "machine": machine([*PACKAGES, *(["lancedb"] if "lancedb" in plan.sides else [])]),
         "ingest_rows_per_s_asked": INGEST_ROWS_PER_S,
         "rounds": plan.rounds,
         "sizes": [measure(corpus, rows, plan) for rows in sizes],

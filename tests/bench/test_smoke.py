@@ -1,0 +1,77 @@
+"""Each larger benchmark runs from its command line to its JSON, with few rows."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+BENCH = Path(__file__).parents[2] / "bench"
+ROWS = 2_000
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The documentation is read once for all of them."""
+    return tmp_path_factory.mktemp("corpus")
+
+
+def run(name: str, cache: Path, *options: str) -> dict[str, Any]:
+    path = cache / f"{name}.json"
+    command = [sys.executable, BENCH / name, "--cache", cache, "--json", path]
+    corpus = ["--embedder", "hash", "--texts", "200"]
+    done = subprocess.run(
+        [*command, *corpus, *options], check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-4_000:]
+    assert json.loads(done.stdout) == json.loads(path.read_text())
+    return dict(json.loads(done.stdout))
+
+
+def test_corpus(cache: Path) -> None:
+    found = run("corpus.py", cache, "--rows", str(ROWS))
+    assert found["real_texts"] + found["mixtures_of_real_texts"] == ROWS
+    assert found["vector_bytes"] == ROWS * 384 * 4
+    assert "no folder of questions given" in found["questions_from"]
+
+
+def test_search_finds_what_an_exact_scan_finds(cache: Path) -> None:
+    found = run("search.py", cache, "--smoke", "--side", "recalld", "--side", "duckdb")
+    (size,) = found["sizes"]
+    assert set(size["searches"]) == {"recalld_hybrid", "recalld_meaning", "duckdb_scan"}
+    for search, states in size["searches"].items():
+        for state, cells in states.items():
+            for narrowing, cell in cells.items():
+                floor = 1.0 if search == "duckdb_scan" else 0.98
+                assert cell["recall_at_10"] >= floor, (search, state, narrowing)
+                assert cell["p99_ms"] >= cell["p50_ms"] > 0
+    assert size["sides"]["recalld"]["rows_ingested"] > 0
+
+
+def test_ageing_moves_every_row_and_its_text_comes_back(cache: Path) -> None:
+    found = run("ageing.py", cache, "--rows", str(ROWS))
+    assert found["rows_by_tier"] == {"hot": 0, "warm": 0, "cold": ROWS}
+    assert found["hot_to_warm"]["rows"] == found["warm_to_cold"]["rows"] == ROWS
+    cold = found["cold_search"]
+    assert cold["hits"] == cold["hits_that_are_cold"] > 0
+    assert cold["hits_without_text"] == 0
+
+
+def test_restart_finds_what_came_in_before_the_kill(cache: Path) -> None:
+    options = ("--rows", str(ROWS), "--behind", "100", "--rounds", "1")
+    found = run("restart.py", cache, *options)
+    assert found["median"]["last_row_found_s"] >= found["median"]["ready_s"] > 0
+
+
+def test_store_bytes_of_each_tier(cache: Path) -> None:
+    tiers = run("store_bytes.py", cache, "--rows", str(ROWS))["tiers"]
+    assert {tier: held["rows_by_tier"] for tier, held in tiers.items()} == {
+        tier: {tier: ROWS} for tier in ("hot", "warm", "cold")
+    }
+    assert (
+        tiers["cold"]["cold_object_bytes_per_row"] > 0 == tiers["warm"]["cold_object_bytes_per_row"]
+    )
