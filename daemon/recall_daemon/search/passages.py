@@ -10,6 +10,9 @@ from recall_daemon.search.verbatim import normal
 
 WINDOW_CHARS = 600
 _MATCHES_MAX = 2_000
+# Where the beginning of a phrase is shows where it is; a pattern of thousands of words would take
+# as many steps at every place of the text.
+_PHRASE_MAX_WORDS = 32
 _WORD = re.compile(r"\w+")
 
 
@@ -47,7 +50,7 @@ def best_passage(
 
 def _find(text: str, phrase: str) -> tuple[int, int] | None:
     """Where the words of a phrase follow each other, whatever lies between two of them."""
-    words = _WORD.findall(normal(phrase))
+    words = _WORD.findall(normal(phrase))[:_PHRASE_MAX_WORDS]
     if not words:
         return None
     found = re.search(r"\W+".join(map(re.escape, words)), text, re.IGNORECASE)
