@@ -26,7 +26,7 @@ from corpus import NEWEST, Corpus, add_options, open_corpus, options_of
 from load import Loader
 from processes import memory
 from recall_daemon.app import open_core
-from recall_daemon.search.answer import SearchAnswer
+from recall_daemon.search.answer import SearchAnswer, SearchHit
 from recall_daemon.search.engine import Search
 from recall_daemon.search.query import SearchRequest
 from recall_daemon.settings import HubSettings
@@ -97,7 +97,10 @@ class Hub:
     def ask(self, number: int) -> SearchAnswer:
         """The question of that number; they come round again."""
         questions = self.corpus.sources.questions
-        return self._search.search(SearchRequest(questions[number % len(questions)]))
+        answer = self._search.search(SearchRequest(questions[number % len(questions)]))
+        if answer.degraded:
+            raise RuntimeError(f"answered by words alone: {answer.query!r}")
+        return answer
 
     def disk_bytes(self) -> int:
         return folder_bytes(self._folder)
@@ -198,7 +201,9 @@ def _told(done: int, total: int | None, detail: str | None) -> None:
 
 def _cold_search(hub: Hub) -> dict[str, Any]:
     progress("searching, all hits cold")
-    empty, warm, hits = [], [], []
+    empty: list[float] = []
+    warm: list[float] = []
+    hits: list[SearchHit] = []
     hub.ask(0)  # the first client's connection is no part of the figures
     for number in range(len(hub.corpus.sources.questions)):
         hub.tiers.texts.clear_cache()

@@ -27,7 +27,7 @@ class DaemonProcess:
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self._log_path = folder.with_name("recalld.log")
-        command = [Path(sys.executable).with_name("recalld"), "run"]
+        command = [str(Path(sys.executable).with_name("recalld")), "run"]
         settings = {"RECALLD_DATA_DIR": str(folder), "RECALLD_HTTP_PORT": "0", **environment}
         self.started_s = time.perf_counter()
         with self._log_path.open("wb") as log:

@@ -18,12 +18,13 @@ from narrowing import filters, named
 from recall_daemon.app import Core, open_core
 from recall_daemon.search.engine import Search as HubSearch
 from recall_daemon.search.query import SearchRequest
+from recall_daemon.search.rank import POOL_ROWS
 from recall_daemon.settings import HubSettings
 from sides import TOP, Search
 from sources import Vectors
 
-# As many rows near in meaning as the fused ranking looks at.
-CANDIDATES = 100
+# As many rows near in meaning as the fused ranking begins with.
+CANDIDATES = POOL_ROWS[0]
 
 
 class HubSide:
@@ -65,17 +66,20 @@ class HubSide:
         self._stack.close()
 
     def _embed(self, query: str) -> Vectors:
-        return self._vector_of[query]
+        return np.asarray(self._vector_of[query])
 
     def _hybrid(self, question: int, narrowing: str) -> list[int]:
+        body: dict[str, object] = {
+            "query": self._corpus.sources.questions[question],
+            "limit": TOP,
+        }
         chosen = named(narrowing, question)
-        asked = self._corpus.sources.questions[question]
-        if chosen is None:
-            request = SearchRequest(asked, limit=TOP)
-        else:
-            field = {"topic": "tags"}.get(chosen[0], chosen[0])
-            request = SearchRequest(asked, limit=TOP, **{field: (chosen[1],)})
-        return [int(hit.memory_id) for hit in self._search.search(request).hits]
+        if chosen is not None:
+            body[{"topic": "tags"}.get(chosen[0], chosen[0])] = chosen[1]
+        answer = self._search.search(SearchRequest.from_json(body))
+        if answer.degraded:
+            raise RuntimeError(f"answered by words alone: {body['query']!r}")
+        return [int(hit.memory_id) for hit in answer.hits]
 
     def _near(self, question: int, narrowing: str, k: int) -> list[int]:
         vector = np.asarray(self._corpus.sources.question_vectors[question])

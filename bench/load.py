@@ -48,9 +48,17 @@ class Loader:
 
 
 def _entry(place: Place, rows: int, merged_at: datetime) -> Entry:
-    locator = f"bench/{place.seq}"
-    done = {"rows": rows, "rows_done": rows, "settled_at": merged_at}
-    return Entry(place, "bucket", locator, "merged", merged_at, kind="delta", **done)
+    return Entry(
+        place,
+        "bucket",
+        f"bench/{place.seq}",
+        "merged",
+        merged_at,
+        kind="delta",
+        rows=rows,
+        rows_done=rows,
+        settled_at=merged_at,
+    )
 
 
 def _embedded(rows: pa.Table, matrix: Vectors) -> list[Embedded]:

@@ -66,4 +66,8 @@ def filters(narrowing: str, question: int) -> Filters:
     if chosen is None:
         return Filters()
     column, value = chosen
-    return Filters(**{{"kind": "kinds", "project": "projects", "topic": "tags"}[column]: (value,)})
+    return {
+        "kind": Filters(kinds=(value,)),
+        "project": Filters(projects=(value,)),
+        "topic": Filters(tags=(value,)),
+    }[column]

@@ -43,7 +43,9 @@ class DuckDbSide:
 
     def __init__(self, corpus: Corpus, folder: Path) -> None:
         self._corpus = corpus
-        self._root = duckdb.connect(folder / "vectors.duckdb", config={"threads": os.cpu_count()})
+        self._root = duckdb.connect(
+            folder / "vectors.duckdb", config={"threads": os.cpu_count() or 1}
+        )
         self._root.execute(
             "CREATE TABLE memories (row BIGINT, kind VARCHAR, project VARCHAR, topic VARCHAR, "
             f"vector FLOAT[{DIM}])"

@@ -73,7 +73,7 @@ def main() -> None:
     plan = Plan(arguments.rounds, arguments.seconds, arguments.least, arguments.side or [*SIDES])
     if arguments.smoke:
         options = replace(options, texts=min(options.texts, SMOKE_TEXTS))
-        sizes, plan = [SMOKE_ROWS], Plan(1, 0.5, 5, plan.sides)
+        sizes, plan = [SMOKE_ROWS], Plan(1, 0.2, 5, plan.sides)
     corpus = open_corpus(options)
     found: dict[str, Any] = {
         "benchmark": "search",

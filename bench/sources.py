@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ EmbedderName = Literal["minilm", "hash"]
 # Without real questions, this share of the texts is held back, and their first sentences asked.
 HELD_BACK_SHARE = 0.02
 _EMBED_TEXTS = 1_024
+_QUOTE = re.compile(r'["\u201c\u201d]')
 
 
 @dataclass(frozen=True)
@@ -78,8 +80,10 @@ def _split(texts: list[str], folder: Path | None) -> tuple[list[str], list[str],
     else:
         found = conversations(folder)
         asked = [question.text for conversation in found for question in conversation.questions]
-        source, rest = f"the conversations in {folder.name}", texts
-    questions = list(dict.fromkeys(asked))
+        source = f"the conversations in {folder.name}, those without quotations"
+        rest = texts
+    # What a query quotes must be in every hit of it, which is not what an exact scan looks for.
+    questions = [text for text in dict.fromkeys(asked) if not _QUOTE.search(text)]
     known = set(questions)
     return [text for text in rest if text not in known], questions, source
 
