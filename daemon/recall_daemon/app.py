@@ -23,6 +23,8 @@ from recall_daemon.ingest.staging import Staging
 from recall_daemon.ingest.validate import Reader
 from recall_daemon.jobs import Job, Jobs, Progress
 from recall_daemon.lock import FolderLock
+from recall_daemon.memory.erase import ColdFiles
+from recall_daemon.memory.forget import Forgetting, LocalCopies
 from recall_daemon.model_change import ModelChange
 from recall_daemon.models import Models, remembered, reopener
 from recall_daemon.operations import Operations
@@ -63,6 +65,10 @@ class Core:
     def adopt(self, space_id: str) -> None:
         """Have the index take over a space's vectors. Blocking."""
         self.index.rebuild(StoreFeed(self.store, lambda: space_id))
+
+    def purge_index(self) -> None:
+        """Leave nothing in the index that is gone from the store. Blocking."""
+        self.index.rebuild(self.feed)
 
 
 @contextmanager
@@ -165,6 +171,7 @@ class Hub:
     model_change: ModelChange
     jobs: Jobs
     archive: Archive
+    forgetting: Forgetting
 
     async def poll(self, patience_s: float | None = None) -> PollReport:
         return await self.pipeline.poll(patience_s)
@@ -269,6 +276,7 @@ def _hub(core: Core, bucket: AsyncBucket, readers: Readers, on_merged: Callable[
     backlog = Backlog(core.store, on_embedded=on_merged, cold_texts=core.feed.cold_texts)
     model_change = ModelChange(core.store, core.embedder, backlog, core.adopt)
     archive = make_archive(settings, core.store, open_archive_bucket(settings), now=core.now)
+    forgetting = _forgetting(core, archive, pushes)
     return Hub(
         core,
         bucket,
@@ -276,8 +284,26 @@ def _hub(core: Core, bucket: AsyncBucket, readers: Readers, on_merged: Callable[
         pushes,
         backlog,
         model_change,
-        Jobs(core.store, _background(core, archive, model_change), now=core.now),
+        Jobs(core.store, _background(core, archive, model_change, forgetting), now=core.now),
         archive,
+        forgetting,
+    )
+
+
+def _forgetting(core: Core, archive: Archive, pushes: Pushes) -> Forgetting:
+    return Forgetting(
+        core.store,
+        archive,
+        ColdFiles(core.store, core.tiers.cold, core.tiers),
+        cold_texts=core.feed.cold_texts,
+        copies=LocalCopies(
+            follow=core.follow,
+            purge_index=core.purge_index,
+            clear_cache=core.tiers.texts.clear_cache,
+            pushing=pushes.systems,
+        ),
+        data_dir=core.settings.data_dir,
+        now=core.now,
     )
 
 
@@ -288,7 +314,9 @@ def open_archive_bucket(settings: HubSettings) -> Bucket:
     return open_bucket(settings.bucket_url, settings.s3_options())
 
 
-def _background(core: Core, archive: Archive, model_change: ModelChange) -> list[Job]:
+def _background(
+    core: Core, archive: Archive, model_change: ModelChange, forgetting: Forgetting
+) -> list[Job]:
     """What the hub does beside serving and polling: one line a kind."""
     age = age_job(core.tiers, core.store, archive, core.settings)
-    return [model_change.job, age, *jobs_of(archive, core.settings)]
+    return [model_change.job, age, forgetting.job, *jobs_of(archive, core.settings)]

@@ -111,6 +111,21 @@ class ModelChangeHeld(TransientError):
     """A new model cannot take over yet: texts that it needs are away."""
 
 
+# Forgetting
+
+
+class ForgetInvalid(TerminalError):
+    """A forget that cannot be done as it was asked for."""
+
+
+class NothingToForget(TerminalError):
+    """No memory meets the criteria."""
+
+
+class ForgetHeld(TransientError):
+    """What is to be forgotten cannot be found out, or not taken out everywhere, at present."""
+
+
 # Pushing
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from recall_daemon.commands.jobs import run_job
 from recall_daemon.commands.program import AsJson, Config, app, open_hub_api, print_answer
+from recall_daemon.operations import Json
+from recall_daemon.settings import load_settings
 
 DryRun = Annotated[bool, Parameter(name="--dry-run", negative="", help="Only say what is due.")]
 
@@ -32,6 +35,25 @@ def age(*, dry_run: DryRun = False, json_: AsJson = False, config: Config = None
         with open_hub_api(config) as hub:
             answer = hub.tiers_due()
     else:
-        answer = run_job(KIND, config)
+        ended = run_job(KIND, config)
+        answer = {"state": ended["state"], "detail": ended["detail"]}
+        if ended["state"] == "done":
+            answer |= _last_run(config)
     print_answer(answer, json_, lambda console: print_fields(console, answer))
     return 0 if dry_run or answer["state"] == "done" else 1
+
+
+def _last_run(config: Path | None) -> Json:
+    """What the run that has just ended did."""
+    from recall_daemon.lock import running_at
+
+    settings = load_settings(config)
+    url = running_at(settings.data_dir)
+    if url is not None:
+        from recall_daemon.remote import RemoteHub
+
+        return RemoteHub(url).tiers()["last_run"] or {}
+    from recall_daemon.app import open_core
+
+    with open_core(settings) as core:
+        return core.tiers.last_run() or {}

@@ -131,7 +131,7 @@ class Vectors:
         Passage 0 replaces all that its text had. A vector with NaN or infinity is counted in
         `unusable` and left out: it would rank anywhere.
         """
-        usable = np.isfinite(vectors).all(axis=1).tolist()
+        usable = np.asarray(np.isfinite(vectors).all(axis=1)).tolist()
         slots = self.slots(changes["text_hash"].to_pylist()).tolist()
         ends = changes["end_char"].fill_null(-1).to_pylist()
         fields = (changes[name].to_pylist() for name in ("change_no", "passage", "start_char"))

@@ -246,6 +246,10 @@ class Pushes:
             await self._remove(place)
             return Committed("merged", outcome.rows, outcome.deletes, outcome.changed)
 
+    def systems(self) -> set[str]:
+        """The systems that have a push open, whose rows lie on this disk."""
+        return {push.place.system_id for push in self._staging.pushes()}
+
     async def expire(self) -> None:
         """Remove the pushes that nobody has touched for a day."""
         for push in self._staging.pushes():

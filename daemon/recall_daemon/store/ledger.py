@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -191,6 +192,16 @@ def next_sub(connection: Connection, system_id: str) -> Place:
         [system_id, seq],
     ).fetchall()
     return Place(system_id, seq, int(rows[0][0]))
+
+
+def merged_places(connection: Connection, system_ids: Collection[str]) -> set[tuple[str, int]]:
+    """(system_id, seq) of the merged snapshots of these systems that have a number of their own."""
+    rows = connection.execute(
+        "SELECT system_id, seq FROM snapshots WHERE sub = 0 AND state = 'merged' "
+        "AND system_id IN (SELECT unnest(?::VARCHAR[]))",
+        [list(system_ids)],
+    ).fetchall()
+    return {(system_id, int(seq)) for system_id, seq in rows}
 
 
 def merged_ranges(connection: Connection) -> dict[str, list[tuple[int, int]]]:

@@ -40,10 +40,12 @@ QUALIFY row_number() OVER (
 ) = 1
 """
 
+# `place` is where the row lies in the table, as long as this transaction lasts. Rows are updated in
+# the order of the table: in another one 50,000 take 60 s instead of 0.2.
 _WINNERS = """
 CREATE OR REPLACE TEMP TABLE winners AS
-SELECT i.*, m.row_id AS old_row_id, m.merged_at AS old_merged_at,
-       m.text_hash AS old_text_hash,
+SELECT i.*, m.rowid AS place, m.row_id AS old_row_id, m.merged_at AS old_merged_at,
+       m.text_hash AS old_text_hash, m.tags IS NOT DISTINCT FROM i.tags AS same_tags,
        m.state IS NOT DISTINCT FROM i.state
            AND m.content_hash IS NOT DISTINCT FROM i.content_hash AS same
 FROM incoming_rows i
@@ -51,34 +53,62 @@ LEFT JOIN store.memories m ON m.system_id = $system_id AND m.memory_id = i.memor
 WHERE m.row_id IS NULL
    OR (m.state <> 'forgotten'
        AND (i.state = 'forgotten' OR (m.seq, m.sub, m.row_no) < ($seq, $sub, i.row_no)))
+ORDER BY place
 """
 
 # The same content from a higher place moves the place alone: without it a late snapshot from
 # between the two would win wrongly. It is no change that an index has to hear of.
 _TOUCH = """
 UPDATE store.memories SET seq = $seq, sub = $sub, row_no = w.row_no
-FROM winners w
-WHERE w.same AND memories.system_id = $system_id AND memories.memory_id = w.memory_id
+FROM winners w WHERE w.same AND memories.rowid = w.place
 """
 
 # Every column is named: one that is not would keep what the row had there before.
-_APPLY = """
-INSERT OR REPLACE INTO store.memories BY NAME
-SELECT coalesce(old_row_id,
+_CHANGES = """
+CREATE OR REPLACE TEMP TABLE changes AS
+SELECT place, place IS NOT NULL AND same_tags AS in_place,
+       coalesce(old_row_id,
                 $first_row + count(*) FILTER (old_row_id IS NULL) OVER earlier) AS row_id,
        $first_change + count(*) OVER earlier AS change_no,
        $system_id AS system_id, memory_id, state, $seq AS seq, $sub AS sub, row_no, content_hash,
        CASE WHEN state = 'live' THEN text_hash END AS text_hash,
        coalesce(old_merged_at, $now) AS merged_at, 'hot' AS tier,
-       NULL AS summary, NULL AS cold_file, NULL AS cold_row,
+       NULL::VARCHAR AS summary, NULL::BIGINT AS cold_file, NULL::BIGINT AS cold_row,
        {fields}
 FROM winners WHERE NOT same
 WINDOW earlier AS (ORDER BY row_no ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+ORDER BY place
 """.format(
     fields=", ".join(
         f"CASE WHEN state = 'live' THEN {name} END AS {name}" for name in _FIELDS.split(", ")
     )
 )
+
+# DuckDB updates in place what has no index and is no list: 50,000 rows take 0.13 s. Where the tags
+# change the row is deleted and inserted, which takes 2 s, and an INSERT OR REPLACE of it 4 s.
+_UPDATE = """
+UPDATE store.memories SET {assignments} FROM changes c
+WHERE c.in_place AND memories.rowid = c.place
+""".format(
+    assignments=", ".join(
+        f"{name} = c.{name}"
+        for name in (
+            *["change_no", "state", "seq", "sub", "row_no", "content_hash", "text_hash"],
+            *["tier", "summary", "cold_file", "cold_row"],
+            *(name for name in _FIELDS.split(", ") if name != "tags"),
+        )
+    )
+)
+
+_DELETE = """
+DELETE FROM store.memories
+WHERE rowid IN (SELECT place FROM changes WHERE place IS NOT NULL AND NOT in_place)
+"""
+
+_INSERT = """
+INSERT INTO store.memories BY NAME
+SELECT * EXCLUDE (place, in_place) FROM changes WHERE NOT in_place ORDER BY change_no
+"""
 
 # What a row no longer says must not stay behind as its vector. Only the hashes that this merge
 # took from a row are looked at, and a text that another live row has keeps its vector.
@@ -111,11 +141,8 @@ def merge_rows(connection: Connection, place: Place, rows: pa.Table, now: dateti
     `text_hash`. Duplicate ids: the highest row wins, a forget before all. The vectors of texts
     that no live row has any more go with them.
     """
-    where: dict[str, object] = {
-        "system_id": place.system_id,
-        "seq": place.seq,
-        "sub": place.sub,
-    }
+    at: dict[str, object] = {"seq": place.seq, "sub": place.sub}
+    where = {"system_id": place.system_id, **at}
     connection.register("incoming", rows)
     try:
         connection.execute(_INCOMING).fetchall()
@@ -128,14 +155,17 @@ def merge_rows(connection: Connection, place: Place, rows: pa.Table, now: dateti
     ).fetchall()
     changed, touched, new = counts[0]
     if touched:
-        connection.execute(_TOUCH, where).fetchall()
+        connection.execute(_TOUCH, at).fetchall()
     if changed:
         numbers = {
             "first_row": next_numbers(connection, "row_id", new),
             "first_change": next_numbers(connection, "change_no", changed),
             "now": now,
         }
-        connection.execute(_APPLY, {**where, **numbers}).fetchall()
-    if changed > new:
-        connection.execute(_DROP_VECTORS).fetchall()
+        connection.execute(_CHANGES, {**where, **numbers}).fetchall()
+        if changed > new:
+            connection.execute(_UPDATE).fetchall()
+            connection.execute(_DELETE).fetchall()
+            connection.execute(_DROP_VECTORS).fetchall()
+        connection.execute(_INSERT).fetchall()
     return Merged(changed=changed, touched=touched)

@@ -159,10 +159,10 @@ CREATE TABLE spaces (
     since TIMESTAMPTZ NOT NULL
 );
 
--- Last, since no index can be made of a table that this transaction changes afterwards.
+-- Last, since no index can be made of a table that was changed after it. None of what a merge
+-- changes (text_hash): DuckDB could not update such rows in place any more.
 CREATE INDEX memories_row_id ON memories (row_id);
 CREATE INDEX memories_memory_id ON memories (memory_id);
-CREATE INDEX memories_text_hash ON memories (text_hash);
 CREATE INDEX passages_text_hash ON passages (text_hash);
 """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -44,6 +44,20 @@ class Sweep:
         deleted = self._retired(before, named) + self._orphans(before, named)
         abort_stale(self._cold.bucket, layout.cold_prefix(self._cold.hub_id), before)
         return deleted
+
+    def drop(self, file_nos: Collection[int], named_by_backups: NamedByBackups) -> list[str]:
+        """Delete those of these files that are retired and that no backup names, at once.
+
+        A search that is reading one gives its hit without the text. Returns their keys. Idempotent.
+        """
+        named = named_by_backups()
+        with self._store.read() as connection:
+            files = cold_files.find(connection, file_nos).values()
+        free = [file for file in files if file.retired_at is not None and file.key not in named]
+        for file in free:
+            self._cold.delete(file.key)
+            self._store.write(partial(_removed, file.file_no))
+        return [file.key for file in free]
 
     def _retired(self, before: datetime, named: set[str]) -> int:
         with self._store.read() as connection:

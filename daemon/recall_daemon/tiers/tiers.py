@@ -68,6 +68,11 @@ class Tiers:
         self._now = now
         self._clock = clock
 
+    @property
+    def cold(self) -> ColdStore:
+        """Where the cold files lie."""
+        return self._cold
+
     def close(self) -> None:
         self._groups.close()
         self._cold.close()
@@ -124,7 +129,6 @@ class Tiers:
             files = cold_files.usage(connection)
             retired = cold_files.retired(connection, now)
             future = tiers.in_future(connection, now)
-            last = ledger.fact(connection, LAST_RUN)
         rows, live = sum(file.rows for file in files), sum(file.live for file in files)
         return {
             "tiers": held,
@@ -138,8 +142,14 @@ class Tiers:
                 "cache": self._groups.cache.usage(),
             },
             "future_rows": future,
-            "last_run": json.loads(last) if last else None,
+            "last_run": self.last_run(),
         }
+
+    def last_run(self) -> Json | None:
+        """The newest run that ended well, with the fields of `Run`. Read-only."""
+        with self._store.read() as connection:
+            last = ledger.fact(connection, LAST_RUN)
+        return json.loads(last) if last else None
 
     def sample_problems(self, count: int) -> list[str]:
         """Fetch `count` random cold rows and check them; a sentence for each thing wrong.

@@ -13,6 +13,7 @@ from recall_daemon.backup.log import encode
 from recall_daemon.backup.manifest import parse_backup
 from recall_daemon.errors import BackupDamaged, HubClash, RestoreRefused, StoreTooNew
 from recall_daemon.store import journal
+from recall_daemon.store.forget import forget_rows
 from recall_daemon.store.journal import JournalEntry
 from recall_wire import layout
 from recall_wire.errors import RecallError
@@ -131,8 +132,9 @@ def test_the_restored_hub_takes_over_and_the_old_one_is_told(
             found.forget("z")
             found.archive().log.ship_now()
             old.forget("w")
-            with pytest.raises(HubClash):
-                old.archive().log.ship_now()
+            for refused in (old.archive().log.ship_now, old.backup):
+                with pytest.raises(HubClash, match="names another data folder"):
+                    refused()
             found.backup()
 
 
@@ -217,3 +219,18 @@ def test_which_hub(open_keeper: Any) -> None:
         with pytest.raises(RestoreRefused, match=f"{HUB}, other"):
             restore.choose_hub(bucket, None)
         assert restore.choose_hub(bucket, "other") == "other"
+
+
+def test_an_entry_that_is_applied_twice_leaves_one_line_in_the_ledger(open_keeper: Any) -> None:
+    with open_keeper() as keeper:
+        keeper.merge(1, "one")
+        keeper.forget("m1-0")
+        now = keeper.clock[0]
+        assert (
+            keeper.store.write(lambda c: forget_rows(c, [("a", "m1-0"), ("b", "x")], 1, now)) == 1
+        )
+        with keeper.store.read() as connection:
+            lines = connection.execute(
+                "SELECT system_id, seq, sub FROM snapshots WHERE origin = 'journal' ORDER BY ALL"
+            ).fetchall()
+        assert lines == [("a", 1, 1), ("b", 0, 1)]
