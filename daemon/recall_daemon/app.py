@@ -64,7 +64,7 @@ class Core:
 
     def adopt(self, space_id: str) -> None:
         """Have the index take over a space's vectors. Blocking."""
-        self.index.rebuild(StoreFeed(self.store, lambda: space_id))
+        self.index.adopt(StoreFeed(self.store, lambda: space_id))
 
     def purge_index(self) -> None:
         """Leave nothing in the index that is gone from the store. Blocking."""
@@ -83,6 +83,7 @@ def open_core(settings: HubSettings, *, now: Clock = now_utc) -> Iterator[Core]:
             try:
                 yield core
             finally:
+                core.index.close()
                 core.tiers.close()
         finally:
             store.close()
@@ -91,7 +92,7 @@ def open_core(settings: HubSettings, *, now: Clock = now_utc) -> Iterator[Core]:
 
 
 def _core(settings: HubSettings, lock: FolderLock, store: Store, now: Clock) -> Core:
-    index = Index(DIM)
+    index = Index(DIM, settings.data_dir / "index")
     embedder = _models(settings, store, now)
     tiers = build_tiers(settings, store, now=now, space_id=embedder.stored_space_id)
     feed = StoreFeed(store, embedder.stored_space_id, tiers.texts)
@@ -136,6 +137,8 @@ def _models(settings: HubSettings, store: Store, now: Clock) -> Models:
 def _name_hub(connection: Connection) -> None:
     if ledger.fact(connection, "hub_id") is None:
         ledger.set_fact(connection, "hub_id", uuid.uuid4().hex[:12])
+    if ledger.fact(connection, ledger.STORE_ID) is None:
+        ledger.set_fact(connection, ledger.STORE_ID, uuid.uuid4().hex)
 
 
 def index_problems(store: Store, index: Index, feed: StoreFeed) -> list[str]:

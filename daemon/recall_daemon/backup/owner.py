@@ -29,7 +29,12 @@ def hub_id(store: Store) -> str:
 
 
 def make_heir(connection: Connection) -> None:
-    """Have this store, a restored one, take its hub id over when it first reaches the bucket."""
+    """Have this store, a restored one, take its hub id over when it first reaches the bucket.
+
+    Its changes from now on are others than those of the store that was backed up, so that no
+    index of that one is taken for its own.
+    """
+    ledger.set_fact(connection, ledger.STORE_ID, uuid.uuid4().hex)
     ledger.set_fact(connection, _HOLDER, uuid.uuid4().hex)
     ledger.set_fact(connection, _TAKES_OVER, "yes")
 

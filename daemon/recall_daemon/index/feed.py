@@ -12,13 +12,31 @@ import pyarrow as pa
 class Feed(Protocol):
     """The store's changes, in the order of the one counter `change_no`."""
 
+    @property
+    def store_id(self) -> str:
+        """Another one for each store that the same change_no may mean something else in."""
+
+    @property
+    def space_id(self) -> str | None:
+        """The space whose vectors are fed; None while there is none."""
+
+    def last_change(self) -> int:
+        """The number of the last change that was committed."""
+
+    def live_fields(self) -> tuple[pa.Table, int]:
+        """Every live row, and the last change at that moment.
+
+        Columns: those of `row_changes` without live, memory_id, text and tier. In no order.
+        """
+
     def row_changes(self, after: int, limit: int) -> pa.Table:
         """Rows with `change_no > after`, ascending by change_no, at most `limit`.
 
         Columns: row_id int64 (stable, unique, dense-ish from 1), change_no int64, live bool,
         system_id, memory_id, kind str, text, text_hash str?, created_at timestamp[us, UTC]?,
-        project, namespace, session_id, agent_id, user_id str?, tags list<str>. `live` False is a
-        row that was deleted or forgotten: its text is null.
+        project, namespace, session_id, agent_id, user_id str?, tags list<str>, tier str. `live`
+        False is a row that was deleted or forgotten: its text is null. So is that of a row whose
+        tier is cold: see `cold_texts`.
         """
 
     def vector_changes(self, after: int, limit: int) -> pa.Table:
@@ -28,6 +46,9 @@ class Feed(Protocol):
         (null: not known), vector list of float32. A put of a text replaces all its passages, with
         passage 0 first. A vector may come before or after the rows whose text it belongs to.
         """
+
+    def cold_texts(self, row_ids: Sequence[int]) -> Mapping[int, str]:
+        """The texts of cold rows, as far as they can be had. Raises `TransientError`."""
 
 
 class StoredRow(Protocol):

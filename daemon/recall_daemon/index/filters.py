@@ -27,6 +27,20 @@ class Filters:
     since: datetime | None = None
     until: datetime | None = None
 
+    def allowed(self) -> dict[str, tuple[str, ...]]:
+        """The allowed values by the index's name of the field, only for fields that narrow."""
+        by_field = {
+            "system": self.systems,
+            "project": self.projects,
+            "kind": self.kinds,
+            "session": self.sessions,
+            "agent": self.agents,
+            "user": self.users,
+            "namespace": self.namespaces,
+            "tag": self.tags,
+        }
+        return {name: values for name, values in by_field.items() if values}
+
 
 NO_FILTERS = Filters()
 
@@ -35,12 +49,14 @@ NO_FILTERS = Filters()
 class CodedFilters:
     """The same with the index's codes: field name → allowed codes, only for fields that narrow.
 
-    `since_us` and `until_us` are microseconds since 1970, half-open.
+    `since_us` and `until_us` are microseconds since 1970, half-open; `plain` are the filters they
+    were made from.
     """
 
     allowed: tuple[tuple[str, tuple[int, ...]], ...] = ()
     since_us: int | None = None
     until_us: int | None = None
+    plain: Filters = NO_FILTERS
 
 
 def microseconds(moment: datetime | None) -> int | None:

@@ -1,168 +1,246 @@
-"""The index: applies the store's changes, and gives searches a consistent view of them."""
+"""The index: follows the store's changes, and gives searches a consistent view of them."""
 
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 
-import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import structlog
 
-from recall_daemon.index.columns import Columns
+from recall_daemon.index.columns_view import ColumnsView
+from recall_daemon.index.durable import Damaged, read_json, remove, write_json
 from recall_daemon.index.feed import Feed
 from recall_daemon.index.filters import NO_FILTERS, CodedFilters, Filters
-from recall_daemon.index.growable import Array
-from recall_daemon.index.vectors import Vectors
+from recall_daemon.index.slots import hashes_of
+from recall_daemon.index.spaces import Space
+from recall_daemon.index.state import Applied, State, VectorInvalid
 from recall_daemon.index.view import IndexView, Scored
-from recall_daemon.index.words import Words
-from recall_wire.errors import TerminalError
+from recall_wire.errors import TransientError
 
-BATCH_ROWS = 5_000
+__all__ = ["Applied", "Counts", "Held", "Index", "IndexFailed", "VectorInvalid"]
+
+_CURRENT = "current.json"
+
+log = structlog.get_logger(__name__)
+
+# Told how far a long work is: done, total.
+Told = Callable[[int, int | None], None]
 
 
-class VectorInvalid(TerminalError):
-    """The store gave a vector of another length than the hub's space has."""
-
-
-@dataclass(frozen=True, slots=True)
-class Applied:
-    """The last change_no taken in from each feed."""
-
-    rows: int = 0
-    vectors: int = 0
+class IndexFailed(TransientError):
+    """The index's folder cannot be written or read at present."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Live rows; vectors held; vectors left out because they hold NaN or infinity."""
+    """Live rows; vectors that count, of which `tail_vectors` are in no segment; the rest.
+
+    `unusable_vectors` hold NaN or infinity; `lacking_rows` are without words, for their texts
+    could not be fetched. `applied` are the watermarks.
+    """
 
     rows: int
     vectors: int
+    tail_vectors: int
     unusable_vectors: int
+    lacking_rows: int
+    applied: Applied
+    sealing: bool
+    rebuilding: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
     """Everything the index says it has, to compare with the store.
 
-    `rows` has row_id and change_no of each live row, `texts` the text_hash of each vector;
-    `documents` is how many rows the words hold.
+    `rows` has row_id and change_no of each live row, `texts` the text_hash of each text that has
+    vectors; `documents` is how many rows the words hold. `view` is of the same moment.
     """
 
     rows: pa.Table
     texts: pa.Table
     documents: int
-
-
-@dataclass(slots=True)
-class _State:
-    """Everything the one applying thread writes."""
-
-    vectors: Vectors
-    columns: Columns = field(default_factory=Columns)
-    words: Words = field(default_factory=Words)
-    applied: Applied = Applied()
-
-    def view(self) -> IndexView:
-        return IndexView(self.columns.view(), self.vectors.view(), self.words.view())
-
-    def held(self) -> Held:
-        row_ids, change_nos = self.columns.held()
-        return Held(
-            rows=pa.table({"row_id": row_ids, "change_no": change_nos}),
-            texts=pa.table({"text_hash": pa.array(self.vectors.held(), pa.string())}),
-            documents=self.words.view().rows,
-        )
-
-    def apply_rows(self, changes: pa.Table) -> int:
-        """Words first: should they fail, nothing else has changed and the batch comes again."""
-        row_ids = changes["row_id"].to_numpy()
-        new = self.columns.is_new(row_ids, changes["change_no"].to_numpy())
-        kept = changes.filter(pa.array(new)).combine_chunks()
-        live = kept.filter(kept["live"])
-        coded = self.columns.code(live, self.vectors.slots(live["text_hash"].to_pylist()))
-        changed = kept["row_id"].to_numpy()
-        if len(changed):
-            self.words.replace(self.columns.present(changed).tolist(), live, coded)
-            self.columns.replace(changed, kept["change_no"].to_numpy(), coded)
-        last = int(changes["change_no"].to_numpy().max())
-        self.applied = Applied(max(last, self.applied.rows), self.applied.vectors)
-        return len(changed)
-
-    def apply_vectors(self, changes: pa.Table) -> int:
-        matrix = _matrix(changes["vector"].combine_chunks(), self.vectors.dim)
-        self.vectors.put(changes, matrix)
-        last = int(changes["change_no"].to_numpy().max())
-        self.applied = Applied(self.applied.rows, max(last, self.applied.vectors))
-        return len(matrix)
-
-
-def _matrix(vectors: pa.Array, dim: int) -> Array:
-    flat = vectors.flatten().to_numpy(zero_copy_only=False)
-    if len(flat) != len(vectors) * dim:
-        raise VectorInvalid(
-            f"the store gave {len(vectors)} vectors with {len(flat)} numbers, not {dim} each",
-            hint="run `recalld rebuild`",
-        )
-    return np.asarray(flat.reshape(len(vectors), dim), dtype=np.float32)
+    view: IndexView
 
 
 class Index:
-    """Exact vectors and words of every live row, in memory.
+    """Vectors and words of every live row, in a folder, or in memory without one.
 
-    `apply` and `rebuild` are for one thread at a time (a second waits); everything else is safe
-    from any thread, takes no lock, and sees the state after some whole batch. Applying a change
+    `apply` is for one thread at a time (a second waits); everything else is safe from any thread,
+    takes no lock while it searches, and sees the state after some whole batch. Applying a change
     again changes nothing, and an older change of a row never overrides a newer one.
 
-    Memory: 4 x dim bytes a distinct text with a vector, about 250 bytes a row beside, and about
-    the size of the text for the words. Measured: 447 MiB for 200,000 rows of 200 characters at
-    384-d, 2.3 KB a row.
+    The folder is derived: what is damaged, of another store or ahead of it is made anew from the
+    feed. A process that is killed at any instant leaves what was before or what comes after.
     """
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: int, folder: Path | None = None) -> None:
         self._dim = dim
+        self._folder = folder
         self._applying = threading.Lock()
-        self._state = _State(Vectors(dim))
+        self._rebuilding = threading.Lock()
+        self._settled = threading.Condition()
+        self._generation = 1
+        self._state = State(None, dim)
         self._current = (self._state, self._state.view())
+        self._opened = folder is None
+        self._closed = False
+        self._aside: State | None = None
+
+    # Following
 
     def apply(self, feed: Feed) -> int:
         """Take in what is new, batch by batch, until nothing is; returns the changes applied.
 
         Readers see each batch as soon as it is whole. Whatever the feed raises leaves the batches
-        before it applied.
+        before it applied. Raises `IndexFailed`.
         """
         with self._applying:
-            return self._drain(feed, self._state, publish=True)
+            self._open()
+            applied = _guarded(lambda: self._state.drain(feed, self._publish))
+        with self._settled:
+            self._settled.notify_all()
+        return applied
 
-    def rebuild(self, feed: Feed) -> int:
-        """Make everything anew from the store; readers keep the old state until it is ready."""
+    def wait_for(self, change_no: int, timeout_s: float) -> bool:
+        """Wait until every row change up to `change_no` is found; False where it takes longer."""
+        with self._settled:
+            return self._settled.wait_for(lambda: self._state.settled >= change_no, timeout_s)
+
+    def _open(self) -> None:
+        """Begin in the folder's present generation; the others are leftovers."""
+        if self._opened or self._folder is None:
+            return
+        folder = self._folder
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            current = read_json(folder / _CURRENT)
+            self._generation = 1 if current is None else int(current["generation"])
+        except (Damaged, KeyError, ValueError) as error:
+            log.warning("index.damaged", part="generation", error=str(error))
+            self._generation = 1
+        for entry in folder.iterdir():
+            if entry.name not in (_CURRENT, str(self._generation)):
+                remove(entry)
+        self._state = self._new_state(self._generation)
+        self._opened = True
+
+    def _new_state(self, generation: int) -> State:
+        folder = None if self._folder is None else self._folder / str(generation)
+        return State(folder, self._dim, on_sealed=self._on_sealed)
+
+    def _on_sealed(self) -> None:
+        """A segment is made: searches use it from now on, also where no change comes."""
         with self._applying:
-            fresh = _State(Vectors(self._dim))
-            applied = self._drain(feed, fresh, publish=False)
-            self._state = fresh
-            self._publish(fresh)
+            state = self._state
+            if not self._closed and state.space.keep_up(state.columns.view(), state.settled):
+                self._publish()
+
+    def _publish(self) -> None:
+        self._current = (self._state, self._state.view())
+
+    # Making anew
+
+    def rebuild(self, feed: Feed, told: Told = lambda done, total: None) -> int:
+        """Make everything anew from the store, beside what serves, which goes on following.
+
+        Nothing of the old files is used, so that also what was deleted and only marked so is gone
+        from the disk. Raises `IndexFailed`.
+        """
+        with self._rebuilding:
+            with self._applying:
+                self._open()
+                generation = self._generation + 1
+            if self._folder is not None:
+                remove(self._folder / str(generation))
+            fresh = self._aside = self._new_state(generation)
+            try:
+                total = feed.last_change()
+                applied = _guarded(
+                    lambda: fresh.drain(feed, lambda: told(fresh.applied.vectors, total))
+                )
+                with self._applying:
+                    applied += _guarded(lambda: fresh.drain(feed, lambda: None))
+                    self._take_over(fresh, generation)
+            except BaseException:
+                fresh.close()
+                if fresh.folder is not None:
+                    remove(fresh.folder)
+                raise
+            finally:
+                self._aside = None
+        with self._settled:
+            self._settled.notify_all()
+        return applied
+
+    def _take_over(self, fresh: State, generation: int) -> None:
+        if self._folder is not None:
+            write_json(self._folder / _CURRENT, {"generation": generation})
+        before, self._state, self._generation = self._state, fresh, generation
+        self._publish()
+        before.close()
+        if before.folder is not None:
+            remove(before.folder)
+
+    def adopt(self, feed: Feed, told: Told = lambda done, total: None) -> int:
+        """Serve the vectors of the feed's space from now on; rows and words stay.
+
+        They are read beside those that serve, which go on following. Idempotent.
+        """
+        with self._rebuilding:
+            with self._applying:
+                self._open()
+                state, space_id = self._state, feed.space_id
+                if space_id is None or state.space.space_id == space_id:
+                    return 0
+                if not state.is_open:  # nothing serves yet
+                    return _guarded(lambda: state.drain(feed, self._publish))
+                space = state.open_space(space_id)
+            total = feed.last_change()
+            try:
+                applied = self._fill(space, feed, lambda: told(space.vectors.watermark, total))
+                with self._applying:
+                    applied += self._fill(space, feed, lambda: None)
+                    state.use(space)
+                    self._publish()
+            except BaseException:
+                space.close()
+                raise
             return applied
+
+    def _fill(self, space: Space, feed: Feed, told: Callable[[], None]) -> int:
+        def columns() -> ColumnsView:
+            return self._current[1].columns
+
+        return _guarded(lambda: self._state.drain_space(space, feed, columns, told, wait=True))
+
+    def close(self) -> None:
+        """Give up what is under way and let go of the folder; searches may go on with views."""
+        self._closed = True
+        for state in (self._aside, self._state):
+            if state is not None:
+                state.stopped = True
+        with self._rebuilding, self._applying:
+            self._state.close()
+
+    # What there is
 
     def held(self) -> Held:
         """What is in the index after some whole batch; waits for an `apply` that is under way."""
         with self._applying:
-            return self._state.held()
-
-    def _drain(self, feed: Feed, state: _State, *, publish: bool) -> int:
-        applied = 0
-        while (rows := feed.row_changes(state.applied.rows, BATCH_ROWS)).num_rows:
-            applied += state.apply_rows(rows)
-            if publish:
-                self._publish(state)
-        while (vectors := feed.vector_changes(state.applied.vectors, BATCH_ROWS)).num_rows:
-            applied += state.apply_vectors(vectors)
-            if publish:
-                self._publish(state)
-        return applied
-
-    def _publish(self, state: _State) -> None:
-        self._current = (state, state.view())
+            state = self._state
+            row_ids, change_nos = state.columns.held()
+            view = state.view()
+            return Held(
+                rows=pa.table({"row_id": row_ids, "change_no": change_nos}),
+                texts=pa.table({"text_hash": hashes_of(state.space.vectors.held())}),
+                documents=view.words.rows,
+                view=view,
+            )
 
     @property
     def dim(self) -> int:
@@ -174,8 +252,18 @@ class Index:
 
     @property
     def counts(self) -> Counts:
-        state = self._state
-        return Counts(state.columns.live_rows, len(state.vectors), state.vectors.unusable)
+        state, view = self._current
+        vectors = state.space.vectors
+        return Counts(
+            rows=state.columns.live_rows,
+            vectors=len(vectors),
+            tail_vectors=vectors.tail_length,
+            unusable_vectors=vectors.unusable,
+            lacking_rows=view.words.lacking_rows,
+            applied=state.applied,
+            sealing=state.space.is_sealing,
+            rebuilding=self._aside is not None,
+        )
 
     def view(self) -> IndexView:
         return self._current[1]
@@ -194,3 +282,11 @@ class Index:
     def search_words(self, query: str, filters: Filters = NO_FILTERS, k: int = 10) -> list[Scored]:
         view, coded = self.view_for(filters)
         return [] if coded is None else view.search_words(query, coded, k)
+
+
+def _guarded(work: Callable[[], int]) -> int:
+    """Runs it; what the folder's disk refuses is tried again later."""
+    try:
+        return work()
+    except OSError as error:
+        raise IndexFailed(f"the index cannot be written: {error}") from error

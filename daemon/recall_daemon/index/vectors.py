@@ -1,183 +1,341 @@
-"""The vectors of every distinct text, one a passage, compared exactly by BLAS.
-
-A text's slot is given out when its first row or its vector is seen; its vector takes the next
-place in the matrix when it comes. A place is written once and never moved, so a view is just the
-number of places that were taken then. Memory is 4 x dim bytes a vector (1.5 KB at 384, 1.5 GB for
-1,000,000) and about 200 bytes a distinct text for the hash. A vector whose rows are all gone keeps
-its place until the index is rebuilt.
-"""
+"""The vectors of one embedding space: takes them in, and seals the tail into segments."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from recall_daemon.index.growable import Array, Growable
+from recall_daemon.index.sealing import SealPlan
+from recall_daemon.index.segment import ROW, Manifest, SegmentFiles
+from recall_daemon.index.slots import Keys, TextSlots, keys_of
+from recall_daemon.index.vectors_view import CHUNK_VECTORS, SegmentView, Tail, VectorsView
 
-CHUNK_VECTORS = 16_384
-# Below this share of the vectors, gathering those that pass is faster than scanning all.
-_GATHER_SHARE = 0.1
+# Half floats end at 65,504; a vector with a larger number is no embedding.
+_LARGEST = 60_000.0
+# The tail is searched exactly: 1.5 ms at this length. A segment is rewritten when it is full.
+TAIL_MIN = 16_384
+_TAIL_SHARE = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Passages:
-    """Where each place's vector comes from: all arrays are by place."""
+class Changes:
+    """A batch of passages as arrays of equal length, `matrix` float32 of shape (n, dim)."""
 
+    slot: Array
+    change_no: Array
     number: Array
     start_char: Array
     end_char: Array
+    matrix: Array
 
-
-@dataclass(frozen=True, slots=True)
-class VectorsView:
-    """The vectors as they were at one moment.
-
-    A text's passages lie side by side: from `first_of`, `length_of` of them, both by slot. What
-    came after this view was taken has a place at or past `count`.
-    """
-
-    chunks: tuple[Array, ...]
-    count: int
-    dim: int
-    first_of: Array
-    length_of: Array
-    passages: Passages
-
-    def runs(self, slots: Array) -> tuple[Array, Array]:
-        """Each slot's first place, and how many it has: 0 without a vector."""
-        if not len(self.first_of):
-            return np.zeros(len(slots), dtype=np.int64), np.zeros(len(slots), dtype=np.int64)
-        first = self.first_of[np.maximum(slots, 0)].astype(np.int64)
-        length = self.length_of[np.maximum(slots, 0)].astype(np.int64)
-        length = np.clip(length, 0, self.count - first)
-        length[(slots < 0) | (first < 0) | (first >= self.count)] = 0
-        return first, length
-
-    def best(self, query: Array, first: Array, length: Array) -> tuple[Array, Array]:
-        """Of each run (none empty) the highest inner product with `query`, and its place."""
-        if not len(first):
-            return np.empty(0, dtype=np.float32), np.empty(0, dtype=np.int64)
-        starts = np.cumsum(length) - length
-        places = np.repeat(first - starts, length) + np.arange(int(length.sum()))
-        scores = self.scores(query, places)
-        highest = np.maximum.reduceat(scores, starts)
-        hits = np.flatnonzero(scores == np.repeat(highest, length))
-        run = np.repeat(np.arange(len(first)), length)[hits]
-        _, leading = np.unique(run, return_index=True)
-        return highest, places[hits[leading]]
-
-    def at(self, places: Array) -> Array:
-        """The vectors at these places, shape (len(places), dim)."""
-        found = np.empty((len(places), self.dim), dtype=np.float32)
-        which = places // CHUNK_VECTORS
-        for number in np.unique(which):
-            here = which == number
-            found[here] = self.chunks[number][places[here] % CHUNK_VECTORS]
-        return found
-
-    def scores(self, query: Array, places: Array) -> Array:
-        """The inner product of `query` and the vector at each place (all >= 0), float32."""
-        if len(places) < self.count * _GATHER_SHARE:
-            return self._gathered(query, places)
-        everything = np.empty(self.count, dtype=np.float32)
-        for start, chunk in zip(range(0, self.count, CHUNK_VECTORS), self.chunks, strict=True):
-            part = everything[start : start + CHUNK_VECTORS]
-            np.dot(chunk[: len(part)], query, out=part)
-        return np.asarray(everything[places])
-
-    def _gathered(self, query: Array, places: Array) -> Array:
-        distinct, inverse = np.unique(places, return_inverse=True)
-        return np.asarray((self.at(distinct) @ query)[inverse])
+    def take(self, at: Array) -> Changes:
+        return Changes(*(getattr(self, name)[at] for name in self.__slots__))
 
 
 class Vectors:
-    """The writing side. One thread only."""
+    """The writing side. One thread only, but `seal` may run beside it.
 
-    def __init__(self, dim: int) -> None:
+    The tail takes 4 x dim bytes a vector, and 40 more for each vector in either part.
+    """
+
+    def __init__(
+        self, slots: TextSlots, dim: int, *, space_id: str = "", store_id: str = ""
+    ) -> None:
         self.dim = dim
+        self.space_id = space_id
+        self.store_id = store_id
         self.unusable = 0
-        self._slot_of: dict[str, int] = {}
+        self.watermark = 0
+        self._slots = slots
         self._first_of = Growable(np.int32, fill=-1)
         self._length_of = Growable(np.int32)
-        self._number = Growable(np.int32)
-        self._start_char = Growable(np.int32)
-        self._end_char = Growable(np.int32)
-        self._change_no = Growable(np.int64)
+        self._segment: SegmentView | None = None
+        self._files: SegmentFiles | None = None
+        self._begin_tail()
+
+    def _begin_tail(self) -> None:
         self._chunks: list[Array] = []
-        self._count = 0
+        self._tail = Growable(ROW)
+        self._tail_slot = Growable(np.int32)
+        self._tail_counts = Growable(np.bool_)
+        self._tail_start = Growable(np.int32)
+        self._tail_end = Growable(np.int32)
 
     def __len__(self) -> int:
-        return self._count
+        """Vectors that count, in both parts."""
+        return int(self._length_of.view.sum())
 
-    def slots(self, text_hashes: Sequence[str | None]) -> Array:
-        """The slot of each text, given out where it has none; -1 for None."""
-        slot_of = self._slot_of
-        slots = [-1 if h is None else slot_of.setdefault(h, len(slot_of)) for h in text_hashes]
-        self._first_of.resize(len(slot_of))
-        self._length_of.resize(len(slot_of))
-        return np.asarray(slots, dtype=np.int32)
+    @property
+    def slots(self) -> int:
+        """How many texts have a slot."""
+        return len(self._slots)
 
-    def held(self) -> list[str]:
-        """The hashes of the texts that have a vector."""
-        lengths = self._length_of.view
-        return [text_hash for text_hash, slot in self._slot_of.items() if lengths[slot]]
+    @property
+    def sealed(self) -> int:
+        return 0 if self._segment is None else len(self._segment)
 
-    def put(self, changes: pa.Table, vectors: Array) -> None:
-        """Take the passages in; `vectors` are theirs. The same change again changes nothing.
+    def held(self) -> Keys:
+        """The texts that have a vector."""
+        return self._slots.keys.at(np.flatnonzero(self._length_of.view))
+
+    @property
+    def tail_length(self) -> int:
+        return len(self._tail_slot)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the tail is due to be sealed."""
+        return self.tail_length >= max(TAIL_MIN, self.sealed // _TAIL_SHARE)
+
+    def put(self, changes: pa.Table, matrix: Array) -> None:
+        """Take the passages in; `matrix` are their vectors. The same again changes nothing.
 
         Passage 0 replaces all that its text had. A vector with NaN or infinity is counted in
         `unusable` and left out: it would rank anywhere.
         """
-        usable = np.asarray(np.isfinite(vectors).all(axis=1)).tolist()
-        slots = self.slots(changes["text_hash"].to_pylist()).tolist()
-        ends = changes["end_char"].fill_null(-1).to_pylist()
-        fields = (changes[name].to_pylist() for name in ("change_no", "passage", "start_char"))
-        for at, spot in enumerate(zip(*fields, ends, strict=True)):
-            self._take(slots[at], spot, vectors[at] if usable[at] else None)
-
-    def _take(self, slot: int, spot: tuple[int, int, int, int], vector: Array | None) -> None:
-        """`spot`: change_no, passage, start and end."""
-        first, length = int(self._first_of.view[slot]), int(self._length_of.view[slot])
-        if length and spot[0] <= self._change_no.view[first + length - 1]:
+        if not changes.num_rows:
             return
-        if spot[1] == 0 and length:
-            self._first_of.detach()
-            self._length_of.detach()
-            self._length_of.view[slot] = length = 0
-        if vector is None:
-            self.unusable += 1
-            return
-        if length == 0:
-            self._first_of.view[slot] = self._count
-        self._length_of.view[slot] = length + 1
-        columns = (self._change_no, self._number, self._start_char, self._end_char)
-        for column, value in zip(columns, spot, strict=True):
-            column.extend([value])
-        self._append(vector)
+        ends = changes["end_char"].fill_null(-1)
+        batch = Changes(
+            slot=self._slots.of_keys(keys_of(changes["text_hash"])),
+            change_no=changes["change_no"].to_numpy(),
+            number=changes["passage"].to_numpy(),
+            start_char=changes["start_char"].to_numpy(),
+            end_char=ends.to_numpy(),
+            matrix=matrix,
+        )
+        self._first_of.resize(len(self._slots))
+        self._length_of.resize(len(self._slots))
+        self._take(batch.take(self._is_new(batch)))
+        self.watermark = max(self.watermark, int(batch.change_no.max()))
 
-    def _append(self, vector: Array) -> None:
-        if self._count == len(self._chunks) * CHUNK_VECTORS:
-            self._chunks.append(np.empty((CHUNK_VECTORS, self.dim), dtype=np.float32))
-        self._chunks[-1][self._count % CHUNK_VECTORS] = vector
-        self._count += 1
+    def _is_new(self, batch: Changes) -> Array:
+        """Where a batch holds what is not applied, in its order."""
+        first, length = self._first_of.view[batch.slot], self._length_of.view[batch.slot]
+        newest = np.where(length > 0, self._changes_at(first + length - 1), -1)
+        return np.flatnonzero(batch.change_no > newest)
+
+    def _changes_at(self, places: Array) -> Array:
+        """The change_no at each place; any number where the place is none."""
+        found = np.full(len(places), -1, dtype=np.int64)
+        inside = (places >= 0) & (places < self.sealed)
+        if self._files is not None:
+            found[inside] = self._files.rows["change_no"][places[inside]]
+        after = places >= self.sealed
+        found[after] = self._tail.view["change_no"][places[after] - self.sealed]
+        return found
+
+    def _take(self, batch: Changes) -> None:
+        if not len(batch.slot):
+            return
+        # Side by side, each text's passages; a text comes whole, or goes on from the last batch.
+        batch = batch.take(np.lexsort((batch.change_no, batch.slot)))
+        slots, starts = np.unique(batch.slot, return_index=True)
+        begins = np.zeros(len(self._slots), dtype=np.bool_)
+        begins[batch.slot[batch.number == 0]] = True
+        had = self._length_of.view[slots] > 0
+        for slot, start in zip(
+            slots[had & ~begins[slots]], starts[had & ~begins[slots]], strict=True
+        ):
+            batch = self._with_earlier(batch, int(slot), int(start))
+        self._forget(slots[had])
+        with np.errstate(invalid="ignore"):
+            usable = np.abs(batch.matrix).max(axis=1, initial=0) <= _LARGEST
+        self.unusable += int(np.count_nonzero(~usable))
+        self._append(batch.take(np.flatnonzero(usable)))
+
+    def _with_earlier(self, batch: Changes, slot: int, start: int) -> Changes:
+        """The batch with the passages that came before, so that all lie side by side again."""
+        first = int(self._first_of.view[slot])
+        places = np.arange(first, first + int(self._length_of.view[slot]))
+        rows = self._rows_at(places)
+        earlier = Changes(
+            slot=np.full(len(places), slot, dtype=batch.slot.dtype),
+            change_no=rows["change_no"],
+            number=rows["number"],
+            start_char=rows["start_char"],
+            end_char=rows["end_char"],
+            matrix=self.view().at(places),
+        )
+        at = int(np.flatnonzero(batch.slot == slot)[0])
+        return Changes(
+            *(
+                np.concatenate([old[:at], getattr(earlier, name), old[at:]])
+                for name in Changes.__slots__
+                for old in [getattr(batch, name)]
+            )
+        )
+
+    def _rows_at(self, places: Array) -> Array:
+        rows = np.empty(len(places), dtype=ROW)
+        inside = places < self.sealed
+        if self._files is not None:
+            rows[inside] = self._files.rows[places[inside]]
+        rows[~inside] = self._tail.view[places[~inside] - self.sealed]
+        return rows
+
+    def _forget(self, slots: Array) -> None:
+        """The vectors of these texts count no more."""
+        if not len(slots):
+            return
+        first, length = self._first_of.view[slots], self._length_of.view[slots]
+        starts = np.cumsum(length) - length
+        places = np.repeat(first - starts, length) + np.arange(int(length.sum()))
+        inside = places < self.sealed
+        if self._segment is not None and inside.any():
+            counts = self._segment.counts.copy()
+            counts[places[inside]] = False
+            self._segment = replace(self._segment, counts=counts)
+        if (~inside).any():
+            self._tail_counts.detach()
+            self._tail_counts.view[places[~inside] - self.sealed] = False
+        self._first_of.detach()
+        self._length_of.detach()
+        self._first_of.view[slots] = -1
+        self._length_of.view[slots] = 0
+
+    def _append(self, batch: Changes) -> None:
+        """`batch` has each text's passages side by side, of texts that have none."""
+        if not len(batch.slot):
+            return
+        start = self.sealed + self.tail_length
+        slots, starts, lengths = np.unique(batch.slot, return_index=True, return_counts=True)
+        # An older view has these slots with a length of 0, or a place past its count.
+        self._first_of.view[slots] = start + starts
+        self._length_of.view[slots] = lengths
+        self._append_matrix(batch.matrix)
+        rows = np.empty(len(batch.slot), dtype=ROW)
+        keys = self._slots.keys.at(batch.slot)
+        rows["high"], rows["low"] = keys.high, keys.low
+        for name in ("change_no", "number", "start_char", "end_char"):
+            rows[name] = getattr(batch, name)
+        self._tail.extend(rows)
+        self._tail_slot.extend(batch.slot)
+        self._tail_start.extend(batch.start_char)
+        self._tail_end.extend(batch.end_char)
+        self._tail_counts.extend(np.ones(len(rows), dtype=np.bool_))
+
+    def _append_matrix(self, matrix: Array) -> None:
+        at, done = self.tail_length, 0
+        while done < len(matrix):
+            if at == len(self._chunks) * CHUNK_VECTORS:
+                self._chunks.append(np.empty((CHUNK_VECTORS, self.dim), dtype=np.float32))
+            place = at % CHUNK_VECTORS
+            count = min(len(matrix) - done, CHUNK_VECTORS - place)
+            self._chunks[-1][place : place + count] = matrix[done : done + count]
+            at, done = at + count, done + count
 
     def view(self) -> VectorsView:
         return VectorsView(
-            chunks=tuple(self._chunks),
-            count=self._count,
-            dim=self.dim,
+            segment=self._segment,
+            tail=Tail(
+                chunks=tuple(self._chunks),
+                count=self.tail_length,
+                dim=self.dim,
+                slot=self._tail_slot.view,
+                counts=self._tail_counts.view,
+                start_char=self._tail_start.view,
+                end_char=self._tail_end.view,
+            ),
             first_of=self._first_of.view,
             length_of=self._length_of.view,
-            passages=Passages(self._number.view, self._start_char.view, self._end_char.view),
         )
 
+    # Sealing
 
-def best(scores: Array, k: int) -> Array:
-    """Where the k highest scores are, and all that tie with the last of them; in no order."""
-    if len(scores) <= k:
-        return np.arange(len(scores))
-    lowest = np.partition(scores, len(scores) - k)[len(scores) - k]
-    return np.flatnonzero(scores >= lowest)
+    def open(self, files: SegmentFiles) -> None:
+        """Begin with a segment that was sealed before."""
+        self._begin(files)
+        self.watermark, self.unusable = files.manifest.watermark, files.manifest.unusable
+
+    def plan(
+        self, folder: Path, alive: Array, settled: int, stopped: Callable[[], bool]
+    ) -> SealPlan:
+        """What a new segment would hold. `alive`: which slots have a live row.
+
+        Leaves out what was replaced, and what no row has any more; vectors past `settled` stay in
+        any case, for their rows may not be known yet.
+        """
+        generation = 1 + (0 if self._files is None else self._files.manifest.generation)
+        view = self.view()
+        count = view.tail.count
+        rows = self._tail.view[:count]
+        tail_kept = alive[view.tail.slot[:count]] | (rows["change_no"] > settled)
+        kept = np.empty(0, dtype=np.bool_)
+        if self._segment is not None and self._files is not None:
+            kept = alive[self._segment.slot] | (self._files.rows["change_no"] > settled)
+            kept &= self._segment.counts
+        base = Manifest(
+            generation=generation,
+            store_id=self.store_id,
+            space_id=self.space_id,
+            dim=self.dim,
+            vectors=0,
+            watermark=self.watermark,
+            unusable=self.unusable,
+            trained_on=0,
+            files={},
+        )
+        return SealPlan(
+            folder=folder,
+            base=base,
+            segment=self._files,
+            kept=kept,
+            tail=view.tail,
+            tail_rows=rows,
+            tail_kept=tail_kept & view.tail.counts[:count],
+            stopped=stopped,
+        )
+
+    def swap(self, plan: SealPlan, files: SegmentFiles | None) -> None:
+        """Go on with the new segment; what came since the plan was made is the new tail."""
+        before, tail = self._segment, self.view().tail
+        counts = tail.counts[: plan.tail.count][plan.tail_kept]
+        if before is not None:
+            counts = np.concatenate([before.counts[plan.kept], counts])
+        later = np.arange(plan.tail.count, tail.count)
+        later = later[tail.counts[later]]
+        rows = self._tail.view[later]
+        rest = Changes(
+            slot=tail.slot[later],
+            matrix=tail.at(later),
+            change_no=rows["change_no"],
+            number=rows["number"],
+            start_char=rows["start_char"],
+            end_char=rows["end_char"],
+        )
+        self._begin(files, counts)
+        self._append(rest)
+
+    def _begin(self, files: SegmentFiles | None, counts: Array | None = None) -> None:
+        """Go on with a segment, or none, and an empty tail."""
+        self._files, self._segment = files, None
+        self._begin_tail()
+        self._first_of = Growable(np.int32, fill=-1)
+        self._length_of = Growable(np.int32)
+        if files is not None:
+            slots = self._slots.of_keys(files.keys)
+            self._segment = SegmentView(
+                files=files,
+                slot=slots,
+                counts=np.ones(len(slots), dtype=np.bool_) if counts is None else counts,
+                start_char=np.ascontiguousarray(files.rows["start_char"]),
+                end_char=np.ascontiguousarray(files.rows["end_char"]),
+            )
+        self._first_of.resize(len(self._slots))
+        self._length_of.resize(len(self._slots))
+        if self._segment is not None:
+            self._place(self._segment)
+
+    def _place(self, segment: SegmentView) -> None:
+        """Where each text's vectors are, in a segment."""
+        places = np.flatnonzero(segment.counts)
+        slots = segment.slot[places]
+        begins = np.flatnonzero(np.concatenate([[True], slots[1:] != slots[:-1]])[: len(slots)])
+        self._first_of.view[slots[begins]] = places[begins]
+        self._length_of.view[slots[begins]] = np.diff(np.append(begins, len(slots)))

@@ -9,10 +9,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from recall_daemon.index.columns import ColumnsView
+from recall_daemon.index.columns_view import ColumnsView
 from recall_daemon.index.filters import CodedFilters
 from recall_daemon.index.growable import Array
-from recall_daemon.index.vectors import VectorsView, best
+from recall_daemon.index.selection import Selections
+from recall_daemon.index.vectors_view import VectorsView
 from recall_daemon.index.words import Coverage, WordsView
 
 
@@ -28,17 +29,17 @@ class IndexView:
     columns: ColumnsView
     vectors: VectorsView
     words: WordsView
+    selections: Selections
 
     def search_vectors(self, query: npt.ArrayLike, filters: CodedFilters, k: int) -> list[Scored]:
         """The k rows nearest in meaning among those that pass, by their best passage."""
-        ordinals = np.flatnonzero(self.columns.mask(filters))
-        first, length = self.vectors.runs(self.columns.slot[ordinals])
-        have = length > 0
-        ordinals = ordinals[have]
-        vector = np.asarray(query, dtype=np.float32)
-        scores, _ = self.vectors.best(vector, first[have], length[have])
-        chosen = best(scores, k)
-        return self._ordered(ordinals[chosen], scores[chosen], k)
+        passing = self.selections.of(self.columns, self.vectors, filters)
+        slots, scores = self.vectors.nearest(
+            np.asarray(query, dtype=np.float32), passing.texts, passing.bits, passing.kept, k
+        )
+        which, ordinals = self.columns.of_slots(slots)
+        live = passing.rows[ordinals]
+        return self._ordered(ordinals[live], scores[which[live]], k)
 
     def search_words(self, query: str, filters: CodedFilters, k: int) -> list[Scored]:
         """The k best rows by BM25 among those that pass. The query is plain text, no syntax."""
@@ -68,15 +69,16 @@ class IndexView:
         return dict(zip(row_ids, slots.tolist(), strict=True))
 
     def sharing(self, row_ids: Sequence[int], filters: CodedFilters) -> list[list[int]]:
-        """For each distinct text of the rows all live rows that have it and pass.
-
-        Looks at every row once a text, a quarter of a millisecond per million.
-        """
-        found = []
-        for slot in sorted({slot for slot in self.same_text(row_ids).values() if slot >= 0}):
-            same = self.columns.row_id[(self.columns.slot == slot) & self.columns.live]
-            found.append(self.columns.passing(same.tolist(), filters))
-        return found
+        """For each distinct text of the rows all live rows that have it and pass."""
+        slots = {slot for slot in self.same_text(row_ids).values() if slot >= 0}
+        asked = np.asarray(sorted(slots), dtype=np.int32)
+        which, ordinals = self.columns.of_slots(asked)
+        live = self.columns.live[ordinals]
+        which, found = which[live], self.columns.row_id[ordinals[live]]
+        return [
+            self.columns.passing(np.sort(found[which == at]).tolist(), filters)
+            for at in range(len(asked))
+        ]
 
     def meanings(self, query: npt.ArrayLike, row_ids: Sequence[int]) -> dict[int, float]:
         """The inner product with its best passage, of each row that has a vector."""
@@ -91,11 +93,7 @@ class IndexView:
         """
         _, first, length = self._runs([row_id])
         _, places = self.vectors.best(np.asarray(query, dtype=np.float32), first, length)
-        if not len(places):
-            return None
-        start = int(self.vectors.passages.start_char[places[0]])
-        end = int(self.vectors.passages.end_char[places[0]])
-        return start, None if end < 0 else end
+        return self.vectors.span(int(places[0])) if len(places) else None
 
     def vectors_of(self, row_ids: Sequence[int]) -> dict[int, Array]:
         """The vector of the beginning of each row that has one, float32[dim]."""
@@ -110,7 +108,7 @@ class IndexView:
         A session is that of one system; its rows go by created_at, then row id. The nearest come
         first. A row without a session has no neighbours.
         """
-        return {row_id: self.columns.beside(row_id, n) for row_id in row_ids}
+        return self.columns.beside(row_ids, n)
 
     def _runs(self, row_ids: Sequence[int]) -> tuple[list[int], Array, Array]:
         """Those of the rows that have a vector, and the places of their passages."""

@@ -1,19 +1,22 @@
-"""BM25 over every live row, by tantivy in memory.
+"""BM25 over every live row, by tantivy in a folder, or in memory.
 
 One document a row. `text` holds its words with positions, then the words inside its camelCase
-identifiers; for a row without text its tags, project and id. The filterable fields are
-indexed as the columns' codes, so filters are clauses of the query: they apply before top-k,
-however few rows they leave. Memory is about the size of the text.
+identifiers; for a row without text its tags, project and id. The filterable fields are terms of
+their own, so filters are clauses of the query: they apply before top-k, however few rows they
+leave. On disk it takes about the size of the text.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from tantivy import (
     Document,
     FieldType,
@@ -27,9 +30,11 @@ from tantivy import (
 )
 
 from recall_daemon.index.analysis import analyzer, composed, humps, units
-from recall_daemon.index.columns import FIELDS, NO_TIME, CodedRows
+from recall_daemon.index.columns import FIELDS
+from recall_daemon.index.durable import Damaged, remove
 from recall_daemon.index.filters import CodedFilters
 from recall_daemon.index.growable import Array
+from recall_daemon.index.words_folder import WordsState, checked_state
 
 QUERY_MAX_TERMS = 64
 PHRASE_MAX_TERMS = 4_096
@@ -38,6 +43,12 @@ COVERAGE_MAX_TERMS = 20
 _UNITS_MAX = 32
 _WRITER_HEAP_BYTES = 64 << 20
 _TOKENIZER = "memory"
+# Rows whose text lies in the bucket and could not be fetched; they are found by it later.
+_LACKING = "lacking"
+_TEXT = "text"
+# Longer values of a field are terms by their hash: tantivy leaves out terms past 65,530 bytes.
+_VALUE_MAX_BYTES = 1_024
+_LISTED_ROW_IDS = 50_000
 
 
 def _schema() -> Schema:
@@ -45,8 +56,8 @@ def _schema() -> Schema:
     builder.add_unsigned_field("row_id", indexed=True, fast=True)
     builder.add_text_field("text", tokenizer_name=_TOKENIZER, index_option="position")
     builder.add_integer_field("created_us", fast=True)
-    for name in (*FIELDS, "tag"):
-        builder.add_unsigned_field(name, indexed=True)
+    for name in (*FIELDS, "tag", _LACKING):
+        builder.add_text_field(name, tokenizer_name="raw", index_option="basic")
     return builder.build()
 
 
@@ -154,6 +165,32 @@ class WordsView:
         places = [(token.position - first, token.text) for token in tokens]
         return Query.phrase_query(self.schema, "text", places)
 
+    def row_ids(self) -> Iterator[list[int]]:
+        """The row id of every document, ascending, in pieces of bounded size."""
+        start = 0
+        while True:
+            these = Query.range_query(
+                self.schema, "row_id", FieldType.Unsigned, start, start + _LISTED_ROW_IDS - 1
+            )
+            found = sorted(row_id for row_id, _ in self._hits(these, 2 * _LISTED_ROW_IDS))
+            if found:
+                yield found
+            elif not self._hits(
+                Query.range_query(self.schema, "row_id", FieldType.Unsigned, start, None), 1
+            ):
+                return
+            start += _LISTED_ROW_IDS
+
+    def lacking(self, limit: int) -> list[int]:
+        """Rows whose text could not be had when they were indexed."""
+        these = Query.term_query(self.schema, _LACKING, _TEXT, index_option="basic")
+        return [row_id for row_id, _ in self._hits(these, limit)]
+
+    @property
+    def lacking_rows(self) -> int:
+        these = Query.term_query(self.schema, _LACKING, _TEXT, index_option="basic")
+        return int(self.searcher.search(these, 1, count=True).count or 0)
+
     def _words(self, query: str) -> Query | None:
         plain = composed(query)
         terms = self._rarest(self.analyzer.analyze(f"{plain} {humps(plain)}"))
@@ -181,8 +218,9 @@ class WordsView:
 
     def _within(self, query: Query, filters: CodedFilters) -> Query:
         narrowed = query
-        for name, codes in filters.allowed:
-            narrowed = _both(narrowed, Query.term_set_query(self.schema, name, list(codes)))
+        for name, values in filters.plain.allowed().items():
+            terms = [_value(value) for value in values]
+            narrowed = _both(narrowed, Query.term_set_query(self.schema, name, terms))
         if filters.since_us is None and filters.until_us is None:
             return narrowed
         # `until` is exclusive; tantivy refuses an open side that is said to be exclusive.
@@ -222,54 +260,120 @@ def _both(query: Query, narrowing: Query) -> Query:
 
 
 class Words:
-    """The writing side. One thread only."""
+    """The writing side. One thread only.
 
-    def __init__(self) -> None:
+    `watermark` is the change_no up to which the words go. Without a folder they are in memory.
+    """
+
+    def __init__(self, folder: Path | None = None, *, store_id: str = "") -> None:
+        self.watermark = 0
+        self._store_id = store_id
+        self._folder = folder
         self._schema = _schema()
         self._analyzer = analyzer()
-        self._index = Index(self._schema)
+        if folder is None:
+            self._index = Index(self._schema)
+        else:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._index = Index(self._schema, path=str(folder))
         self._index.register_tokenizer(_TOKENIZER, self._analyzer)
         self._index.config_reader("manual")
         self._writer = self._index.writer(_WRITER_HEAP_BYTES, 1)
 
-    def replace(self, gone: Sequence[int], rows: pa.Table, coded: CodedRows) -> None:
-        """Take out the documents of the `gone` row ids and add the live `rows`; all or nothing."""
+    @classmethod
+    def open(cls, folder: Path, *, store_id: str, last_change: int) -> Words:
+        """The folder's words, or new ones where there are none.
+
+        Raises `Damaged` where what is there cannot be used.
+        """
+        state = checked_state(folder, store_id, last_change)
+        if state is None:
+            remove(folder)
+            return cls(folder, store_id=store_id)
+        try:
+            words = cls(folder, store_id=store_id)
+        except (ValueError, OSError) as error:
+            raise Damaged(f"the words cannot be opened: {str(error).splitlines()[0]}") from error
+        words.watermark = state.watermark
+        return words
+
+    def replace(
+        self,
+        gone: Sequence[int],
+        rows: pa.Table,
+        *,
+        upto: int,
+        lacking: Collection[int] = (),
+    ) -> None:
+        """Take out the documents of the `gone` row ids and add the live `rows`; all or nothing.
+
+        `upto` becomes the watermark. `lacking`: rows whose text could not be had.
+        """
         try:
             if gone:
                 # Not delete_documents_by_term: with an unsigned field it silently deletes nothing.
                 these = Query.term_set_query(self._schema, "row_id", list(gone))
                 self._writer.delete_documents_by_query(these)
-            for document in _documents(rows, coded):
+            for document in _documents(rows, lacking):
                 self._writer.add_document(document)
             self._writer.commit()
         except BaseException:
             self._writer.rollback()
             raise
         self._index.reload()
+        self.reached(upto)
+
+    def reached(self, change_no: int) -> None:
+        """Nothing up to this change is missing."""
+        if change_no <= self.watermark:
+            return
+        self.watermark = change_no
+        if self._folder is not None:
+            WordsState(self._store_id, change_no).write(self._folder)
 
     def view(self) -> WordsView:
         return WordsView(self._index.searcher(), self._schema, self._analyzer)
 
+    def close(self) -> None:
+        """Wait for merges to end and let go of the folder; what is committed stays."""
+        self._writer.wait_merging_threads()
 
-def _documents(rows: pa.Table, coded: CodedRows) -> list[Document]:
-    texts = rows["text"].to_pylist()
-    named = list(zip(rows["memory_id"].to_pylist(), rows["project"].to_pylist(), strict=True))
-    tags = rows["tags"].to_pylist()
-    documents = []
-    for at, row_id in enumerate(coded.row_id.tolist()):
+
+def _documents(rows: pa.Table, lacking: Collection[int]) -> Iterator[Document]:
+    columns = [rows[name].to_pylist() for name in ("row_id", "text", "memory_id", "tags")]
+    created = rows["created_at"].cast(pa.int64()).to_pylist()
+    fields = {name: _values(rows[column]) for name, column in FIELDS.items()}
+    for at, (row_id, text, memory_id, tags) in enumerate(zip(*columns, strict=True)):
         # add_unsigned: `Document(row_id=5)` would write a signed number and end the writer.
         document = Document()
         document.add_unsigned("row_id", row_id)
-        if coded.created_us[at] != NO_TIME:
-            document.add_integer("created_us", int(coded.created_us[at]))
-        for name, codes in coded.fields.items():
-            if codes[at] >= 0:
-                document.add_unsigned(name, codes[at])
-        for code in coded.tags[at]:
-            document.add_unsigned("tag", code)
-        _add_words(document, texts[at], [*named[at], *(tags[at] or [])])
-        documents.append(document)
-    return documents
+        if created[at] is not None:
+            document.add_integer("created_us", created[at])
+        for name, values in fields.items():
+            if values[at] is not None:
+                document.add_text(name, values[at])
+        for tag in tags or []:
+            document.add_text("tag", _value(tag))
+        if row_id in lacking:
+            document.add_text(_LACKING, _TEXT)
+        _add_words(document, text, [memory_id, fields["project"][at], *(tags or [])])
+        yield document
+
+
+def _values(column: pa.ChunkedArray) -> list[str | None]:
+    """The column's values as terms; each distinct one is looked at once."""
+    encoded = column.combine_chunks().dictionary_encode()
+    terms = [_value(value) for value in encoded.dictionary.to_pylist()]
+    taken = pc.take(pa.array(terms, pa.string()), encoded.indices)
+    return list(taken.to_pylist())
+
+
+def _value(value: str) -> str:
+    """A field's value as a term: itself, or for a long one its hash."""
+    data = value.encode()
+    if len(data) <= _VALUE_MAX_BYTES and not value.startswith("\0"):
+        return value
+    return "\0" + hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
 def _add_words(document: Document, text: str | None, names: Sequence[str | None]) -> None:

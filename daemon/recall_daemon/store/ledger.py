@@ -320,6 +320,10 @@ def update_system(connection: Connection, system_id: str, **values: object) -> N
     )
 
 
+# The fact that tells one history of changes from another: an index is of one of them.
+STORE_ID = "store_id"
+
+
 def fact(connection: Connection, name: str) -> str | None:
     """One of the hub's own facts, such as its id."""
     rows = connection.execute("SELECT value FROM facts WHERE name = ?", [name]).fetchall()

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from recall_daemon.store import vectors
+from recall_daemon.store import ledger, vectors
 from recall_daemon.store.store import Connection, Store
 
 
@@ -71,13 +71,32 @@ def row_changes(connection: Connection, after: int, limit: int) -> pa.Table:
             QUALIFY row_number() OVER whole = 1 OR sum(bytes) OVER whole <= $max_bytes
         )
         SELECT row_id, change_no, state = 'live' AS live, system_id, memory_id, kind, text,
-               text_hash, created_at, project, namespace, session_id, agent_id, user_id, tags
+               text_hash, created_at, project, namespace, session_id, agent_id, user_id, tags, tier
         FROM memories
         WHERE change_no > $after AND change_no <= (SELECT max(change_no) FROM bounded)
         ORDER BY change_no
         """,
         params={"after": after, "limit": limit, "max_bytes": FEED_BYTES},
     ).to_arrow_table()
+
+
+def live_fields(connection: Connection) -> tuple[pa.Table, int]:
+    """What an index keeps of every live row in memory, and the last change at that moment."""
+    connection.execute("BEGIN")
+    try:
+        rows = connection.sql(
+            "SELECT row_id, change_no, text_hash, created_at, system_id, project, kind, "
+            "session_id, agent_id, user_id, namespace, tags FROM memories WHERE state = 'live'"
+        ).to_arrow_table()
+        return rows, last_change(connection)
+    finally:
+        connection.execute("ROLLBACK")
+
+
+def last_change(connection: Connection) -> int:
+    """The number of the last change that was committed."""
+    rows = connection.execute("SELECT value FROM counters WHERE name = 'change_no'").fetchall()
+    return int(rows[0][0])
 
 
 def by_row_ids(connection: Connection, row_ids: Sequence[int]) -> dict[int, StoredRow]:
@@ -143,6 +162,20 @@ class StoreFeed:
     def space_id(self) -> str | None:
         """The space whose vectors are fed; None while there is no model."""
         return self._space_id()
+
+    @property
+    def store_id(self) -> str:
+        """Another one for each store that the same change_no may mean something else in."""
+        with self._store.read() as connection:
+            return ledger.fact(connection, ledger.STORE_ID) or ""
+
+    def last_change(self) -> int:
+        with self._store.read() as connection:
+            return last_change(connection)
+
+    def live_fields(self) -> tuple[pa.Table, int]:
+        with self._store.read() as connection:
+            return live_fields(connection)
 
     def row_changes(self, after: int, limit: int) -> pa.Table:
         with self._store.read() as connection:

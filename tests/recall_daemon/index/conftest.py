@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -9,6 +10,8 @@ from datetime import UTC, datetime
 import numpy as np
 import pyarrow as pa
 import pytest
+
+from recall_wire.errors import TransientError
 
 DIM = 4
 TIME = pa.timestamp("us", tz="UTC")
@@ -29,8 +32,16 @@ ROW_SCHEMA = pa.schema(
         ("agent_id", pa.string()),
         ("user_id", pa.string()),
         ("tags", pa.list_(pa.string())),
+        ("tier", pa.string()),
     ]
 )
+LIVE_COLUMNS = [
+    name for name in ROW_SCHEMA.names if name not in ("live", "memory_id", "text", "tier")
+]
+
+
+def hash_of(text: str | None) -> str | None:
+    return None if text is None else hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -67,6 +78,10 @@ class MemoryStore:
     vectors: dict[str, list[tuple[int, int, int, list[float]]]] = field(default_factory=dict)
     page_rows: int = 1_000_000
     dim: int = DIM
+    store_id: str = "a-store"
+    space_id: str | None = "test@1:4"
+    cold: dict[int, str] = field(default_factory=dict)
+    bucket_is_away: bool = False
 
     def put(self, row_id: int, text: str | None = None, **fields: object) -> None:
         self.change_no += 1
@@ -75,7 +90,7 @@ class MemoryStore:
             self.change_no,
             text=text,
             memory_id=str(fields.pop("memory_id", f"m{row_id}")),
-            text_hash=None if text is None else f"h:{text}",
+            text_hash=hash_of(text),
             **fields,  # type: ignore[arg-type]
         )
         self.live_rows[row_id] = self.all_rows[row_id] = row
@@ -94,13 +109,33 @@ class MemoryStore:
         for number, vector in enumerate(vectors):
             self.change_no += 1
             passages.append((self.change_no, number, 10 * number, list(vector)))
-        self.vectors[f"h:{text}"] = passages
+        self.vectors[str(hash_of(text))] = passages
+
+    def chill(self, row_id: int) -> None:
+        """The row's text goes to the bucket; that is no change."""
+        row = self.live_rows[row_id]
+        self.cold[row_id] = str(row.text)
+        self.live_rows[row_id] = self.all_rows[row_id] = replace(row, text=None, tier="cold")
+
+    def cold_texts(self, row_ids: Sequence[int]) -> dict[int, str]:
+        if self.bucket_is_away:
+            raise TransientError("the bucket is away")
+        return {row_id: self.cold[row_id] for row_id in row_ids if row_id in self.cold}
+
+    def last_change(self) -> int:
+        return self.change_no
+
+    def live_fields(self) -> tuple[pa.Table, int]:
+        return self._table(list(self.live_rows.values())).select(LIVE_COLUMNS), self.change_no
 
     def row_changes(self, after: int, limit: int) -> pa.Table:
         newer = sorted(
             (r for r in self.all_rows.values() if r.change_no > after), key=lambda r: r.change_no
         )[: min(limit, self.page_rows)]
-        columns = {f.name: [getattr(row, f.name) for row in newer] for f in ROW_SCHEMA}
+        return self._table(newer)
+
+    def _table(self, rows: Sequence[Row]) -> pa.Table:
+        columns = {f.name: [getattr(row, f.name) for row in rows] for f in ROW_SCHEMA}
         columns["tags"] = [list(tags) for tags in columns["tags"]]
         return pa.table(columns, schema=ROW_SCHEMA)
 
@@ -146,3 +181,10 @@ def day():
 @pytest.fixture(scope="session")
 def new_store():
     return MemoryStore
+
+
+@pytest.fixture
+def small_segments(monkeypatch):
+    """A tail is sealed at eight vectors, and hardly anything is small enough to be scanned."""
+    monkeypatch.setattr("recall_daemon.index.vectors.TAIL_MIN", 8)
+    monkeypatch.setattr("recall_daemon.index.segment.EXACT_MAX", 2)

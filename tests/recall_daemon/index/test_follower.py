@@ -195,6 +195,9 @@ def test_each_feed_has_its_own_watermark(store):
 class Repeating:
     """A feed that gives every page again, the older changes after the newer ones."""
 
+    store_id = "a-store"
+    space_id = "test@1:4"
+
     def __init__(self, *pages):
         self.pages = list(pages)
 
@@ -203,6 +206,9 @@ class Repeating:
 
     def vector_changes(self, after, limit):
         return self.pages[-1]
+
+    def last_change(self):
+        return 0
 
 
 def test_an_older_or_repeated_change_changes_nothing(store):

@@ -32,7 +32,7 @@ def embed(text):
 class EmbeddedStore(_module.MemoryStore):
     def put(self, row_id, text=None, **fields):
         super().put(row_id, text, **fields)
-        if text and f"h:{text}" not in self.vectors:
+        if text and _module.hash_of(text) not in self.vectors:
             self.embed(text, embed(text).tolist())
 
 

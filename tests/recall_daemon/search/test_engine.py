@@ -202,7 +202,7 @@ def test_filters_apply_before_the_cut(search, store):
 
 def test_a_row_whose_vector_is_not_made_yet_is_found_by_its_words(search, store):
     store.put(1, "kafka consumer lag")
-    del store.vectors["h:kafka consumer lag"]
+    del store.vectors[store.live_rows[1].text_hash]
     store.put(2, "unrelated words altogether")
     answer = search("kafka lag")
     assert ids(answer)[0] == "m1"

@@ -1,0 +1,165 @@
+"""The columns as they were at one moment: which rows pass, who is beside whom."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from recall_daemon.index.filters import CodedFilters
+from recall_daemon.index.grouped import NO_KEY, Grouped
+from recall_daemon.index.growable import Array
+
+NO_TIME = np.iinfo(np.int64).min
+# How much of a long session is looked at around a row; more where many rows in it are dead.
+_BESIDE_WINDOW = 256
+
+Beside = tuple[tuple[int, ...], tuple[int, ...]]
+
+
+class Epoch:
+    """While it is the same object, ordinals mean the same rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnsView:
+    """Arrays are by ordinal, `ordinal_of` by row id.
+
+    `deaths` are ordinals in the order they died; every slot is below `texts`.
+    """
+
+    epoch: Epoch
+    row_id: Array
+    slot: Array
+    created_us: Array
+    session_key: Array
+    fields: dict[str, Array]
+    tag_ordinal: Array
+    tag_code: Array
+    live: Array
+    deaths: Array
+    ordinal_of: Array
+    by_slot: Grouped
+    by_session: Grouped
+    texts: int
+
+    def passing_from(self, start: int, filters: CodedFilters) -> Array:
+        """Which ordinals from `start` on are live and pass, as a mask."""
+        mask = self.live[start:].copy()
+        for name, codes in filters.allowed:
+            if name == "tag":
+                mask &= self._tagged(codes, start)
+            else:
+                mask &= among(self.fields[name][start:], codes)
+        return mask & _within(self.created_us[start:], filters)
+
+    def _tagged(self, codes: tuple[int, ...], start: int) -> Array:
+        tagged = np.zeros(len(self.live) - start, dtype=np.bool_)
+        # Tags are appended with their rows, so their ordinals ascend.
+        first = int(np.searchsorted(self.tag_ordinal, start))
+        hits = self.tag_ordinal[first:][among(self.tag_code[first:], codes)]
+        tagged[hits - start] = True
+        return tagged
+
+    def passing(self, row_ids: Sequence[int], filters: CodedFilters) -> list[int]:
+        """Those of the rows that are live here and pass, in their order; any row id may be asked.
+
+        Costs next to nothing for a few hundred rows, however many the index has.
+        """
+        asked = np.asarray(row_ids, dtype=np.int64)
+        known = asked[(asked >= 0) & (asked < len(self.ordinal_of))]
+        ordinals = self.ordinal_of[known]
+        known, ordinals = known[ordinals >= 0], ordinals[ordinals >= 0]
+        mask = self.live[ordinals]
+        for name, codes in filters.allowed:
+            if name == "tag":
+                mask &= self._have_tag(ordinals, codes)
+            else:
+                mask &= among(self.fields[name][ordinals], codes)
+        mask &= _within(self.created_us[ordinals], filters)
+        return [int(row_id) for row_id in known[mask]]
+
+    def _have_tag(self, ordinals: Array, codes: tuple[int, ...]) -> Array:
+        first = np.searchsorted(self.tag_ordinal, ordinals, side="left")
+        after = np.searchsorted(self.tag_ordinal, ordinals, side="right")
+        spans = zip(first.tolist(), after.tolist(), strict=True)
+        return np.array([among(self.tag_code[a:b], codes).any() for a, b in spans], dtype=np.bool_)
+
+    def ordinals(self, row_ids: Sequence[int]) -> Array:
+        """The ordinal of each row id. Raises IndexError for a row this view never had."""
+        return self.ordinal_of[np.asarray(row_ids, dtype=np.int64)]
+
+    def of_slots(self, slots: Array) -> tuple[Array, Array]:
+        """For distinct slots: which of them, and an ordinal that has it, for each such pair."""
+        return self.by_slot.members(self.slot, slots)
+
+    def beside(self, row_ids: Sequence[int], n: int) -> dict[int, Beside]:
+        """The live rows before and after each row in its session, nearest first, at most n."""
+        return {row_id: self._beside(row_id, n) for row_id in row_ids}
+
+    def _beside(self, row_id: int, n: int) -> Beside:
+        own = int(self.ordinal_of[row_id])
+        key = NO_KEY if own < 0 else int(self.session_key[own])
+        if key == NO_KEY:
+            return (), ()
+        rank = (int(self.created_us[own]), row_id)
+        newest = self.by_session.unsorted(self.session_key, key)
+        low, high = self.by_session.run(key)
+        at = self._place(rank, low, high)
+        width = _BESIDE_WINDOW
+        while True:
+            start, stop = max(low, at - width), min(high, at + width)
+            near = np.concatenate([self.by_session.order[start:stop], newest])
+            near = near[self.live[near]]
+            before, after = self._around(near, rank, n)
+            whole = start == low and stop == high
+            if whole or (self._live_in(start, at) >= n and self._live_in(at + 1, stop) >= n):
+                return before, after
+            width *= 8
+
+    def _live_in(self, start: int, stop: int) -> int:
+        return int(np.count_nonzero(self.live[self.by_session.order[start:stop]]))
+
+    def _place(self, rank: tuple[int, int], low: int, high: int) -> int:
+        """The first place in [low, high) of the sorted sessions at or after the rank."""
+        order = self.by_session.order
+        while low < high:
+            middle = (low + high) // 2
+            at = order[middle]
+            if (int(self.created_us[at]), int(self.row_id[at])) < rank:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+    def _around(self, ordinals: Array, rank: tuple[int, int], n: int) -> Beside:
+        row_ids, created = self.row_id[ordinals], self.created_us[ordinals]
+        order = np.lexsort((row_ids, created))
+        row_ids = row_ids[order]
+        at = int(np.flatnonzero(row_ids == rank[1])[0])
+        before = row_ids[max(at - n, 0) : at][::-1]
+        return tuple(before.tolist()), tuple(row_ids[at + 1 : at + 1 + n].tolist())
+
+    def newest_first(self, ordinals: Array, scores: Array) -> Array:
+        """The order by score, then newest, then row id: the same whatever the order of arrival."""
+        keys = (self.row_id[ordinals], -self.created_us[ordinals].astype(np.float64), -scores)
+        return np.lexsort(keys)
+
+
+def among(values: Array, codes: tuple[int, ...]) -> Array:
+    """Which values are one of the codes, as a mask."""
+    if len(codes) == 1:
+        return np.asarray(values == codes[0])
+    return np.isin(values, np.asarray(codes, dtype=values.dtype))
+
+
+def _within(created_us: Array, filters: CodedFilters) -> Array:
+    mask = np.ones(len(created_us), dtype=np.bool_)
+    if filters.since_us is not None or filters.until_us is not None:
+        mask &= created_us != NO_TIME
+    if filters.since_us is not None:
+        mask &= created_us >= filters.since_us
+    if filters.until_us is not None:
+        mask &= created_us < filters.until_us
+    return mask

@@ -1,0 +1,312 @@
+"""Everything the one applying thread writes: rows, words and vectors."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import structlog
+
+from recall_daemon.index.columns import Columns, last_of_each
+from recall_daemon.index.columns_view import ColumnsView
+from recall_daemon.index.durable import Damaged, remove
+from recall_daemon.index.feed import Feed
+from recall_daemon.index.growable import Array
+from recall_daemon.index.selection import Selections
+from recall_daemon.index.slots import TextSlots
+from recall_daemon.index.spaces import Space, folder_of
+from recall_daemon.index.view import IndexView
+from recall_daemon.index.words import Words
+from recall_wire.errors import TerminalError, TransientError
+
+BATCH_ROWS = 20_000
+# How long rows without words wait until their texts are asked for again.
+LACKING_RETRY_S = 60.0
+_LACKING_ROWS = 100_000
+
+log = structlog.get_logger(__name__)
+
+
+class VectorInvalid(TerminalError):
+    """The store gave a vector of another length than the hub's space has."""
+
+
+class StateClosed(TransientError):
+    """The index was closed while it took changes in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """The last change_no taken in from each feed."""
+
+    rows: int = 0
+    vectors: int = 0
+
+
+class State:
+    """One thread at a time calls `drain`; `view` gives what searches may keep.
+
+    `is_open`: what the folder has was read.
+    `settled`: every change of a row up to this number is in.
+    """
+
+    def __init__(
+        self, folder: Path | None, dim: int, *, on_sealed: Callable[[], None] = lambda: None
+    ) -> None:
+        self.folder = folder
+        self.settled = 0
+        self.stopped = False
+        self._dim = dim
+        self._on_sealed = on_sealed
+        self._rows_upto = 0
+        self._opened_at = 0
+        self.is_open = False
+        self._store_id = ""
+        self._slots = TextSlots()
+        self.columns = Columns()
+        self.words = Words()
+        self.space = self._new_space("")
+        self._selections = Selections()
+        self._words_began_at = 0
+        self._proven = folder is None
+        self._ask_again_at = 0.0
+
+    # Opening
+
+    def open(self, feed: Feed) -> None:
+        """Read what the folder has; what is damaged or of another store is made anew."""
+        self._store_id = feed.store_id
+        if self.folder is not None:
+            rows, self._rows_upto = feed.live_fields()
+            slots = self._slots.of_texts(rows["text_hash"])
+            coded = self.columns.code(rows, slots)
+            self.columns.replace(coded.row_id, rows["change_no"].to_numpy(), coded)
+            self.words = self._open_words(self.folder / "words")
+            self._words_began_at, self._opened_at = self.words.watermark, self._rows_upto
+        self.is_open = True
+
+    def _open_words(self, folder: Path) -> Words:
+        try:
+            return Words.open(folder, store_id=self._store_id, last_change=self._rows_upto)
+        except Damaged as error:
+            log.warning("index.damaged", part="words", error=str(error))
+            remove(folder)
+            return Words(folder, store_id=self._store_id)
+
+    def _new_space(self, space_id: str) -> Space:
+        return Space(
+            None if self.folder is None else self.folder / "vectors",
+            self._slots,
+            self._dim,
+            space_id=space_id,
+            store_id=self._store_id,
+            on_sealed=self._on_sealed,
+        )
+
+    def open_space(self, space_id: str) -> Space:
+        """The vectors that the folder has of a space."""
+        space = self._new_space(space_id)
+        space.open(self._rows_upto)
+        return space
+
+    def use(self, space: Space) -> None:
+        """Serve another space from now on; the folder of the one before is removed."""
+        before, self.space = self.space, space
+        before.remove()
+        self._selections = Selections()
+
+    def remove_other_spaces(self) -> None:
+        """What is left of spaces that serve no more."""
+        if self.folder is None:
+            return
+        parent = self.folder / "vectors"
+        own = folder_of(parent, self.space.space_id)
+        for folder in parent.iterdir() if parent.exists() else ():
+            if folder != own:
+                remove(folder)
+
+    # Applying
+
+    def drain(self, feed: Feed, publish: Callable[[], None]) -> int:
+        """Take in what is new, batch by batch, until nothing is; returns the changes applied."""
+        if not self.is_open:
+            self.open(feed)
+            publish()
+        self._follow_space(feed)
+        applied = self._drain_rows(feed, publish)
+        if not self._proven:
+            applied += self._prove_words(feed, publish)
+        applied += self.drain_vectors(feed, publish)
+        self._ask_for_lacking(feed, publish)
+        return applied
+
+    def _follow_space(self, feed: Feed) -> None:
+        space_id = feed.space_id
+        if space_id is not None and space_id != self.space.space_id:
+            self.use(self.open_space(space_id))
+            self.remove_other_spaces()
+
+    def _drain_rows(self, feed: Feed, publish: Callable[[], None]) -> int:
+        applied, upto = 0, feed.last_change()
+        while (changes := feed.row_changes(self.rows_from, BATCH_ROWS)).num_rows:
+            self._go_on()
+            applied += self._apply_rows(changes, feed)
+            publish()
+        # Nothing up to `upto` is left: vectors' changes have numbers of the same counter.
+        self.settled = max(self.settled, upto)
+        return applied
+
+    @property
+    def rows_from(self) -> int:
+        """The change after which rows or their words may be missing."""
+        return min(self._rows_upto, self.words.watermark)
+
+    def _apply_rows(self, changes: pa.Table, feed: Feed) -> int:
+        """Words first: should they fail, nothing else has changed and the batch comes again."""
+        row_ids, change_nos = changes["row_id"].to_numpy(), changes["change_no"].to_numpy()
+        new = self.columns.is_new(row_ids, change_nos)
+        for_words = last_of_each(row_ids, change_nos) & (change_nos > self.words.watermark)
+        upto = int(change_nos.max())
+        taken = new | for_words
+        if taken.any():
+            self._take(changes.filter(pa.array(taken)).combine_chunks(), new[taken], upto, feed)
+        self.words.reached(upto)
+        self._rows_upto = max(self._rows_upto, upto)
+        return int(np.count_nonzero(taken))
+
+    def _take(self, kept: pa.Table, new: Array, upto: int, feed: Feed) -> None:
+        row_ids = kept["row_id"].to_numpy()
+        is_live = kept["live"].to_numpy()
+        # A killed process may have left words ahead of their watermark: any row may be there.
+        ahead = self._words_began_at > 0 and self.words.watermark < self._opened_at
+        gone = row_ids if ahead else self.columns.present(row_ids[new])
+        live, lacking = _with_cold_texts(kept.filter(kept["live"]), feed)
+        added = live.filter(pa.array(new[is_live])).combine_chunks()
+        coded = self.columns.code(added, self._slots.of_texts(added["text_hash"]))
+        self.words.replace(gone.tolist(), live, upto=upto, lacking=lacking)
+        if new.any():
+            self.columns.replace(row_ids[new], kept["change_no"].to_numpy()[new], coded)
+
+    def _prove_words(self, feed: Feed, publish: Callable[[], None]) -> int:
+        """Once after opening: as many documents as rows, or the words are made anew."""
+        self._proven = True
+        documents, rows = self.words.view().rows, self.columns.live_rows
+        if documents == rows or self.folder is None:
+            return 0
+        log.warning("index.damaged", part="words", error=f"{documents} documents of {rows} rows")
+        self.words.close()
+        remove(self.folder / "words")
+        self.words = Words(self.folder / "words", store_id=self._store_id)
+        self._words_began_at = 0
+        return self._drain_rows(feed, publish)
+
+    def drain_vectors(self, feed: Feed, publish: Callable[[], None]) -> int:
+        """Take in what is new of the space that serves."""
+        return self.drain_space(self.space, feed, self.columns.view, publish)
+
+    def drain_space(
+        self,
+        space: Space,
+        feed: Feed,
+        columns: Callable[[], ColumnsView],
+        publish: Callable[[], None],
+        *,
+        wait: bool = False,
+    ) -> int:
+        """Take in what is new of a space, which need not be the one that serves.
+
+        Beside the applying thread `columns` gives what searches see. `wait`: have each full tail
+        sealed before it goes on.
+        """
+        applied = 0
+        if space.keep_up(columns(), self.settled, wait=wait):
+            publish()
+        vectors = space.vectors
+        while (changes := feed.vector_changes(vectors.watermark, BATCH_ROWS)).num_rows:
+            self._go_on()
+            vectors.put(changes, _matrix(changes["vector"].combine_chunks(), self._dim))
+            applied += changes.num_rows
+            space.keep_up(columns(), self.settled, wait=wait)
+            publish()
+        return applied
+
+    def _go_on(self) -> None:
+        if self.stopped:
+            raise StateClosed("the index is being closed")
+
+    def _ask_for_lacking(self, feed: Feed, publish: Callable[[], None]) -> None:
+        """Index the words of rows whose texts could not be had before, now and then."""
+        now = time.monotonic()
+        if now < self._ask_again_at:
+            return
+        self._ask_again_at = now + LACKING_RETRY_S
+        wanted = np.asarray(self.words.view().lacking(_LACKING_ROWS), dtype=np.int64)
+        wanted = self.columns.present(wanted)
+        after = int(self.columns.change_of(wanted).min(initial=0)) - 1
+        while len(wanted) and (changes := feed.row_changes(after, BATCH_ROWS)).num_rows:
+            after = int(changes["change_no"].to_numpy().max())
+            these = np.isin(changes["row_id"].to_numpy(), wanted) & changes["live"].to_numpy()
+            rows, lacking = _with_cold_texts(changes.filter(pa.array(these)), feed)
+            if len(lacking):
+                return
+            if rows.num_rows:
+                found = rows["row_id"].to_numpy()
+                self.words.replace(found.tolist(), rows, upto=self.words.watermark)
+                wanted = wanted[~np.isin(wanted, found)]
+                publish()
+
+    # What there is
+
+    @property
+    def applied(self) -> Applied:
+        return Applied(self._rows_upto, self.space.vectors.watermark)
+
+    def view(self) -> IndexView:
+        return IndexView(
+            self.columns.view(), self.space.vectors.view(), self.words.view(), self._selections
+        )
+
+    def close(self) -> None:
+        """Give up what is under way and let go of the folder."""
+        self.stopped = True
+        self.space.close()
+        self.words.close()
+
+
+def _with_cold_texts(rows: pa.Table, feed: Feed) -> tuple[pa.Table, frozenset[int]]:
+    """Live rows with the texts of cold ones, and which of those could not be had."""
+    if "tier" not in rows.column_names:
+        return rows, frozenset()
+    row_ids, texts = rows["row_id"].to_pylist(), rows["text"].to_pylist()
+    hashes, tiers = rows["text_hash"].to_pylist(), rows["tier"].to_pylist()
+    cold = [
+        at
+        for at, (text, text_hash, tier) in enumerate(zip(texts, hashes, tiers, strict=True))
+        if tier == "cold" and text is None and text_hash is not None
+    ]
+    if not cold:
+        return rows, frozenset()
+    try:
+        found = feed.cold_texts([row_ids[at] for at in cold])
+    except TransientError as error:
+        log.warning("index.words_lacking", rows=len(cold), error=str(error))
+        found = {}
+    for at in cold:
+        texts[at] = found.get(row_ids[at])
+    column = rows.schema.get_field_index("text")
+    filled = rows.set_column(column, "text", pa.array(texts, pa.string()))
+    return filled, frozenset(row_ids[at] for at in cold if texts[at] is None)
+
+
+def _matrix(vectors: pa.Array, dim: int) -> Array:
+    flat = vectors.flatten().to_numpy(zero_copy_only=False)
+    if len(flat) != len(vectors) * dim:
+        raise VectorInvalid(
+            f"the store gave {len(vectors)} vectors with {len(flat)} numbers, not {dim} each",
+            hint="run `recalld rebuild`",
+        )
+    return np.asarray(flat.reshape(len(vectors), dim), dtype=np.float32)

@@ -1,0 +1,192 @@
+"""The vectors as they were at one moment: a segment on disk, and an exact tail in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from recall_daemon.index.growable import Array
+
+CHUNK_VECTORS = 16_384
+# Below this share of the tail, gathering the vectors that pass is faster than scanning all.
+_GATHER_SHARE = 0.1
+
+
+class Nearest(Protocol):
+    """What the view needs of a segment's files."""
+
+    def nearest(self, query: Array, bits: Array, kept: int, k: int) -> tuple[Array, Array]: ...
+
+    def at(self, places: Array) -> Array: ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SegmentView:
+    """A segment, and what the index knows of its vectors. All arrays are by place.
+
+    `counts`: not replaced by a later vector of the same text.
+    """
+
+    files: Nearest
+    slot: Array
+    counts: Array
+    start_char: Array
+    end_char: Array
+
+    def __len__(self) -> int:
+        return len(self.slot)
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """The newest vectors, exact. Arrays are by place, less the segment's length.
+
+    Places from `count` on are of later changes: the arrays grow, and are never changed in place.
+    """
+
+    chunks: tuple[Array, ...]
+    count: int
+    dim: int
+    slot: Array
+    counts: Array
+    start_char: Array
+    end_char: Array
+
+    def at(self, places: Array) -> Array:
+        """The vectors at these places, shape (len(places), dim)."""
+        found = np.empty((len(places), self.dim), dtype=np.float32)
+        which = places // CHUNK_VECTORS
+        for number in np.unique(which):
+            here = which == number
+            found[here] = self.chunks[number][places[here] % CHUNK_VECTORS]
+        return found
+
+    def scores(self, query: Array, places: Array) -> Array:
+        """The inner product of `query` and the vector at each place, float32."""
+        if len(places) < self.count * _GATHER_SHARE:
+            return np.asarray(self.at(places) @ query)
+        everything = np.empty(self.count, dtype=np.float32)
+        for start, chunk in zip(range(0, self.count, CHUNK_VECTORS), self.chunks, strict=True):
+            part = everything[start : start + CHUNK_VECTORS]
+            np.dot(chunk[: len(part)], query, out=part)
+        return np.asarray(everything[places])
+
+
+@dataclass(frozen=True, slots=True)
+class VectorsView:
+    """Places are those of the segment, then those of the tail.
+
+    A text's passages lie side by side: from `first_of`, `length_of` of them, both by slot. What
+    came after this view was taken has a place at or past `count`.
+    """
+
+    segment: SegmentView | None
+    tail: Tail
+    first_of: Array
+    length_of: Array
+
+    @property
+    def sealed(self) -> int:
+        return 0 if self.segment is None else len(self.segment)
+
+    @property
+    def count(self) -> int:
+        return self.sealed + self.tail.count
+
+    def runs(self, slots: Array) -> tuple[Array, Array]:
+        """Each slot's first place, and how many it has: 0 without a vector."""
+        known = (slots >= 0) & (slots < len(self.first_of))
+        first = np.full(len(slots), -1, dtype=np.int64)
+        length = np.zeros(len(slots), dtype=np.int64)
+        first[known] = self.first_of[slots[known]]
+        length[known] = self.length_of[slots[known]]
+        length = np.clip(length, 0, np.maximum(self.count - first, 0))
+        length[first < 0] = 0
+        return first, length
+
+    def best(self, query: Array, first: Array, length: Array) -> tuple[Array, Array]:
+        """Of each run (none empty) the highest inner product with `query`, and its place."""
+        if not len(first):
+            return np.empty(0, dtype=np.float32), np.empty(0, dtype=np.int64)
+        starts = np.cumsum(length) - length
+        places = np.repeat(first - starts, length) + np.arange(int(length.sum()))
+        scores = self.at(places) @ query
+        highest = np.maximum.reduceat(scores, starts)
+        hits = np.flatnonzero(scores == np.repeat(highest, length))
+        run = np.repeat(np.arange(len(first)), length)[hits]
+        _, leading = np.unique(run, return_index=True)
+        return highest, places[hits[leading]]
+
+    def at(self, places: Array) -> Array:
+        """The vectors at these places, float32 of shape (len(places), dim)."""
+        if self.segment is None:
+            return self.tail.at(places)
+        found = np.empty((len(places), self.tail.dim), dtype=np.float32)
+        inside = places < self.sealed
+        found[inside] = self.segment.files.at(places[inside])
+        found[~inside] = self.tail.at(places[~inside] - self.sealed)
+        return found
+
+    def span(self, place: int) -> tuple[int, int | None]:
+        """The characters [start, end) of a place's passage; an end of None is not known."""
+        part: SegmentView | Tail = self.tail
+        if self.segment is not None and place < self.sealed:
+            part = self.segment
+        else:
+            place -= self.sealed
+        end = int(part.end_char[place])
+        return int(part.start_char[place]), None if end < 0 else end
+
+    def nearest(
+        self, query: Array, texts: Array, bits: Array, kept: int, k: int
+    ) -> tuple[Array, Array]:
+        """The k texts (or more, where they tie) nearest to `query` by their best passage.
+
+        `texts`: which slots may be found; `bits` and `kept`: which of the segment's places.
+        Returns distinct slots and their scores, in no order. Fewer only where fewer pass.
+        """
+        slots, scores = self._nearest_in_tail(query, texts)
+        if self.segment is not None and kept:
+            sealed, sealed_scores = _nearest_sealed(self.segment, query, bits, kept, k)
+            slots = np.concatenate([slots, sealed])
+            scores = np.concatenate([scores, sealed_scores])
+        # A text's vectors lie in one of the two, so that no slot is there twice.
+        chosen = best(scores, k)
+        return slots[chosen], scores[chosen]
+
+    def _nearest_in_tail(self, query: Array, texts: Array) -> tuple[Array, Array]:
+        """Every text of the tail that may be found, with the score of its best passage there."""
+        tail = self.tail
+        places = np.flatnonzero(texts[tail.slot[: tail.count]] & tail.counts[: tail.count])
+        if not len(places):
+            return np.empty(0, dtype=np.int32), np.empty(0, dtype=np.float32)
+        scores = tail.scores(query, places)
+        slots = tail.slot[places]
+        starts = np.flatnonzero(np.concatenate([[True], slots[1:] != slots[:-1]]))
+        return slots[starts], np.maximum.reduceat(scores, starts)
+
+
+def _nearest_sealed(
+    segment: SegmentView, query: Array, bits: Array, kept: int, k: int
+) -> tuple[Array, Array]:
+    """At least k distinct texts, if so many pass, with the score of their best passage."""
+    wanted = 2 * k + 100
+    while True:
+        places, scores = segment.files.nearest(query, bits, kept, wanted)
+        slots, which = np.unique(segment.slot[places], return_inverse=True)
+        if len(slots) >= k or wanted >= kept or len(places) < min(wanted, kept):
+            break
+        wanted *= 4  # many passages of few texts
+    highest = np.full(len(slots), -np.inf, dtype=np.float32)
+    np.maximum.at(highest, which, scores)
+    return slots, highest
+
+
+def best(scores: Array, k: int) -> Array:
+    """Where the k highest scores are, and all that tie with the last of them; in no order."""
+    if len(scores) <= k:
+        return np.arange(len(scores))
+    lowest = np.partition(scores, len(scores) - k)[len(scores) - k]
+    return np.flatnonzero(scores >= lowest)
