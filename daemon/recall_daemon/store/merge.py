@@ -166,6 +166,7 @@ def merge_rows(connection: Connection, place: Place, rows: pa.Table, now: dateti
         if changed > new:
             connection.execute(_UPDATE).fetchall()
             connection.execute(_DELETE).fetchall()
-            connection.execute(_DROP_VECTORS).fetchall()
         connection.execute(_INSERT).fetchall()
+        if changed > new:
+            connection.execute(_DROP_VECTORS).fetchall()
     return Merged(changed=changed, touched=touched)
