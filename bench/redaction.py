@@ -27,8 +27,8 @@ from texts import real_texts
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "recall_uploader" / "redact"))
 
-from corpus import leaks
 from held_out import held_out, held_out_lookalikes
+from leaks import leaks
 from lookalikes import lookalikes
 from measure import hurt, missed, share
 

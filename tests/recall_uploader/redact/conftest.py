@@ -5,4 +5,4 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))  # corpus and what it is made of
+sys.path.insert(0, str(Path(__file__).parent))  # leaks and what they are made of

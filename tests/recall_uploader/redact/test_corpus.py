@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from corpus import leaks
 from held_out import held_out, held_out_lookalikes
 from leak import Leak
+from leaks import leaks
 from lookalikes import lookalikes
 from measure import hurt, is_left, missed, share
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from corpus import leaks
 from held_out import held_out
 from hypothesis import given
 from hypothesis import strategies as st
+from leaks import leaks
 
 from recall_uploader.redact.glance import Glance
 from recall_uploader.redact.names import promise

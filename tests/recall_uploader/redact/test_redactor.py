@@ -7,9 +7,9 @@ from dataclasses import fields
 from datetime import UTC, datetime
 
 import pytest
-from corpus import leaks
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from leaks import leaks
 from made_up import ALNUM, MadeUp
 from pydantic import ValidationError
 

@@ -6,8 +6,8 @@ import base64
 import json
 from collections.abc import Iterator
 
-from corpus_tokens import blocks, vendor_tokens
 from leak import Leak
+from leaked_tokens import blocks, vendor_tokens
 from made_up import ALNUM, BASE64, HEX, URLSAFE, MadeUp
 
 
