@@ -39,8 +39,8 @@ class Lossy:
     def row_changes(self, after: int, limit: int) -> pa.Table:
         return self._rest(self._feed.row_changes(after, limit))
 
-    def vector_changes(self, after: int, limit: int) -> pa.Table:
-        return self._rest(self._feed.vector_changes(after, limit))
+    def vector_changes(self, space_id: str, after: int, limit: int) -> pa.Table:
+        return self._rest(self._feed.vector_changes(space_id, after, limit))
 
     def _rest(self, table: pa.Table) -> pa.Table:
         return table.filter(pc.invert(pc.is_in(table["change_no"], self._lost)))
@@ -236,8 +236,8 @@ def test_what_changes_at_any_moment_of_the_comparison_is_tolerated(
                 change()
             return found
 
-        def vector_changes(self, after: int, limit: int) -> pa.Table:
-            found = super().vector_changes(after, limit)
+        def vector_changes(self, space_id: str, after: int, limit: int) -> pa.Table:
+            found = super().vector_changes(space_id, after, limit)
             if moment == "vector_changes":
                 change()
             return found

@@ -11,14 +11,20 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from recall_wire.errors import TerminalError
+from recall_wire.errors import TerminalError, TransientError
 
 _PIECE_BYTES = 8 << 20
 _CHECKERS = 2
+# What `write_json` wrote is never longer.
+_JSON_MAX_BYTES = 1 << 20
 
 
 class Damaged(TerminalError):
     """A file of the index is not what was written. It is made anew from the store."""
+
+
+class IndexFailed(TransientError):
+    """The index's folder cannot be written or read at present."""
 
 
 def sync(path: Path) -> None:
@@ -45,14 +51,22 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
 def read_json(path: Path) -> dict[str, Any] | None:
     """What `write_json` wrote; None where there is no such file. Raises `Damaged`."""
     try:
-        outer = json.loads(path.read_bytes())
+        with path.open("rb") as file:
+            outer = json.loads(file.read(_JSON_MAX_BYTES))
         if zlib.crc32(outer["value"].encode()) != outer["crc32"]:
             raise Damaged(f"{path.name} does not match its checksum")
         return dict(json.loads(outer["value"]))
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError) as error:
         raise Damaged(f"{path.name} cannot be read") from error
+
+
+def whole_number(value: object) -> int:
+    """A number that the index itself counted. Raises ValueError for anything else."""
+    if type(value) is not int or not 0 <= value < 1 << 62:
+        raise ValueError(f"{str(value)[:40]!r} is no number of the index")
+    return value
 
 
 def crc32_of(path: Path, size: int) -> int:
@@ -93,7 +107,14 @@ def check_files(folder: Path, files: dict[str, tuple[int, int]]) -> None:
 
 def remove(path: Path) -> None:
     """A file or a folder with all that is in it; what is not there is removed already."""
-    if path.is_dir():
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
+
+
+def make_folder(path: Path) -> None:
+    """Have a folder there that only its owner can read; anything else in its place goes."""
+    if path.is_symlink() or not path.is_dir():
+        remove(path)
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)

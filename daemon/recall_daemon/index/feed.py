@@ -20,6 +20,10 @@ class Feed(Protocol):
     def space_id(self) -> str | None:
         """The space whose vectors are fed; None while there is none."""
 
+    @property
+    def opened_at(self) -> int:
+        """The last change when the store was opened: no index of its history is ahead of that."""
+
     def last_change(self) -> int:
         """The number of the last change that was committed."""
 
@@ -39,8 +43,8 @@ class Feed(Protocol):
         tier is cold: see `cold_texts`.
         """
 
-    def vector_changes(self, after: int, limit: int) -> pa.Table:
-        """Passages of the hub's own space, ascending by change_no, at most `limit`.
+    def vector_changes(self, space_id: str, after: int, limit: int) -> pa.Table:
+        """Passages of a space with `change_no > after`, ascending by change_no, at most `limit`.
 
         Columns: change_no int64, text_hash str, passage int32, start_char int32, end_char int32?
         (null: not known), vector list of float32. A put of a text replaces all its passages, with

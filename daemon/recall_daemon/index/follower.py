@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,15 +12,20 @@ import numpy.typing as npt
 import pyarrow as pa
 import structlog
 
-from recall_daemon.index.columns_view import ColumnsView
-from recall_daemon.index.durable import Damaged, read_json, remove, write_json
+from recall_daemon.index.durable import (
+    Damaged,
+    IndexFailed,
+    make_folder,
+    read_json,
+    remove,
+    whole_number,
+    write_json,
+)
 from recall_daemon.index.feed import Feed
 from recall_daemon.index.filters import NO_FILTERS, CodedFilters, Filters
 from recall_daemon.index.slots import hashes_of
-from recall_daemon.index.spaces import Space
-from recall_daemon.index.state import Applied, State, VectorInvalid
+from recall_daemon.index.state import Applied, State, StateClosed, VectorInvalid
 from recall_daemon.index.view import IndexView, Scored
-from recall_wire.errors import TransientError
 
 __all__ = ["Applied", "Counts", "Held", "Index", "IndexFailed", "VectorInvalid"]
 
@@ -29,10 +35,6 @@ log = structlog.get_logger(__name__)
 
 # Told how far a long work is: done, total.
 Told = Callable[[int, int | None], None]
-
-
-class IndexFailed(TransientError):
-    """The index's folder cannot be written or read at present."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +99,11 @@ class Index:
         """Take in what is new, batch by batch, until nothing is; returns the changes applied.
 
         Readers see each batch as soon as it is whole. Whatever the feed raises leaves the batches
-        before it applied. Raises `IndexFailed`.
+        before it applied. Raises `IndexFailed`, and `StateClosed` after `close`.
         """
-        with self._applying:
+        with self._applying, _guarded():
             self._open()
-            applied = _guarded(lambda: self._state.drain(feed, self._publish))
+            applied = self._state.drain(feed, self._publish)
         with self._settled:
             self._settled.notify_all()
         return applied
@@ -109,21 +111,17 @@ class Index:
     def wait_for(self, change_no: int, timeout_s: float) -> bool:
         """Wait until every row change up to `change_no` is found; False where it takes longer."""
         with self._settled:
-            return self._settled.wait_for(lambda: self._state.settled >= change_no, timeout_s)
+            return self._settled.wait_for(lambda: self._state.settled.upto >= change_no, timeout_s)
 
     def _open(self) -> None:
         """Begin in the folder's present generation; the others are leftovers."""
+        if self._closed:
+            raise StateClosed("the index is closed")
         if self._opened or self._folder is None:
             return
-        folder = self._folder
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        try:
-            current = read_json(folder / _CURRENT)
-            self._generation = 1 if current is None else int(current["generation"])
-        except (Damaged, KeyError, ValueError) as error:
-            log.warning("index.damaged", part="generation", error=str(error))
-            self._generation = 1
-        for entry in folder.iterdir():
+        make_folder(self._folder)
+        self._generation = _current_generation(self._folder)
+        for entry in self._folder.iterdir():
             if entry.name not in (_CURRENT, str(self._generation)):
                 remove(entry)
         self._state = self._new_state(self._generation)
@@ -137,7 +135,7 @@ class Index:
         """A segment is made: searches use it from now on, also where no change comes."""
         with self._applying:
             state = self._state
-            if not self._closed and state.space.keep_up(state.columns.view(), state.settled):
+            if not self._closed and state.space.keep_up(state.settled):
                 self._publish()
 
     def _publish(self) -> None:
@@ -151,20 +149,18 @@ class Index:
         Nothing of the old files is used, so that also what was deleted and only marked so is gone
         from the disk. Raises `IndexFailed`.
         """
-        with self._rebuilding:
+        with self._rebuilding, _guarded():
             with self._applying:
                 self._open()
                 generation = self._generation + 1
-            if self._folder is not None:
-                remove(self._folder / str(generation))
-            fresh = self._aside = self._new_state(generation)
+                fresh = self._aside = self._new_state(generation)
+            if fresh.folder is not None:
+                remove(fresh.folder)
             try:
                 total = feed.last_change()
-                applied = _guarded(
-                    lambda: fresh.drain(feed, lambda: told(fresh.applied.vectors, total))
-                )
+                applied = fresh.drain(feed, lambda: told(fresh.progress, total))
                 with self._applying:
-                    applied += _guarded(lambda: fresh.drain(feed, lambda: None))
+                    applied += fresh.drain(feed, lambda: None)
                     self._take_over(fresh, generation)
             except BaseException:
                 fresh.close()
@@ -191,32 +187,28 @@ class Index:
 
         They are read beside those that serve, which go on following. Idempotent.
         """
-        with self._rebuilding:
+        with self._rebuilding, _guarded():
             with self._applying:
                 self._open()
                 state, space_id = self._state, feed.space_id
                 if space_id is None or state.space.space_id == space_id:
                     return 0
                 if not state.is_open:  # nothing serves yet
-                    return _guarded(lambda: state.drain(feed, self._publish))
-                space = state.open_space(space_id)
-            total = feed.last_change()
+                    return state.drain(feed, self._publish)
+                total = feed.last_change()
+                space = state.open_space(space_id, total)
             try:
-                applied = self._fill(space, feed, lambda: told(space.vectors.watermark, total))
+                applied = state.drain_space(
+                    space, feed, lambda: told(space.vectors.watermark, total), wait=True
+                )
                 with self._applying:
-                    applied += self._fill(space, feed, lambda: None)
-                    state.use(space)
+                    applied += state.drain_space(space, feed, lambda: None)
+                    state.use(space, adopted=True)
                     self._publish()
             except BaseException:
                 space.close()
                 raise
             return applied
-
-    def _fill(self, space: Space, feed: Feed, told: Callable[[], None]) -> int:
-        def columns() -> ColumnsView:
-            return self._current[1].columns
-
-        return _guarded(lambda: self._state.drain_space(space, feed, columns, told, wait=True))
 
     def close(self) -> None:
         """Give up what is under way and let go of the folder; searches may go on with views."""
@@ -284,9 +276,21 @@ class Index:
         return [] if coded is None else view.search_words(query, coded, k)
 
 
-def _guarded(work: Callable[[], int]) -> int:
-    """Runs it; what the folder's disk refuses is tried again later."""
+def _current_generation(folder: Path) -> int:
+    """Which generation serves; what says so is removed where it cannot be believed."""
     try:
-        return work()
+        current = read_json(folder / _CURRENT)
+        return 1 if current is None else whole_number(current["generation"])
+    except (Damaged, KeyError, ValueError) as error:
+        log.warning("index.damaged", part="generation", error=str(error))
+        remove(folder / _CURRENT)
+        return 1
+
+
+@contextmanager
+def _guarded() -> Iterator[None]:
+    """What the folder's disk refuses is tried again later."""
+    try:
+        yield
     except OSError as error:
         raise IndexFailed(f"the index cannot be written: {error}") from error

@@ -6,6 +6,7 @@ Codes of vectors that stay are copied, not made again. Peak memory is about the 
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -15,11 +16,12 @@ from typing import Any
 import faiss
 import numpy as np
 
-from recall_daemon.index.durable import crc32_of, sync, write_json
+from recall_daemon.index.durable import crc32_of, remove, sync, write_json
 from recall_daemon.index.growable import Array
 from recall_daemon.index.segment import (
     MANIFEST,
     ROW,
+    SUFFIXES,
     Manifest,
     SegmentFiles,
     file_name,
@@ -78,6 +80,19 @@ def seal(plan: SealPlan) -> SegmentFiles | None:
         (plan.folder / MANIFEST).unlink(missing_ok=True)
         sync(plan.folder)
         return None
+    try:
+        manifest = _write_files(plan)
+        opened = SegmentFiles(plan.folder, manifest)
+    except BaseException:
+        # The disk may be full of just these.
+        for suffix in SUFFIXES:
+            remove(plan.folder / file_name(plan.base.generation, suffix))
+        raise
+    write_json(plan.folder / MANIFEST, manifest.to_json())
+    return opened
+
+
+def _write_files(plan: SealPlan) -> Manifest:
     faiss.omp_set_num_threads(1)
     trained_on = 0
 
@@ -95,10 +110,7 @@ def seal(plan: SealPlan) -> SegmentFiles | None:
         size = path.stat().st_size
         files[path.name] = (size, crc32_of(path, size))
     sync(plan.folder)
-    manifest = replace(plan.base, vectors=plan.vectors, trained_on=trained_on, files=files)
-    opened = SegmentFiles(plan.folder, manifest)
-    write_json(plan.folder / MANIFEST, manifest.to_json())
-    return opened
+    return replace(plan.base, vectors=plan.vectors, trained_on=trained_on, files=files)
 
 
 def _ivf(plan: SealPlan) -> tuple[Any, int]:
@@ -216,9 +228,11 @@ def _write_rows(plan: SealPlan, path: Path) -> None:
 def remove_others(folder: Path, files: SegmentFiles | None) -> None:
     """Remove every file of the folder that the segment does not need.
 
-    Views that still search an older segment keep what they have mapped.
+    Views that still search an older segment keep what they have mapped. What cannot be removed
+    now is, at the next start.
     """
     keep = set() if files is None else {MANIFEST, *files.manifest.files}
-    for name in os.listdir(folder):
-        if name not in keep:
-            (folder / name).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        for name in os.listdir(folder):
+            if name not in keep:
+                remove(folder / name)

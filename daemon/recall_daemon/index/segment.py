@@ -22,13 +22,15 @@ from typing import Any
 import faiss
 import numpy as np
 
-from recall_daemon.index.durable import Damaged, check_files, read_json
+from recall_daemon.index.durable import Damaged, check_files, read_json, whole_number
 from recall_daemon.index.growable import Array
 from recall_daemon.index.slots import Keys
 from recall_daemon.index.vectors_view import best
 
 FORMAT = 1
 MANIFEST = "segment.json"
+SUFFIXES = ("ivf", "f16", "rows")
+_NUMBERS = ("generation", "dim", "vectors", "watermark", "unusable", "trained_on")
 # Below this many vectors that pass, all of them are scored: exact, and no slower.
 EXACT_MAX = 2_048
 MIN_PROBES = 384
@@ -74,10 +76,18 @@ class Manifest:
         if value.pop("format", None) != FORMAT:
             raise Damaged("the segment has a format that this recalld does not know")
         try:
-            files = {name: (int(size), int(crc)) for name, (size, crc) in value["files"].items()}
-            return cls(**{**value, "files": files})
+            files = {
+                name: (whole_number(size), whole_number(crc))
+                for name, (size, crc) in value["files"].items()
+            }
+            rest: dict[str, Any] = {name: whole_number(value[name]) for name in _NUMBERS}
+            rest |= {name: str(value[name]) for name in ("store_id", "space_id")}
+            manifest = cls(files=files, **rest)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise Damaged(f"{MANIFEST} lacks what it should name") from error
+        if set(files) != {file_name(manifest.generation, suffix) for suffix in SUFFIXES}:
+            raise Damaged(f"{MANIFEST} names other files than a segment has")
+        return manifest
 
 
 def file_name(generation: int, suffix: str) -> str:
@@ -90,7 +100,7 @@ class SegmentFiles:
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self.manifest = manifest
         count, dim = manifest.vectors, manifest.dim
-        paths = {s: folder / file_name(manifest.generation, s) for s in ("ivf", "f16", "rows")}
+        paths = {s: folder / file_name(manifest.generation, s) for s in SUFFIXES}
         self.matrix = np.memmap(paths["f16"], dtype=np.float16, mode="r", shape=(count, dim))
         self.rows = np.fromfile(paths["rows"], dtype=ROW)
         self.ivf = _mapped(paths["ivf"])

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import structlog
 
 from recall_daemon.index.columns_view import ColumnsView
-from recall_daemon.index.durable import Damaged, remove
+from recall_daemon.index.durable import Damaged, make_folder, remove
 from recall_daemon.index.growable import Array
 from recall_daemon.index.sealing import SealPlan, SealStopped, remove_others, seal
 from recall_daemon.index.segment import MANIFEST, SegmentFiles, open_segment
@@ -22,6 +24,19 @@ log = structlog.get_logger(__name__)
 
 # What the tail may grow to while a segment is being made: 200 MB at 384 numbers.
 TAIL_MAX = 131_072
+# How long a full tail waits after a segment could not be made.
+SEAL_AGAIN_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The rows at a moment at which every change up to `upto`, and no half of any, was in.
+
+    Between the pages of one change a text may have no row, though the next page gives it one.
+    """
+
+    columns: ColumnsView
+    upto: int
 
 
 def folder_of(parent: Path, space_id: str) -> Path:
@@ -53,13 +68,16 @@ class Space:
         self._done = threading.Event()
         self._made: SegmentFiles | None = None
         self._failed = False
+        self._seal_again_at = 0.0
         self._stop = threading.Event()
+        self.why_not_sealed: str | None = None
 
     def open(self, last_change: int) -> None:
         """Begin with the segment of the folder; one that is damaged is made anew."""
         if self._folder is None:
             return
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(self._folder.parent)
+        make_folder(self._folder)
         files = None
         try:
             files = open_segment(
@@ -80,35 +98,41 @@ class Space:
     def is_sealing(self) -> bool:
         return self._running is not None
 
-    def keep_up(self, columns: ColumnsView, settled: int, *, wait: bool = False) -> bool:
+    def keep_up(self, settled: Settled, *, wait: bool = False) -> bool:
         """Take in a segment that is made, and begin another when the tail is full.
 
         Waits for one that is being made where the tail has become too long, or `wait` says so.
         Returns whether there is a new segment.
         """
         swapped = self._swap(wait=wait or self.vectors.tail_length >= TAIL_MAX)
-        if self._folder is not None and self._running is None and self.vectors.is_full:
-            self._begin(self._folder, columns, settled)
+        if self._folder is not None and self._running is None and self._is_due():
+            self._begin(self._folder, settled)
             if wait or self.vectors.tail_length >= TAIL_MAX:
                 swapped = self._swap(wait=True) or swapped
         return swapped
 
-    def _begin(self, folder: Path, columns: ColumnsView, settled: int) -> None:
-        alive = _alive(columns, self.vectors)
-        self._running = self.vectors.plan(folder, alive, settled, self._stop.is_set)
-        self._made, self._failed = None, False
+    def _is_due(self) -> bool:
+        return self.vectors.is_full and time.monotonic() >= self._seal_again_at
+
+    def _begin(self, folder: Path, settled: Settled) -> None:
+        alive = _alive(settled.columns, self.vectors)
+        self._running = self.vectors.plan(folder, alive, settled.upto, self._stop.is_set)
+        # Whatever ends the thread, only a segment that is whole counts.
+        self._made, self._failed = None, True
         self._done.clear()
         threading.Thread(target=self._seal, args=(self._running,), name="seal", daemon=True).start()
 
     def _seal(self, plan: SealPlan) -> None:
         try:
             self._made = seal(plan)
+            self._failed, self.why_not_sealed = False, None
         except SealStopped:
-            self._failed = True
-        except (OSError, RuntimeError, MemoryError) as error:
+            pass
+        except (OSError, RuntimeError, MemoryError, ValueError, Damaged) as error:
             # The tail has everything that is in no segment; a full tail is sealed again.
-            log.warning("index.not_sealed", error=(str(error).splitlines() or [""])[0])
-            self._failed = True
+            self.why_not_sealed = (str(error).splitlines() or [type(error).__name__])[0]
+            log.warning("index.not_sealed", error=self.why_not_sealed)
+            self._seal_again_at = time.monotonic() + SEAL_AGAIN_S
         finally:
             self._done.set()
         if not self._failed:

@@ -12,13 +12,12 @@ import pyarrow as pa
 import structlog
 
 from recall_daemon.index.columns import Columns, last_of_each
-from recall_daemon.index.columns_view import ColumnsView
-from recall_daemon.index.durable import Damaged, remove
+from recall_daemon.index.durable import Damaged, make_folder, remove
 from recall_daemon.index.feed import Feed
 from recall_daemon.index.growable import Array
 from recall_daemon.index.selection import Selections
 from recall_daemon.index.slots import TextSlots
-from recall_daemon.index.spaces import Space, folder_of
+from recall_daemon.index.spaces import Settled, Space, folder_of
 from recall_daemon.index.view import IndexView
 from recall_daemon.index.words import Words
 from recall_wire.errors import TerminalError, TransientError
@@ -50,28 +49,29 @@ class Applied:
 class State:
     """One thread at a time calls `drain`; `view` gives what searches may keep.
 
-    `is_open`: what the folder has was read.
-    `settled`: every change of a row up to this number is in.
+    `is_open`: what the folder has was read. `settled`: the rows when the last drain had them all.
     """
 
     def __init__(
         self, folder: Path | None, dim: int, *, on_sealed: Callable[[], None] = lambda: None
     ) -> None:
         self.folder = folder
-        self.settled = 0
         self.stopped = False
         self._dim = dim
         self._on_sealed = on_sealed
         self._rows_upto = 0
-        self._opened_at = 0
         self.is_open = False
+        self._opened_at = 0
         self._store_id = ""
         self._slots = TextSlots()
         self.columns = Columns()
+        self.settled = Settled(self.columns.view(), 0)
         self.words = Words()
         self.space = self._new_space("")
         self._selections = Selections()
-        self._words_began_at = 0
+        # Whether there may be documents of rows that are not taken in, or of another version.
+        self._words_ahead = False
+        self._adopted = False
         self._proven = folder is None
         self._ask_again_at = 0.0
 
@@ -81,17 +81,20 @@ class State:
         """Read what the folder has; what is damaged or of another store is made anew."""
         self._store_id = feed.store_id
         if self.folder is not None:
+            make_folder(self.folder)
             rows, self._rows_upto = feed.live_fields()
+            self._opened_at = feed.opened_at
             slots = self._slots.of_texts(rows["text_hash"])
             coded = self.columns.code(rows, slots)
             self.columns.replace(coded.row_id, rows["change_no"].to_numpy(), coded)
             self.words = self._open_words(self.folder / "words")
-            self._words_began_at, self._opened_at = self.words.watermark, self._rows_upto
+            # A killed process may have left them ahead of their watermark: any row may be there.
+            self._words_ahead = self.words.watermark > 0
         self.is_open = True
 
     def _open_words(self, folder: Path) -> Words:
         try:
-            return Words.open(folder, store_id=self._store_id, last_change=self._rows_upto)
+            return Words.open(folder, store_id=self._store_id, last_change=self._opened_at)
         except Damaged as error:
             log.warning("index.damaged", part="words", error=str(error))
             remove(folder)
@@ -107,15 +110,19 @@ class State:
             on_sealed=self._on_sealed,
         )
 
-    def open_space(self, space_id: str) -> Space:
-        """The vectors that the folder has of a space."""
+    def open_space(self, space_id: str, upto: int) -> Space:
+        """The vectors that the folder has of a space, if they are not ahead of change `upto`."""
         space = self._new_space(space_id)
-        space.open(self._rows_upto)
+        space.open(upto)
         return space
 
-    def use(self, space: Space) -> None:
-        """Serve another space from now on; the folder of the one before is removed."""
+    def use(self, space: Space, *, adopted: bool = False) -> None:
+        """Serve another space from now on; the folder of the one before is removed.
+
+        `adopted`: the feed may still name the one before, until it names this one.
+        """
         before, self.space = self.space, space
+        self._adopted = adopted
         before.remove()
         self._selections = Selections()
 
@@ -146,8 +153,10 @@ class State:
 
     def _follow_space(self, feed: Feed) -> None:
         space_id = feed.space_id
-        if space_id is not None and space_id != self.space.space_id:
-            self.use(self.open_space(space_id))
+        if space_id == self.space.space_id:
+            self._adopted = False
+        elif space_id is not None and not self._adopted:
+            self.use(self.open_space(space_id, self._opened_at))
             self.remove_other_spaces()
 
     def _drain_rows(self, feed: Feed, publish: Callable[[], None]) -> int:
@@ -157,7 +166,8 @@ class State:
             applied += self._apply_rows(changes, feed)
             publish()
         # Nothing up to `upto` is left: vectors' changes have numbers of the same counter.
-        self.settled = max(self.settled, upto)
+        self.settled = Settled(self.columns.view(), max(self.settled.upto, upto))
+        self._words_ahead = False
         return applied
 
     @property
@@ -181,8 +191,7 @@ class State:
     def _take(self, kept: pa.Table, new: Array, upto: int, feed: Feed) -> None:
         row_ids = kept["row_id"].to_numpy()
         is_live = kept["live"].to_numpy()
-        # A killed process may have left words ahead of their watermark: any row may be there.
-        ahead = self._words_began_at > 0 and self.words.watermark < self._opened_at
+        ahead, self._words_ahead = self._words_ahead, True
         gone = row_ids if ahead else self.columns.present(row_ids[new])
         live, lacking = _with_cold_texts(kept.filter(kept["live"]), feed)
         added = live.filter(pa.array(new[is_live])).combine_chunks()
@@ -190,6 +199,7 @@ class State:
         self.words.replace(gone.tolist(), live, upto=upto, lacking=lacking)
         if new.any():
             self.columns.replace(row_ids[new], kept["change_no"].to_numpy()[new], coded)
+        self._words_ahead = ahead
 
     def _prove_words(self, feed: Feed, publish: Callable[[], None]) -> int:
         """Once after opening: as many documents as rows, or the words are made anew."""
@@ -201,36 +211,30 @@ class State:
         self.words.close()
         remove(self.folder / "words")
         self.words = Words(self.folder / "words", store_id=self._store_id)
-        self._words_began_at = 0
         return self._drain_rows(feed, publish)
 
     def drain_vectors(self, feed: Feed, publish: Callable[[], None]) -> int:
         """Take in what is new of the space that serves."""
-        return self.drain_space(self.space, feed, self.columns.view, publish)
+        return self.drain_space(self.space, feed, publish)
 
     def drain_space(
-        self,
-        space: Space,
-        feed: Feed,
-        columns: Callable[[], ColumnsView],
-        publish: Callable[[], None],
-        *,
-        wait: bool = False,
+        self, space: Space, feed: Feed, publish: Callable[[], None], *, wait: bool = False
     ) -> int:
-        """Take in what is new of a space, which need not be the one that serves.
+        """Take in what is new of a space; of one that does not serve also beside `drain`.
 
-        Beside the applying thread `columns` gives what searches see. `wait`: have each full tail
-        sealed before it goes on.
+        `wait`: have each full tail sealed before it goes on.
         """
         applied = 0
-        if space.keep_up(columns(), self.settled, wait=wait):
+        if space.keep_up(self.settled, wait=wait):
             publish()
         vectors = space.vectors
-        while (changes := feed.vector_changes(vectors.watermark, BATCH_ROWS)).num_rows:
+        while (
+            changes := feed.vector_changes(space.space_id, vectors.watermark, BATCH_ROWS)
+        ).num_rows:
             self._go_on()
             vectors.put(changes, _matrix(changes["vector"].combine_chunks(), self._dim))
             applied += changes.num_rows
-            space.keep_up(columns(), self.settled, wait=wait)
+            space.keep_up(self.settled, wait=wait)
             publish()
         return applied
 
@@ -260,6 +264,11 @@ class State:
                 publish()
 
     # What there is
+
+    @property
+    def progress(self) -> int:
+        """Of all changes, how many are taken in: half of the way is rows, half is vectors."""
+        return (self.rows_from + self.space.vectors.watermark) // 2
 
     @property
     def applied(self) -> Applied:

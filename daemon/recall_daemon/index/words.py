@@ -8,7 +8,7 @@ leave. On disk it takes about the size of the text.
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,22 +16,19 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from tantivy import (
-    Document,
     FieldType,
     Index,
     Occur,
     Query,
     Schema,
-    SchemaBuilder,
     Searcher,
     TextAnalyzer,
 )
 
 from recall_daemon.index.analysis import analyzer, composed, humps, units
-from recall_daemon.index.columns import FIELDS
-from recall_daemon.index.durable import Damaged, remove
+from recall_daemon.index.documents import LACKING, TEXT, TOKENIZER, documents, schema, term_of
+from recall_daemon.index.durable import Damaged, IndexFailed, make_folder, remove
 from recall_daemon.index.filters import CodedFilters
 from recall_daemon.index.growable import Array
 from recall_daemon.index.words_folder import WordsState, checked_state
@@ -42,23 +39,7 @@ PHRASE_MAX_TERMS = 4_096
 COVERAGE_MAX_TERMS = 20
 _UNITS_MAX = 32
 _WRITER_HEAP_BYTES = 64 << 20
-_TOKENIZER = "memory"
-# Rows whose text lies in the bucket and could not be fetched; they are found by it later.
-_LACKING = "lacking"
-_TEXT = "text"
-# Longer values of a field are terms by their hash: tantivy leaves out terms past 65,530 bytes.
-_VALUE_MAX_BYTES = 1_024
 _LISTED_ROW_IDS = 50_000
-
-
-def _schema() -> Schema:
-    builder = SchemaBuilder()
-    builder.add_unsigned_field("row_id", indexed=True, fast=True)
-    builder.add_text_field("text", tokenizer_name=_TOKENIZER, index_option="position")
-    builder.add_integer_field("created_us", fast=True)
-    for name in (*FIELDS, "tag", _LACKING):
-        builder.add_text_field(name, tokenizer_name="raw", index_option="basic")
-    return builder.build()
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,12 +164,12 @@ class WordsView:
 
     def lacking(self, limit: int) -> list[int]:
         """Rows whose text could not be had when they were indexed."""
-        these = Query.term_query(self.schema, _LACKING, _TEXT, index_option="basic")
+        these = Query.term_query(self.schema, LACKING, TEXT, index_option="basic")
         return [row_id for row_id, _ in self._hits(these, limit)]
 
     @property
     def lacking_rows(self) -> int:
-        these = Query.term_query(self.schema, _LACKING, _TEXT, index_option="basic")
+        these = Query.term_query(self.schema, LACKING, TEXT, index_option="basic")
         return int(self.searcher.search(these, 1, count=True).count or 0)
 
     def _words(self, query: str) -> Query | None:
@@ -219,7 +200,7 @@ class WordsView:
     def _within(self, query: Query, filters: CodedFilters) -> Query:
         narrowed = query
         for name, values in filters.plain.allowed().items():
-            terms = [_value(value) for value in values]
+            terms = [term_of(value) for value in values]
             narrowed = _both(narrowed, Query.term_set_query(self.schema, name, terms))
         if filters.since_us is None and filters.until_us is None:
             return narrowed
@@ -269,14 +250,14 @@ class Words:
         self.watermark = 0
         self._store_id = store_id
         self._folder = folder
-        self._schema = _schema()
+        self._schema = schema()
         self._analyzer = analyzer()
         if folder is None:
             self._index = Index(self._schema)
         else:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_folder(folder)
             self._index = Index(self._schema, path=str(folder))
-        self._index.register_tokenizer(_TOKENIZER, self._analyzer)
+        self._index.register_tokenizer(TOKENIZER, self._analyzer)
         self._index.config_reader("manual")
         self._writer = self._index.writer(_WRITER_HEAP_BYTES, 1)
 
@@ -293,7 +274,7 @@ class Words:
         try:
             words = cls(folder, store_id=store_id)
         except (ValueError, OSError) as error:
-            raise Damaged(f"the words cannot be opened: {str(error).splitlines()[0]}") from error
+            raise Damaged(f"the words cannot be opened: {_first_line(error)}") from error
         words.watermark = state.watermark
         return words
 
@@ -307,81 +288,52 @@ class Words:
     ) -> None:
         """Take out the documents of the `gone` row ids and add the live `rows`; all or nothing.
 
-        `upto` becomes the watermark. `lacking`: rows whose text could not be had.
+        `upto` becomes the watermark, when the documents are safe. `lacking`: rows whose text could
+        not be had. Raises `IndexFailed` and OSError: whether the documents are there is then not
+        known, and the next that replaces them takes out all that may be.
         """
         try:
             if gone:
                 # Not delete_documents_by_term: with an unsigned field it silently deletes nothing.
                 these = Query.term_set_query(self._schema, "row_id", list(gone))
                 self._writer.delete_documents_by_query(these)
-            for document in _documents(rows, lacking):
+            for document in documents(rows, lacking):
                 self._writer.add_document(document)
             self._writer.commit()
+            self._index.reload()
+        except ValueError as error:
+            self._begin_again()
+            raise IndexFailed(f"the words cannot be written: {_first_line(error)}") from error
         except BaseException:
-            self._writer.rollback()
+            self._begin_again()
             raise
-        self._index.reload()
         self.reached(upto)
+
+    def _begin_again(self) -> None:
+        """Drop what is not committed; a writer that cannot even do that is replaced."""
+        try:
+            self._writer.rollback()
+        except (ValueError, RuntimeError):
+            del self._writer  # lets go of the folder's lock
+            self._writer = self._index.writer(_WRITER_HEAP_BYTES, 1)
 
     def reached(self, change_no: int) -> None:
         """Nothing up to this change is missing."""
         if change_no <= self.watermark:
             return
-        self.watermark = change_no
         if self._folder is not None:
             WordsState(self._store_id, change_no).write(self._folder)
+        self.watermark = change_no
 
     def view(self) -> WordsView:
         return WordsView(self._index.searcher(), self._schema, self._analyzer)
 
     def close(self) -> None:
-        """Wait for merges to end and let go of the folder; what is committed stays."""
-        self._writer.wait_merging_threads()
+        """Wait for merges to end and let go of the folder; what is committed stays. Idempotent."""
+        # Closed before, or a merge failed: what it would have merged is still there.
+        with contextlib.suppress(RuntimeError, ValueError):
+            self._writer.wait_merging_threads()
 
 
-def _documents(rows: pa.Table, lacking: Collection[int]) -> Iterator[Document]:
-    columns = [rows[name].to_pylist() for name in ("row_id", "text", "memory_id", "tags")]
-    created = rows["created_at"].cast(pa.int64()).to_pylist()
-    fields = {name: _values(rows[column]) for name, column in FIELDS.items()}
-    for at, (row_id, text, memory_id, tags) in enumerate(zip(*columns, strict=True)):
-        # add_unsigned: `Document(row_id=5)` would write a signed number and end the writer.
-        document = Document()
-        document.add_unsigned("row_id", row_id)
-        if created[at] is not None:
-            document.add_integer("created_us", created[at])
-        for name, values in fields.items():
-            if values[at] is not None:
-                document.add_text(name, values[at])
-        for tag in tags or []:
-            document.add_text("tag", _value(tag))
-        if row_id in lacking:
-            document.add_text(_LACKING, _TEXT)
-        _add_words(document, text, [memory_id, fields["project"][at], *(tags or [])])
-        yield document
-
-
-def _values(column: pa.ChunkedArray) -> list[str | None]:
-    """The column's values as terms; each distinct one is looked at once."""
-    encoded = column.combine_chunks().dictionary_encode()
-    terms = [_value(value) for value in encoded.dictionary.to_pylist()]
-    taken = pc.take(pa.array(terms, pa.string()), encoded.indices)
-    return list(taken.to_pylist())
-
-
-def _value(value: str) -> str:
-    """A field's value as a term: itself, or for a long one its hash."""
-    data = value.encode()
-    if len(data) <= _VALUE_MAX_BYTES and not value.startswith("\0"):
-        return value
-    return "\0" + hashlib.blake2b(data, digest_size=16).hexdigest()
-
-
-def _add_words(document: Document, text: str | None, names: Sequence[str | None]) -> None:
-    if text is None:
-        document.add_text("text", composed(" ".join(name for name in names if name)))
-        return
-    plain = composed(text)
-    document.add_text("text", plain)
-    inner = humps(plain)
-    if inner:
-        document.add_text("text", inner)
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

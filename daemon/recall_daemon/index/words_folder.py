@@ -12,7 +12,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from recall_daemon.index.durable import Damaged, check_files, read_json, write_json
+from recall_daemon.index.durable import (
+    Damaged,
+    check_files,
+    read_json,
+    sync,
+    whole_number,
+    write_json,
+)
 
 # Raised whenever the analysis, the schema or what is indexed of a row changes.
 FORMAT = 1
@@ -30,6 +37,8 @@ class WordsState:
     watermark: int
 
     def write(self, folder: Path) -> None:
+        # tantivy renames its list of segments last, and does not wait for that to reach the disk.
+        sync(folder)
         write_json(folder / STATE, {"format": FORMAT, **asdict(self)})
 
 
@@ -44,8 +53,8 @@ def checked_state(folder: Path, store_id: str, last_change: int) -> WordsState |
     if value.pop("format", None) != FORMAT:
         raise Damaged("the words have a format that this recalld does not know")
     try:
-        state = WordsState(**value)
-    except TypeError as error:
+        state = WordsState(str(value["store_id"]), whole_number(value["watermark"]))
+    except (KeyError, ValueError) as error:
         raise Damaged(f"{STATE} lacks what it should name") from error
     if state.store_id != store_id:
         raise Damaged("the words are of another store")
@@ -61,7 +70,7 @@ def _with_footers(folder: Path) -> dict[str, tuple[int, int]]:
         meta = json.loads((folder / _META).read_bytes())
         names = [name for segment in meta["segments"] for name in _files_of(segment)]
         return {name: _footer(folder / name) for name in names}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise Damaged("tantivy's list of segments cannot be read") from error
 
 

@@ -148,7 +148,8 @@ class FarTexts(Protocol):
 class StoreFeed:
     """What the index and the search read, each call with a cursor of its own.
 
-    Without `far` cold rows stay without their texts.
+    Without `far` cold rows stay without their texts. Made before anything is merged: `opened_at`
+    is the last change there was then.
     """
 
     def __init__(
@@ -157,6 +158,7 @@ class StoreFeed:
         self._store = store
         self._space_id = space_id
         self._far = far
+        self.opened_at = self.last_change()
 
     @property
     def space_id(self) -> str | None:
@@ -181,9 +183,9 @@ class StoreFeed:
         with self._store.read() as connection:
             return row_changes(connection, after, limit)
 
-    def vector_changes(self, after: int, limit: int) -> pa.Table:
+    def vector_changes(self, space_id: str, after: int, limit: int) -> pa.Table:
         with self._store.read() as connection:
-            return vectors.changes(connection, self._space_id() or "", after, limit)
+            return vectors.changes(connection, space_id, after, limit)
 
     def rows(self, row_ids: Sequence[int]) -> dict[int, StoredRow]:
         with self._store.read() as connection:

@@ -82,6 +82,7 @@ class MemoryStore:
     space_id: str | None = "test@1:4"
     cold: dict[int, str] = field(default_factory=dict)
     bucket_is_away: bool = False
+    opened: int | None = None
 
     def put(self, row_id: int, text: str | None = None, **fields: object) -> None:
         self.change_no += 1
@@ -139,7 +140,12 @@ class MemoryStore:
         columns["tags"] = [list(tags) for tags in columns["tags"]]
         return pa.table(columns, schema=ROW_SCHEMA)
 
-    def vector_changes(self, after: int, limit: int) -> pa.Table:
+    @property
+    def opened_at(self) -> int:
+        return self.change_no if self.opened is None else self.opened
+
+    def vector_changes(self, space_id: str, after: int, limit: int) -> pa.Table:
+        assert space_id == self.space_id
         newer = sorted(
             (no, h, number, start, vector)
             for h, passages in self.vectors.items()

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from recall_daemon.index import columns as columns_module
-from recall_daemon.index import words as words_module
+from recall_daemon.index import documents
 from recall_daemon.index.filters import Filters
 from recall_daemon.index.follower import Applied, Index, VectorInvalid
 
@@ -204,7 +204,7 @@ class Repeating:
     def row_changes(self, after, limit):
         return self.pages.pop(0) if len(self.pages) > 1 else self.pages[0].slice(0, 0)
 
-    def vector_changes(self, after, limit):
+    def vector_changes(self, space_id, after, limit):
         return self.pages[-1]
 
     def last_change(self):
@@ -218,7 +218,7 @@ def test_an_older_or_repeated_change_changes_nothing(store):
     store.delete(1)
     store.put(2, "green")
     new = store.row_changes(0, 10)
-    none = store.vector_changes(0, 10)
+    none = store.vector_changes(store.space_id, 0, 10)
     assert index.apply(Repeating(old, new, old, new, new.slice(0, 0), none)) == 3
     assert index.search_words("red") == []
     assert [hit.row_id for hit in index.search_words("green")] == [2]
@@ -232,7 +232,7 @@ def test_a_row_twice_in_one_batch_counts_once_with_its_newest_state(store):
     store.put(1, "green")
     new = store.row_changes(0, 10)
     both = pa.concat_tables([new, old])
-    index.apply(Repeating(both, old.slice(0, 0), store.vector_changes(0, 10)))
+    index.apply(Repeating(both, old.slice(0, 0), store.vector_changes(store.space_id, 0, 10)))
     assert index.counts.rows == 1
     assert [hit.row_id for hit in index.search_words("green red")] == [1]
     assert index.search_words("red") == []
@@ -300,7 +300,7 @@ def test_a_failed_batch_leaves_nothing_half_done(store, monkeypatch):
         raise MemoryError
 
     with monkeypatch.context() as patch:
-        patch.setattr(words_module, "humps", broken)
+        patch.setattr(documents, "humps", broken)
         with pytest.raises(MemoryError):
             index.apply(store)
     assert [hit.row_id for hit in index.search_words("red")] == [1]
