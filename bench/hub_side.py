@@ -6,6 +6,7 @@ them is another benchmark's subject (bench/embedding.py).
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -45,6 +46,7 @@ class HubSide:
 
     def build(self, rows: int) -> None:
         self.add(0, rows)
+        self.settle()
 
     def add(self, start: int, stop: int) -> None:
         space_id = self._core.embedder.space_id()
@@ -53,7 +55,9 @@ class HubSide:
         self._core.follow()
 
     def settle(self) -> None:
-        """The hub has no upkeep that waits for quiet."""
+        """Wait for a segment that is being made: the daemon makes it beside the searches."""
+        while self._core.index.counts.sealing:
+            time.sleep(0.05)
 
     def searches(self) -> Mapping[str, Search]:
         return {

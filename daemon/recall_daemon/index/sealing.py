@@ -1,7 +1,7 @@
 """Makes a new segment from the one before and the tail, beside both; nothing here is shared.
 
-Codes of vectors that stay are copied, not made again. Peak memory is about the size of the new
-`ivf` file (one byte a number) and 64 MB: the matrix is streamed.
+Codes of vectors that stay are copied, not made again. What is written is streamed: memory is that
+of the new segment's codes, twice while they are packed, and some 250 MB.
 """
 
 from __future__ import annotations
@@ -25,15 +25,14 @@ from recall_daemon.index.segment import (
     Manifest,
     SegmentFiles,
     file_name,
+    quantiser,
 )
 from recall_daemon.index.vectors_view import Tail
 from recall_wire.errors import TransientError
 
 _PIECE_VECTORS = 65_536
-# k-means on this many vectors a list, in this many rounds: 9 s for 4,096 lists on one core, and no
-# worse in recall than four times the vectors and twice the rounds.
-_TRAINING_VECTORS = 16
-_TRAINING_ROUNDS = 4
+# k-means of 16 centroids in two dimensions needs no more: 1 s on one core.
+_TRAINING_VECTORS = 16_384
 _TRAIN_AGAIN_FACTOR = 2
 
 
@@ -64,12 +63,6 @@ class SealPlan:
         return int(np.count_nonzero(self.kept)) + int(np.count_nonzero(self.tail_kept))
 
 
-def lists_for(vectors: int) -> int:
-    """A power of two at or above 4 * sqrt(vectors), and no more than there are vectors."""
-    wanted = int(np.ceil(np.log2(4 * np.sqrt(vectors))))
-    return 1 << min(wanted, int(np.log2(vectors)))
-
-
 def seal(plan: SealPlan) -> SegmentFiles | None:
     """Write the segment, have it reach the disk, and make it the folder's by one rename.
 
@@ -94,14 +87,13 @@ def seal(plan: SealPlan) -> SegmentFiles | None:
 
 def _write_files(plan: SealPlan) -> Manifest:
     faiss.omp_set_num_threads(1)
-    trained_on = 0
-
-    def write_ivf(plan: SealPlan, path: Path) -> None:
-        nonlocal trained_on
-        ivf, trained_on = _ivf(plan)
-        faiss.write_index(ivf, str(path))
-
-    writers = {"f16": _write_matrix, "rows": _write_rows, "ivf": write_ivf}
+    codes = _Codes.of(plan)
+    writers = {
+        "codes": codes.write,
+        "book": codes.write_book,
+        "f16": _write_matrix,
+        "rows": _write_rows,
+    }
     files: dict[str, tuple[int, int]] = {}
     for suffix, write in writers.items():
         path = plan.folder / file_name(plan.base.generation, suffix)
@@ -110,64 +102,41 @@ def _write_files(plan: SealPlan) -> Manifest:
         size = path.stat().st_size
         files[path.name] = (size, crc32_of(path, size))
     sync(plan.folder)
-    return replace(plan.base, vectors=plan.vectors, trained_on=trained_on, files=files)
+    return replace(plan.base, vectors=plan.vectors, trained_on=codes.trained_on, files=files)
 
 
-def _ivf(plan: SealPlan) -> tuple[Any, int]:
-    count, old = plan.vectors, plan.segment
-    if old is not None and count < old.manifest.trained_on * _TRAIN_AGAIN_FACTOR:
-        ivf = _untrained(plan.base.dim, old.ivf.nlist)
-        ivf.quantizer.add(old.ivf.quantizer.reconstruct_n(0, old.ivf.nlist))
-        ivf.sq = old.ivf.sq
-        ivf.is_trained = True
-        _copy_lists(plan, old, ivf)
-        start = int(np.count_nonzero(plan.kept))
-        _add(ivf, _tail_pieces(plan), start)
-        return ivf, old.manifest.trained_on
-    ivf = _untrained(plan.base.dim, lists_for(count))
-    ivf.train(_sample(plan, ivf.nlist * _TRAINING_VECTORS))
-    _add(ivf, _pieces(plan), 0)
-    return ivf, count
+@dataclass(frozen=True, slots=True)
+class _Codes:
+    """A trained quantiser; `copied`: the segment before has its codes."""
 
+    quantiser: Any
+    trained_on: int
+    copied: bool
 
-def _untrained(dim: int, lists: int) -> Any:
-    quantizer: Any = faiss.IndexFlatIP(dim)
-    ivf: Any = faiss.IndexIVFScalarQuantizer(
-        quantizer, dim, lists, faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT, False
-    )
-    quantizer.this.disown()
-    ivf.own_fields = True
-    ivf.cp.niter = _TRAINING_ROUNDS
-    ivf.cp.spherical = True
-    ivf.cp.min_points_per_centroid = 1
-    return ivf
+    @classmethod
+    def of(cls, plan: SealPlan) -> _Codes:
+        count, old = plan.vectors, plan.segment
+        made = quantiser(plan.base.dim)
+        if old is not None and count < old.manifest.trained_on * _TRAIN_AGAIN_FACTOR:
+            faiss.copy_array_to_vector(old.book, made.centroids)
+            return cls(made, old.manifest.trained_on, copied=True)
+        made.cp.min_points_per_centroid = 1
+        made.train(_sample(plan, _TRAINING_VECTORS))
+        return cls(made, count, copied=False)
 
+    def write(self, plan: SealPlan, path: Path) -> None:
+        with path.open("wb") as file:
+            if self.copied and plan.segment is not None:
+                for places in _places(plan.kept, plan):
+                    file.write(plan.segment.codes[places].tobytes())
+                pieces = _tail_pieces(plan)
+            else:
+                pieces = _pieces(plan)
+            for piece in pieces:
+                file.write(self.quantiser.compute_codes(piece).tobytes())
 
-def _copy_lists(plan: SealPlan, old: SegmentFiles, ivf: Any) -> None:
-    new_place = np.where(plan.kept, np.cumsum(plan.kept) - 1, -1).astype(np.int64)
-    source, code_bytes = old.ivf.invlists, old.ivf.code_size
-    for number in range(old.ivf.nlist):
-        _go_on(plan)
-        size = source.list_size(number)
-        if not size:
-            continue
-        ids, codes = source.get_ids(number), source.get_codes(number)
-        places = new_place[faiss.rev_swig_ptr(ids, size)]
-        stay = places >= 0
-        kept = np.ascontiguousarray(
-            faiss.rev_swig_ptr(codes, size * code_bytes).reshape(size, code_bytes)[stay]
-        )
-        places = np.ascontiguousarray(places[stay])
-        ivf.invlists.add_entries(number, len(places), faiss.swig_ptr(places), faiss.swig_ptr(kept))
-        source.release_ids(number, ids)
-        source.release_codes(number, codes)
-    ivf.ntotal = int(np.count_nonzero(plan.kept))
-
-
-def _add(ivf: Any, pieces: Iterator[Array], start: int) -> None:
-    for piece in pieces:
-        ivf.add_with_ids(piece, np.arange(start, start + len(piece), dtype=np.int64))
-        start += len(piece)
+    def write_book(self, plan: SealPlan, path: Path) -> None:
+        faiss.vector_to_array(self.quantiser.centroids).astype(np.float32).tofile(path)
 
 
 def _sample(plan: SealPlan, wanted: int) -> Array:
@@ -191,23 +160,23 @@ def _pieces(plan: SealPlan) -> Iterator[Array]:
 
 def _sealed_pieces(plan: SealPlan) -> Iterator[Array]:
     """What stays of the segment before, as half floats."""
-    places = np.flatnonzero(plan.kept)
-    for start in range(0, len(places), _PIECE_VECTORS):
-        _go_on(plan)
-        assert plan.segment is not None
-        yield plan.segment.matrix[places[start : start + _PIECE_VECTORS]]
+    if plan.segment is not None:
+        for places in _places(plan.kept, plan):
+            yield plan.segment.matrix[places]
 
 
 def _tail_pieces(plan: SealPlan) -> Iterator[Array]:
-    places = np.flatnonzero(plan.tail_kept)
+    for places in _places(plan.tail_kept, plan):
+        yield plan.tail.at(places)
+
+
+def _places(kept: Array, plan: SealPlan) -> Iterator[Array]:
+    """Where the mask is true, piece by piece. Raises `SealStopped`."""
+    places = np.flatnonzero(kept)
     for start in range(0, len(places), _PIECE_VECTORS):
-        _go_on(plan)
-        yield plan.tail.at(places[start : start + _PIECE_VECTORS])
-
-
-def _go_on(plan: SealPlan) -> None:
-    if plan.stopped():
-        raise SealStopped("the index is being closed")
+        if plan.stopped():
+            raise SealStopped("the index is being closed")
+        yield places[start : start + _PIECE_VECTORS]
 
 
 def _write_matrix(plan: SealPlan, path: Path) -> None:
