@@ -236,6 +236,10 @@ class Jobs:
         except RecallError as error:
             log.warning("job.failed", kind=job.kind, error=str(error))
             return str(error)
+        except OSError as error:
+            # A full disk, most often: nothing that a traceback would explain.
+            log.warning("job.failed", kind=job.kind, error=str(error))
+            return f"this machine refused: {error}"
         except Exception as error:
             log.exception("job.failed", kind=job.kind)
             return f"{type(error).__name__}: {error}"

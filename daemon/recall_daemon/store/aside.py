@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import duckdb
@@ -16,7 +16,7 @@ SUFFIX = ".new"
 
 def clear(path: Path) -> None:
     """Remove what a crash left beside the store. Idempotent."""
-    for left in (_aside(path), _log(_aside(path))):
+    for left in (_aside(path), log_of(_aside(path))):
         left.unlink(missing_ok=True)
 
 
@@ -31,20 +31,26 @@ def fresh_copy(connection: duckdb.DuckDBPyConnection, path: Path) -> Iterator[Pa
     try:
         connection.execute(f"ATTACH '{_quoted(fresh)}' AS fresh")
         try:
-            connection.execute("BEGIN")
-            try:
-                connection.execute("COPY FROM DATABASE store TO fresh").fetchall()
-                connection.execute("COMMIT")
-            except BaseException:
-                connection.execute("ROLLBACK")
-                raise
-            connection.execute("CHECKPOINT fresh")
+            copy_rows(connection, "fresh")
         finally:
             connection.execute("DETACH fresh")
         os.chmod(fresh, path.stat().st_mode & 0o777)
         yield fresh
     finally:
         clear(path)
+
+
+def copy_rows(connection: duckdb.DuckDBPyConnection, name: str) -> None:
+    """Fill the attached empty database `name` with the store as it is at one instant."""
+    connection.execute("BEGIN")
+    try:
+        connection.execute(f"COPY FROM DATABASE store TO {name}").fetchall()
+        connection.execute("COMMIT")
+    except BaseException:
+        with suppress(duckdb.TransactionException):  # a COMMIT that fails has rolled back
+            connection.execute("ROLLBACK")
+        raise
+    connection.execute(f"CHECKPOINT {name}")
 
 
 def swap(connection: duckdb.DuckDBPyConnection, fresh: Path, path: Path) -> None:
@@ -54,23 +60,42 @@ def swap(connection: duckdb.DuckDBPyConnection, fresh: Path, path: Path) -> None
     `StoreBroken` where the store cannot be opened again: the next process can.
     """
     connection.execute("CHECKPOINT store")
-    connection.execute("USE memory")
-    connection.execute("DETACH store")
-    try:
+
+    def put_in_place() -> None:
         fresh.replace(path)
         _sync(path.parent)
-    finally:
+
+    reattach(connection, path, put_in_place)
+
+
+def reattach(
+    connection: duckdb.DuckDBPyConnection, path: Path, between: Callable[[], None] = lambda: None
+) -> None:
+    """Detach the store, do what cannot be done while it is open, attach it again.
+
+    While nobody else reads or writes. Raises `StoreBroken` where it cannot be attached again: the
+    next process can.
+    """
+    # One that uses the store can neither detach it nor, once DuckDB has given it up, let it go.
+    other = connection.cursor()
+    try:
+        other.execute("DETACH store")
         try:
-            connection.execute(f"ATTACH '{_quoted(path)}' AS store")
-        except duckdb.Error as error:
-            raise StoreBroken(f"{path} must be opened again: {error}") from error
+            between()
+        finally:
+            other.execute(f"ATTACH '{_quoted(path)}' AS store")
+    except duckdb.Error as error:
+        raise StoreBroken(f"{path} must be opened again: {error}") from error
+    finally:
+        other.close()
 
 
 def _aside(path: Path) -> Path:
     return path.with_name(path.name + SUFFIX)
 
 
-def _log(path: Path) -> Path:
+def log_of(path: Path) -> Path:
+    """Where DuckDB keeps the log of the file at `path`."""
     return path.with_name(path.name + ".wal")
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 
 import pyarrow as pa
 
+from recall_daemon.store import purge
 from recall_daemon.store.merge import CONTENT_HASH_SQL
 from recall_daemon.store.store import Connection, next_numbers
 
@@ -99,6 +100,7 @@ def make_cold(connection: Connection, file: ColdFile, rows: pa.Table) -> int:
             "AND memories.state = 'live' AND memories.tier = 'warm'",
             [file.file_no],
         ).fetchall()
+        _ask_for_purge(connection)
     finally:
         connection.unregister("moved")
     return int(done[0][0])
@@ -121,10 +123,21 @@ def repoint(
             "AND memories.cold_row = moved.old_row",
             [file.file_no],
         ).fetchall()
+        _ask_for_purge(connection)
     finally:
         connection.unregister("moved")
     retire(connection, old, now)
     return int(done[0][0])
+
+
+def _ask_for_purge(connection: Connection) -> None:
+    """A row that was forgotten while its file was being written lies dead in it."""
+    found = connection.execute(
+        "SELECT 1 FROM store.memories WHERE state = 'forgotten' "
+        "AND row_id IN (SELECT row_id FROM moved) LIMIT 1"
+    ).fetchall()
+    if found:
+        purge.ask(connection)
 
 
 def retire(connection: Connection, file_nos: Sequence[int], now: datetime) -> int:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recall_daemon.store import audit, journal, ledger
+from recall_daemon.store.aside import copy_rows
 from recall_daemon.store.schema import version
 from recall_daemon.store.store import Connection, Store
 
@@ -49,14 +50,7 @@ def copy_store(store: Store, path: Path) -> CopyContents:
     The copy is written row by row: nothing that was deleted is in it, and no log lies beside it.
     """
     with store.read() as connection, _attached(connection, path):
-        connection.execute("BEGIN")
-        try:
-            connection.execute("COPY FROM DATABASE store TO copy").fetchall()
-            connection.execute("COMMIT")
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
-        connection.execute("CHECKPOINT copy")
+        copy_rows(connection, "copy")
         connection.execute("USE copy")
         return contents(connection)
 

@@ -37,12 +37,18 @@ def append(connection: Connection, kind: str, body: dict[str, Any], now: datetim
     return entry_no
 
 
-def unshipped(connection: Connection, limit: int) -> list[JournalEntry]:
-    """The oldest entries that are not in the bucket's log, in order, at most `limit`."""
+def unshipped(connection: Connection, limit: int, max_bytes: int) -> list[JournalEntry]:
+    """The oldest entries that are not in the bucket's log, in order.
+
+    At most `limit` and, past the first, `max_bytes` of bodies.
+    """
     rows = connection.execute(
-        "SELECT entry_no, happened_at, kind, body FROM journal WHERE entry_no > ? "
-        "ORDER BY entry_no LIMIT ?",
-        [shipped(connection), limit],
+        "SELECT entry_no, happened_at, kind, body FROM ("
+        "    SELECT * FROM journal WHERE entry_no > ? ORDER BY entry_no LIMIT ?) "
+        "WINDOW earlier AS (ORDER BY entry_no) "
+        "QUALIFY row_number() OVER earlier = 1 OR sum(strlen(body)) OVER earlier <= ? "
+        "ORDER BY entry_no",
+        [shipped(connection), limit, max_bytes],
     ).fetchall()
     return [JournalEntry(no, at, kind, json.loads(body)) for no, at, kind, body in rows]
 

@@ -11,6 +11,7 @@ from datetime import datetime
 
 import pyarrow as pa
 
+from recall_daemon.store import purge
 from recall_daemon.store.ledger import Place
 from recall_daemon.store.store import Connection, next_numbers
 
@@ -139,7 +140,8 @@ def merge_rows(connection: Connection, place: Place, rows: pa.Table, now: dateti
 
     `rows` has the record schema plus `row_no` (int64, the position in the snapshot) and
     `text_hash`. Duplicate ids: the highest row wins, a forget before all. The vectors of texts
-    that no live row has any more go with them.
+    that no live row has any more go with them; what a forget leaves on the disk is noted in
+    `store.purge`.
     """
     at: dict[str, object] = {"seq": place.seq, "sub": place.sub}
     where = {"system_id": place.system_id, **at}
@@ -151,9 +153,10 @@ def merge_rows(connection: Connection, place: Place, rows: pa.Table, now: dateti
     connection.execute(_WINNERS, where).fetchall()
     counts = connection.execute(
         "SELECT count(*) FILTER (NOT same), count(*) FILTER (same), "
-        "count(*) FILTER (NOT same AND old_row_id IS NULL) FROM winners"
+        "count(*) FILTER (NOT same AND old_row_id IS NULL), "
+        "count(*) FILTER (NOT same AND old_row_id IS NOT NULL AND state = 'forgotten') FROM winners"
     ).fetchall()
-    changed, touched, new = counts[0]
+    changed, touched, new, forgotten = counts[0]
     if touched:
         connection.execute(_TOUCH, at).fetchall()
     if changed:
@@ -169,4 +172,6 @@ def merge_rows(connection: Connection, place: Place, rows: pa.Table, now: dateti
         connection.execute(_INSERT).fetchall()
         if changed > new:
             connection.execute(_DROP_VECTORS).fetchall()
+    if forgotten:
+        purge.ask(connection)
     return Merged(changed=changed, touched=touched)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import duckdb
 
-from recall_daemon.errors import StoreTooNew
+from recall_daemon.errors import StoreDamaged, StoreTooNew
 
 # No foreign keys (updating a LIST column of a referenced row fails) and no function defaults (a WAL
 # that holds one cannot be replayed by every way of opening a file).
@@ -172,8 +172,10 @@ MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND)
 def migrate(connection: duckdb.DuckDBPyConnection) -> None:
     """Bring the attached store to the newest version. Idempotent.
 
-    Raises `StoreTooNew` for a store that a newer recalld wrote.
+    Raises `StoreTooNew` for a store that a newer recalld wrote, `StoreDamaged` for a database that
+    is no store: nothing is written into it.
     """
+    _check_ours(connection)
     connection.execute(
         "CREATE TABLE IF NOT EXISTS migrations (version BIGINT PRIMARY KEY, applied_at TIMESTAMPTZ)"
     )
@@ -185,6 +187,17 @@ def migrate(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute("INSERT INTO migrations VALUES (?, current_timestamp)", [number])
         connection.execute("COMMIT")
         connection.execute("CHECKPOINT")
+
+
+def _check_ours(connection: duckdb.DuckDBPyConnection) -> None:
+    tables = connection.execute(
+        "SELECT table_name FROM duckdb_tables() WHERE database_name = current_database()"
+    ).fetchall()
+    if tables and ("migrations",) not in tables:
+        raise StoreDamaged(
+            f"store.duckdb is another program's database, with the table {tables[0][0][:60]!r}",
+            hint="move it away, or set RECALLD_DATA_DIR to a folder of recalld's own",
+        )
 
 
 def version(connection: duckdb.DuckDBPyConnection) -> int:

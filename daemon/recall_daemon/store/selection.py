@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from recall_daemon.store.store import Connection
 
+Identity = tuple[str, str]
+
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a memory must be; empty and None allow all. `is_live`: what is gone is left out."""
+    """What a memory must be; None allows all. `states`: any of them."""
 
-    ids: Sequence[tuple[str, str]]
-    systems: Sequence[str]
-    projects: Sequence[str]
-    since: datetime | None
-    until: datetime | None
-    is_live: bool
+    states: Sequence[str]
+    ids: Sequence[Identity] | None = None
+    systems: Sequence[str] | None = None
+    projects: Sequence[str] | None = None
+    since: datetime | None = None
+    until: datetime | None = None
 
 
 @dataclass(frozen=True)
 class Row:
     """A memory that is wanted. `text` only where it was asked for, and is in the store.
 
-    `settled_at`: when the snapshot, or the forget, that its present state came with was merged.
+    `change_no` and `settled_at`: of the change that its present state came with, and when the
+    snapshot or the forget that brought it was merged.
     """
 
     row_id: int
@@ -35,43 +38,93 @@ class Row:
     state: str
     tier: str
     text: str | None
-    has_text: bool
+    text_hash: str | None
+    change_no: int
     settled_at: datetime | None
 
 
-_SELECT = """
-SELECT row_id, system_id, memory_id, m.state, tier, CASE WHEN $with_text THEN text END,
-       text_hash IS NOT NULL, settled_at
-FROM memories m LEFT JOIN snapshots s USING (system_id, seq, sub)
-WHERE row_id > $after
-  AND (m.state = 'live' OR NOT $is_live)
-  AND (len($systems::VARCHAR[]) = 0 OR system_id IN (SELECT unnest($systems::VARCHAR[])))
-  AND (len($projects::VARCHAR[]) = 0 OR project IN (SELECT unnest($projects::VARCHAR[])))
-  AND ($since IS NULL OR m.created_at >= $since)
-  AND ($until IS NULL OR m.created_at < $until)
-  AND (len($id_systems::VARCHAR[]) = 0 OR (system_id, memory_id) IN (
-      SELECT (unnest($id_systems::VARCHAR[]), unnest($id_memories::VARCHAR[]))))
-ORDER BY row_id LIMIT $limit
-"""
-
-
 def rows(
-    connection: Connection, wanted: Wanted, *, after: int, limit: int, with_text: bool
+    connection: Connection,
+    wanted: Wanted,
+    *,
+    after: int,
+    upto: int | None = None,
+    limit: int,
+    with_text: bool = False,
 ) -> list[Row]:
-    """At most `limit` memories with a higher row id than `after`, lowest first."""
-    values: dict[str, Any] = {
-        "after": after,
-        "limit": limit,
-        "with_text": with_text,
-        "is_live": wanted.is_live,
-        "systems": list(wanted.systems),
-        "projects": list(wanted.projects),
-        "since": wanted.since,
-        "until": wanted.until,
-        "id_systems": [system_id for system_id, _ in wanted.ids],
-        "id_memories": [memory_id for _, memory_id in wanted.ids],
+    """At most `limit` memories with row ids above `after`, up to `upto`, lowest first."""
+    where, values = _conditions(wanted)
+    found = connection.execute(
+        "SELECT row_id, system_id, memory_id, m.state, tier, CASE WHEN $with_text THEN text END, "
+        "       text_hash, change_no, settled_at "
+        "FROM memories m LEFT JOIN snapshots s USING (system_id, seq, sub) "
+        f"WHERE row_id > $after AND row_id <= $upto AND {where} ORDER BY row_id LIMIT $limit",
+        values
+        | {
+            "after": after,
+            "upto": last_row(connection) if upto is None else upto,
+            "limit": limit,
+            "with_text": with_text,
+        },
+    ).fetchall()
+    return [Row(*row) for row in found]
+
+
+def _conditions(wanted: Wanted) -> tuple[str, dict[str, Any]]:
+    """Only what is asked for, so that a few ids go through the index, and its values."""
+    told: dict[str, tuple[str, Any]] = {
+        "states": ("m.state IN (SELECT unnest($states::VARCHAR[]))", wanted.states),
+        "systems": ("system_id IN (SELECT unnest($systems::VARCHAR[]))", wanted.systems),
+        "projects": ("project IN (SELECT unnest($projects::VARCHAR[]))", wanted.projects),
+        "since": ("m.created_at >= $since", wanted.since),
+        "until": ("m.created_at < $until", wanted.until),
     }
-    return [Row(*row) for row in connection.execute(_SELECT, values).fetchall()]
+    where = [sql for sql, value in told.values() if value is not None]
+    values = {name: value for name, (_, value) in told.items() if value is not None}
+    if wanted.ids is not None:
+        where.append(
+            "memory_id IN (SELECT unnest($names::VARCHAR[])) AND (system_id, memory_id) IN ("
+            "    SELECT (unnest($owners::VARCHAR[]), unnest($names::VARCHAR[])))"
+        )
+        values["owners"] = [system_id for system_id, _ in wanted.ids]
+        values["names"] = [memory_id for _, memory_id in wanted.ids]
+    return " AND ".join(where), values
+
+
+def last_row(connection: Connection) -> int:
+    """The highest row id ever given."""
+    rows = connection.execute("SELECT value FROM counters WHERE name = 'row_id'").fetchall()
+    return int(rows[0][0])
+
+
+def named(connection: Connection, memory_ids: Collection[str]) -> list[Identity]:
+    """Every memory, of whatever state and system, with one of these ids."""
+    found = connection.execute(
+        "SELECT system_id, memory_id FROM memories "
+        "WHERE memory_id IN (SELECT unnest(?::VARCHAR[])) ORDER BY system_id, memory_id",
+        [list(memory_ids)],
+    ).fetchall()
+    return [(system_id, memory_id) for system_id, memory_id in found]
+
+
+def saying_the_same(
+    connection: Connection, text_hashes: Collection[str], besides: Collection[int], limit: int
+) -> tuple[int, list[Identity]]:
+    """How many other live memories have one of these texts, and the first of them."""
+    found = connection.execute(
+        "SELECT system_id, memory_id, count(*) OVER () FROM memories WHERE state = 'live' "
+        "AND text_hash IN (SELECT unnest(?::VARCHAR[])) "
+        "AND row_id NOT IN (SELECT unnest(?::BIGINT[])) ORDER BY row_id LIMIT ?",
+        [list(text_hashes), list(besides), limit],
+    ).fetchall()
+    count = int(found[0][2]) if found else 0
+    return count, [(system_id, memory_id) for system_id, memory_id, _ in found]
+
+
+def forgotten_ids(connection: Connection) -> set[int]:
+    """The row ids of everything that was ever forgotten."""
+    found = connection.execute("SELECT row_id FROM memories WHERE state = 'forgotten'").fetchall()
+    return {int(row[0]) for row in found}
 
 
 def files_with_dead_rows(connection: Connection) -> list[int]:

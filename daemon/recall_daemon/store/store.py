@@ -10,15 +10,8 @@ from typing import TypeVar
 
 import duckdb
 
-from recall_daemon.errors import (
-    DiskFull,
-    StoreBroken,
-    StoreBusy,
-    StoreDamaged,
-    StoreFailed,
-    StoreRefused,
-)
-from recall_daemon.store import aside
+from recall_daemon.errors import StoreBroken, StoreDamaged, StoreFailed
+from recall_daemon.store import aside, failures
 from recall_daemon.store.schema import migrate
 from recall_daemon.store.writer import Writer
 from recall_wire.errors import RecallError
@@ -39,14 +32,6 @@ TEMP_BYTES = 8 << 30
 # 1,000,000 hashes are looked up in 6 ms instead of 36; at 2,000 both take as long.
 INDEXED_LOOK_UPS = 1024
 
-_FATAL = (duckdb.FatalException, duckdb.InternalException)
-_ABOUT_VALUES = (
-    duckdb.ConstraintException,
-    duckdb.ConversionException,
-    duckdb.InvalidInputException,
-    duckdb.OutOfRangeException,
-)
-
 
 class Store:
     """One `store.duckdb`, held by this process alone.
@@ -64,8 +49,10 @@ class Store:
         self._readers = 0
         self._swapping = False
         self._closed = False
+        self._broken: StoreBroken | None = None
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         aside.clear(self.path)
+        _check_there(self.path)
         self._root = duckdb.connect(
             ":memory:",
             config={
@@ -80,20 +67,19 @@ class Store:
             },
         )
         try:
+            # The writer does it, where there is room; DuckDB would not look.
+            self._root.execute("PRAGMA disable_checkpoint_on_shutdown")
             self._root.execute(f"ATTACH '{_quoted(self.path)}' AS store")
             cursor = self._root.cursor()
             _prepare(cursor)
             migrate(cursor)
-        except duckdb.IOException as error:
+        except RecallError:
             self._root.close()
-            raise _opening(error, self.path) from error
+            raise
         except (duckdb.Error, UnicodeDecodeError) as error:
             self._root.close()
-            raise StoreDamaged(
-                f"{self.path} cannot be opened: {str(error).splitlines()[0]}",
-                hint="move it away and start again: it is rebuilt from the bucket",
-            ) from error
-        self._writer = Writer(cursor, self.path, self._failed)
+            raise failures.cannot_open(error, self.path) from error
+        self._writer = Writer(cursor, self.path, self._failed, reopen=self._reopen)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -175,15 +161,18 @@ class Store:
             hint="try again when the backup, or whatever reads it, is done",
         )
 
+    def _reopen(self, connection: Connection) -> None:
+        """Attach the file anew, after a checkpoint that failed; what is committed is in its log."""
+        try:
+            with self._no_reader():
+                aside.reattach(connection, self.path)
+                _prepare(connection)
+        except RecallError as error:
+            self._broken = StoreBroken(error.message)
+            raise
+
     def _failed(self, error: duckdb.Error) -> RecallError:
-        lines = str(error).splitlines() or [type(error).__name__]
-        if isinstance(error, _FATAL) or "invalidated" in str(error):
-            return StoreBroken(f"{self.path} must be opened again: {lines[0]}")
-        if "no space" in str(error).lower() or "disk full" in str(error).lower():
-            return DiskFull(f"no space left for {self.path}")
-        if isinstance(error, _ABOUT_VALUES):
-            return StoreRefused(f"the store cannot hold these values: {lines[0]}")
-        return StoreFailed(f"the store at {self.path} failed: {lines[0]}")
+        return self._broken or failures.translated(error, self.path)
 
     def close(self) -> None:
         """Commit what waits, wait for the readers, close; later calls raise `StoreFailed`.
@@ -212,16 +201,11 @@ def next_numbers(connection: Connection, name: str, count: int) -> int:
     return int(rows[0][0]) - count + 1
 
 
+def _check_there(path: Path) -> None:
+    """A log without its file: to begin anew would throw away what the log holds."""
+    if not path.exists() and aside.log_of(path).exists():
+        raise StoreDamaged(f"{path} is gone, and its log is still there", hint=failures.RESTORE)
+
+
 def _quoted(path: Path) -> str:
     return str(path).replace("'", "''")
-
-
-def _opening(error: duckdb.IOException, path: Path) -> StoreBusy | StoreDamaged:
-    if "lock" in str(error).lower():
-        return StoreBusy(
-            f"another process holds {path}", hint="stop it, or ask it through its port"
-        )
-    return StoreDamaged(
-        f"{path} cannot be opened: {str(error).splitlines()[0]}",
-        hint="move it away and start again: it is rebuilt from the bucket",
-    )

@@ -7,6 +7,7 @@ Readers go on meanwhile; writers wait, so beyond a bound the writer makes such a
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections import deque
@@ -18,7 +19,9 @@ from typing import Any, TypeVar
 import duckdb
 import structlog
 
-from recall_daemon.errors import StoreFailed
+from recall_daemon.errors import DiskFull, StoreFailed
+from recall_daemon.store.aside import log_of
+from recall_daemon.store.failures import was_not_checkpointed
 from recall_wire.errors import RecallError
 
 log = structlog.get_logger(__name__)
@@ -37,6 +40,7 @@ GROUP_S = 0.05
 CHECKPOINT_BYTES = 64 << 20
 MAX_LOG_BYTES = 256 << 20
 IDLE_S = 0.05
+CHECKPOINT_ROOM_BYTES = 256 << 20
 
 # DuckDB refuses to checkpoint while a reader still sees what was before an update. At the bound the
 # writer waits for such readers; for one that takes longer (a backup) the log grows by another step.
@@ -47,7 +51,8 @@ RETRY_S = 0.01
 class Writer:
     """Runs works in the order they come, on a connection that nobody else uses.
 
-    `path` is the store's file; `translated` makes the errors of DuckDB the store's.
+    `path` is the store's file; `translated` makes the errors of DuckDB the store's; `reopen`
+    attaches the file anew.
     """
 
     def __init__(
@@ -55,11 +60,14 @@ class Writer:
         connection: duckdb.DuckDBPyConnection,
         path: Path,
         translated: Callable[[duckdb.Error], RecallError],
+        *,
+        reopen: Callable[[duckdb.DuckDBPyConnection], None],
     ) -> None:
         self._connection = connection
         self._path = path
-        self._log_path = path.with_name(path.name + ".wal")
+        self._log_path = log_of(path)
         self._translated = translated
+        self._reopen = reopen
         self._wake = threading.Condition()
         self._queue: deque[_Job] = deque()
         self._closing = False
@@ -220,15 +228,37 @@ class Writer:
     def _checkpoint(self) -> bool:
         """False where a reader is in the way, or it failed, which is logged and tried later."""
         try:
+            self._check_room()
             self._connection.execute("CHECKPOINT store")
         except duckdb.TransactionException:
             return False
-        except duckdb.Error as error:
+        except (DiskFull, duckdb.Error) as error:
             log.warning("store.not_checkpointed", error=str(error).partition("\n")[0])
             self._postpone()
+            self._mend(error)
             return False
         self._due_bytes, self._wait_bytes = CHECKPOINT_BYTES, MAX_LOG_BYTES
         return True
+
+    def _check_room(self) -> None:
+        """Raises `DiskFull` where a checkpoint might not end. The log can be committed to longer.
+
+        It writes what the log holds and, in the worst case, whatever else lies beside that.
+        """
+        beside = min(self._path.stat().st_size, CHECKPOINT_ROOM_BYTES)
+        needed = self._log_bytes() + beside
+        free = shutil.disk_usage(self._path.parent).free
+        if free < needed:
+            raise DiskFull(f"a checkpoint may need {needed} bytes of disk, {free} are free")
+
+    def _mend(self, error: Exception) -> None:
+        """A checkpoint that failed half-way leaves the file as it was, and DuckDB unwilling."""
+        if not (isinstance(error, duckdb.Error) and was_not_checkpointed(error)):
+            return
+        try:
+            self._reopen(self._connection)
+        except RecallError as why:
+            log.error("store.not_opened_again", error=str(why))
 
     def _postpone(self) -> None:
         self._due_bytes = self._log_bytes() + CHECKPOINT_BYTES

@@ -15,7 +15,7 @@ import pytest
 from recall_daemon.errors import StoreDamaged, StoreFailed, StoreRefused, StoreTooNew
 from recall_daemon.store import ledger
 from recall_daemon.store.schema import MIGRATIONS
-from recall_daemon.store.store import FILE_NAME, Store, next_numbers
+from recall_daemon.store.store import FILE_NAME, Connection, Store, next_numbers
 
 
 def test_what_was_written_is_there_after_reopening(tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ def test_a_commit_survives_a_killed_process(tmp_path: Path) -> None:
 
 
 def test_a_reader_sees_only_what_is_committed(store: Store) -> None:
-    def work(connection: ledger.Connection) -> str | None:
+    def work(connection: Connection) -> str | None:
         ledger.set_fact(connection, "name", "uncommitted")
         with store.read() as other:
             return ledger.fact(other, "name")
@@ -69,7 +69,7 @@ def test_numbers_of_a_counter_are_never_given_twice(store: Store) -> None:
 def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).write_bytes(b"not a database" * 1000)
 
-    with pytest.raises(StoreDamaged, match=r"cannot be opened.*; move it away"):
+    with pytest.raises(StoreDamaged, match=r"cannot be opened.*; move the data folder away"):
         Store(tmp_path)
 
 
@@ -95,10 +95,10 @@ def test_a_store_of_a_newer_version_is_refused(tmp_path: Path) -> None:
 
 
 def test_errors_of_the_database_are_translated(store: Store) -> None:
-    def values(connection: ledger.Connection) -> None:
+    def values(connection: Connection) -> None:
         connection.execute("SELECT 'x'::INTEGER")
 
-    def failing(connection: ledger.Connection) -> None:
+    def failing(connection: Connection) -> None:
         raise duckdb.TransactionException("commit failed")
 
     with pytest.raises(StoreRefused, match="cannot hold these values"):
@@ -146,3 +146,60 @@ def test_many_threads_may_read_at_once(store: Store) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(lambda _: read(), range(400))) == {5}
+
+
+def test_a_log_without_its_file_is_not_begun_anew(tmp_path: Path) -> None:
+    (tmp_path / f"{FILE_NAME}.wal").write_bytes(b"what was committed")
+
+    with pytest.raises(StoreDamaged, match="is gone, and its log is still there; move the data"):
+        Store(tmp_path)
+    assert (tmp_path / f"{FILE_NAME}.wal").read_bytes() == b"what was committed"
+
+
+def test_a_damaged_log_is_named_and_kept(tmp_path: Path) -> None:
+    script = f"""
+        import os, pathlib
+        from recall_daemon.store import ledger
+        from recall_daemon.store.store import Store
+        store = Store(pathlib.Path({str(tmp_path)!r}))
+        for number in range(50):
+            store.write(lambda c, n=number: ledger.set_fact(c, str(n), "x" * 500))
+        os.kill(os.getpid(), 9)
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=False)
+    log = tmp_path / f"{FILE_NAME}.wal"
+    data = bytearray(log.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 8] = bytes(8)
+    log.write_bytes(data)
+
+    with pytest.raises(StoreDamaged, match=r"Corrupt WAL.*recalld restore"):
+        Store(tmp_path)
+    assert log.read_bytes() == data
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"SQLite format 3\0" + bytes(4096)])
+def test_what_is_no_store_is_left_as_it_is(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / FILE_NAME).write_bytes(content)
+
+    with pytest.raises(StoreDamaged, match="cannot be opened"):
+        Store(tmp_path)
+    assert (tmp_path / FILE_NAME).read_bytes() == content
+
+
+def test_a_database_of_another_program_is_left_as_it_is(tmp_path: Path) -> None:
+    with duckdb.connect(str(tmp_path / FILE_NAME)) as other:
+        other.execute("CREATE TABLE memories (a INTEGER)")
+    before = (tmp_path / FILE_NAME).read_bytes()
+
+    with pytest.raises(StoreDamaged, match="another program's database"):
+        Store(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [FILE_NAME]
+    assert (tmp_path / FILE_NAME).read_bytes() == before
+
+
+def test_a_folder_in_the_stores_place_is_named(tmp_path: Path) -> None:
+    (tmp_path / FILE_NAME).mkdir()
+
+    with pytest.raises(StoreDamaged, match="cannot be opened"):
+        Store(tmp_path)
