@@ -27,13 +27,16 @@ def print_hits(console: Console, answer: Json, *, first: int = 1) -> None:
     """Each hit with where it came from, best first; `first` is the number of the first one."""
     if answer["degraded"]:
         console.print("[yellow]degraded: no model, words only[/]")
+    if answer.get("quotes_not_held"):
+        quotes = " ".join(f'"{quote}"' for quote in answer["quotes_not_held"])
+        console.print(f"[yellow]no memory holds {escape(_short(quotes))}; searched by its words[/]")
     if not answer["hits"]:
         console.print("nothing found")
     sought = _terms(answer["query"])
     for number, hit in enumerate(answer["hits"], start=first):
         about = [hit["system_id"], hit["project"], hit["session_id"], hit["kind"], hit["tier"]]
         line = " · ".join(escape(str(part)) for part in [*about, _when(hit)] if part)
-        console.print(f"[bold]{number}. {hit['score']:.3f}[/]  [cyan]{line}[/]")
+        console.print(f"[bold]{number}. {hit['score']:.3f}[/]  [cyan]{line}[/]", soft_wrap=True)
         _print_context(console, hit, "before")
         console.print("  ", _shown(hit, sought), f"[dim]{escape(hit['memory_id'])}[/]")
         _print_context(console, hit, "after")
@@ -174,6 +177,29 @@ def print_backups(console: Console, answer: Json) -> None:
         when = made["created_at"][:19].replace("T", " ")
         table.add_row(escape(made["backup_id"]), when, str(made["rows"]), str(made["bytes"]))
     console.print(table)
+
+
+def print_receipt(console: Console, told: Json) -> None:
+    """What was forgotten, and what still holds it."""
+    done = "would be forgotten" if told["dry_run"] else "forgotten"
+    before = f", {told['forgotten_before']} before" if told["forgotten_before"] else ""
+    where = ", ".join(f"{name} {count}" for name, count in told["systems"].items() if count)
+    console.print(f"[bold]{told['forgotten']} {done}[/]{before}  [cyan]{escape(where)}[/]")
+    if not told["dry_run"] and told["purge"] == "pending":
+        console.print("their bytes leave this disk by the job purge: `recalld jobs`")
+    for name in told["rewritten"]:
+        console.print(f"  [green]taken out of[/]  {escape(name)}", soft_wrap=True)
+    for holder in told["still_in"]:
+        how = f"{holder['rows']} rows in" if "rows" in holder else "may be in"
+        why = f": {holder['kept']}" if "kept" in holder else ""
+        console.print(f"  [yellow]{how}[/]  {escape(holder['key'] + why)}", soft_wrap=True)
+    for name in told["older_backups"]:
+        console.print(f"  [yellow]still in backup[/]  {escape(name)}", soft_wrap=True)
+    if told["same_text"]["memories"]:
+        count, ids = told["same_text"]["memories"], ", ".join(told["same_text"]["ids"][:3])
+        console.print(f"[yellow]{count} other memories say the same:[/] {escape(ids)}")
+    for sentence in told["notes"]:
+        console.print(f"[yellow]{escape(sentence)}[/]", soft_wrap=True)
 
 
 def print_fields(console: Console, fields: Json) -> None:

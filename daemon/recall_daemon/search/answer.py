@@ -94,13 +94,15 @@ class SearchHit:
 class SearchAnswer:
     """`degraded`: the search went by words alone, since no meaning of the query could be had.
 
-    `next_offset` is where the next page starts, None after the last.
+    `next_offset` is where the next page starts, None after the last. `quotes_not_held`: no memory
+    has all of these, so none had to have them.
     """
 
     query: str
     degraded: bool
     hits: tuple[SearchHit, ...]
     next_offset: int | None = None
+    quotes_not_held: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, object]:
         return {
@@ -108,6 +110,7 @@ class SearchAnswer:
             "degraded": self.degraded,
             "hits": [hit.to_json() for hit in self.hits],
             "next_offset": self.next_offset,
+            "quotes_not_held": list(self.quotes_not_held),
         }
 
 

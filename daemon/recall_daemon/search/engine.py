@@ -8,9 +8,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from recall_daemon.index.feed import Texts
+from recall_daemon.index.filters import CodedFilters
 from recall_daemon.index.follower import Index
+from recall_daemon.index.view import IndexView
 from recall_daemon.search.answer import SearchAnswer
-from recall_daemon.search.asked import read
+from recall_daemon.search.asked import Asked, read
 from recall_daemon.search.listing import Listing, Listings
 from recall_daemon.search.page import Page
 from recall_daemon.search.query import REACH_MAX, SearchRequest
@@ -22,12 +24,23 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
+def _not_held(view: IndexView, filters: CodedFilters, asked: Asked) -> tuple[str, ...]:
+    """The quotes that no row holds all of, where there are other words to go by.
+
+    "Would she like the song "The Four Seasons"?" is answered by what was said of music.
+    """
+    if not asked.quotes or not asked.beside_quotes:
+        return ()
+    return () if view.search_holding(asked.quotes, "", filters, 1) else asked.quotes
+
+
 class Search:
     """Answers searches from one index. Blocking; safe from many threads.
 
     Filters apply before the candidates are cut. Equal scores: newest first, then row id. Without an
-    embedder, or when it fails, the search goes by words alone and says `degraded`. Pages after the
-    first are cut from the ranking that the first one made, for some minutes.
+    embedder, or when it fails, the search goes by words alone and says `degraded`. A question that
+    quotes what no memory holds together is answered by its words, and the answer names the quotes.
+    Pages after the first are cut from the ranking that the first one made, for some minutes.
     """
 
     def __init__(
@@ -54,10 +67,13 @@ class Search:
         view, filters = self._index.view_for(request.filters)
         if filters is None:
             return SearchAnswer(request.query, degraded, ())
+        not_held = _not_held(view, filters, asked)
+        if not_held:
+            asked = asked.without_quotes()
         ranker = Ranker(view, filters, asked, vector, request, self._texts, self._now())
         listing = self._listing(request, degraded)
         with listing.lock:
-            return self._answer(listing, ranker, degraded)
+            return replace(self._answer(listing, ranker, degraded), quotes_not_held=not_held)
 
     def _listing(self, request: SearchRequest, degraded: bool) -> Listing:
         whole = replace(request, limit=1, offset=0, explain=False, context=0)

@@ -11,7 +11,7 @@ from recall_daemon.search.asked import Asked
 from recall_daemon.search.verbatim import holds, normal
 
 PHRASE_POOL_ROWS = 200
-IDENTIFIER_POOL_ROWS = 50
+IDENTIFIES_MAX_ROWS = 50
 
 BY_ID, VERBATIM, HELD = "id", "verbatim", "identifier"
 # What it adds to a score in [0, 1]: such a row is above all that are not.
@@ -22,16 +22,15 @@ def exact(view: IndexView, filters: CodedFilters, asked: Asked, texts: Texts) ->
     """How each such row matches, by row id: `BY_ID` before `VERBATIM` before `HELD`.
 
     The index finds candidates by terms; a text that is here is then compared letter by letter
-    (whatever the case, spacing and Unicode form). For a cold one the index alone decides.
+    (whatever the case, spacing and Unicode form). For a cold one the index alone decides. What more
+    than `IDENTIFIES_MAX_ROWS` hold identifies none of them, and ranks them as other words do.
     """
     whole = [hit.row_id for hit in view.search_phrase(asked.plain, filters, PHRASE_POOL_ROWS)]
-    parts = {
-        identifier: [
-            hit.row_id
-            for hit in view.search_holding([identifier], "", filters, IDENTIFIER_POOL_ROWS)
-        ]
-        for identifier in asked.identifiers
-    }
+    parts = {}
+    for identifier in asked.identifiers:
+        held = view.search_holding([identifier], "", filters, IDENTIFIES_MAX_ROWS + 1)
+        if len(held) <= IDENTIFIES_MAX_ROWS:
+            parts[identifier] = [hit.row_id for hit in held]
     wanted = dict.fromkeys([*whole, *(row_id for held in parts.values() for row_id in held)])
     rows = texts.rows(list(wanted)) if wanted else {}
     found: dict[int, str] = {}

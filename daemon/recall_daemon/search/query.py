@@ -28,8 +28,8 @@ class SearchRequest:
     """A search. Each filter is a tuple of allowed values, empty for all; see `Filters`.
 
     The query is plain text; terms in double quotes must stand side by side in every hit (case,
-    accents and word endings aside). NUL and lone surrogates, which no text in the store holds, are
-    taken out of it. Naive times are UTC.
+    accents and word endings aside), unless the query has other words and nothing holds them. NUL
+    and lone surrogates, which no text in the store holds, are taken out. Naive times are UTC.
 
     `offset` and `limit` cut a page out of the ranking, within its first `REACH_MAX` hits. `context`
     asks for so many turns of the session on either side of a hit. `recency_weight` w makes a score

@@ -58,6 +58,9 @@ def test_words_that_only_ask_are_not_looked_for(query, content):
         ("C:\\temp\\x", True),
         ("E1234", True),
         ("me@example.org", True),
+        ("PROJ-123", True),
+        ("a94a8fe5cc", True),
+        ("192.168.0.1", True),
         ("and/or", False),
         ("e.g.", False),
         ("i.e", False),
@@ -65,10 +68,42 @@ def test_words_that_only_ask_are_not_looked_for(query, content):
         ("2023", False),
         ("Caroline", False),
         ("...", False),
+        ("YouTube", False),
+        ("iPhone", False),
+        ("macOS", False),
+        ("18th", False),
+        ("5K", False),
+        ("500gb", False),
+        ("1990s", False),
+        ("COVID-19", False),
+        ("utf-8", False),
+        ("12:30", False),
+        ("$12.50", False),
+        ("5/8/2023", False),
+        ("10.25", False),
     ],
 )
 def test_identifiers(word, is_one):
     assert read(f"what of {word}, then?").identifiers == ((word,) if is_one else ())
+
+
+@pytest.mark.parametrize("query", ["YouTube", "COVID-19", "k8s", "(10.25)"])
+def test_alone_more_may_be_one(query):
+    assert read(query).identifiers == (query.strip("()"),)
+
+
+@pytest.mark.parametrize(
+    ("query", "beside"),
+    [
+        ('"blue deployment"', False),
+        ('"blue deployment" "on friday"', False),
+        ('("blue deployment")?', False),
+        ('who said "blue deployment"', True),
+        ("blue deployment", True),
+    ],
+)
+def test_words_beside_the_quotes(query, beside):
+    assert read(query).beside_quotes is beside
 
 
 @pytest.mark.parametrize(

@@ -124,6 +124,29 @@ def test_every_quotation_must_be_held(search, store):
     assert ids(search('"green deployment"')) == []
 
 
+@pytest.mark.parametrize("mode", ["hybrid", "words", "meaning"])
+def test_a_question_that_quotes_what_nobody_holds_is_answered_and_says_so(search, store, mode):
+    store.put(1, "she likes violin concertos")
+    store.put(2, "the four of us, in all seasons")
+    answer = search('would she like "The Four Seasons"?', mode=mode)
+    assert set(ids(answer)) == {"m1", "m2"}
+    assert answer.quotes_not_held == ("The Four Seasons",)
+    assert answer.to_json()["quotes_not_held"] == ["The Four Seasons"]
+    held = search('would she like "violin concertos"?', mode=mode)
+    assert ids(held) == ["m1"]
+    assert held.quotes_not_held == ()
+    nothing = search('"The Four Seasons" "violin concertos"', mode=mode)
+    assert ids(nothing) == []
+
+
+def test_what_is_quoted_is_looked_for_behind_the_filter(search, store):
+    store.put(1, "we chose the blue deployment", project="a")
+    store.put(2, "the deployment was green", project="b")
+    answer = search('who chose the "blue deployment"', project=("b",))
+    assert ids(answer) == ["m2"]
+    assert answer.quotes_not_held == ("blue deployment",)
+
+
 def test_a_quotation_that_does_not_end_is_plain_text(search, store):
     store.put(1, "the deployment was blue")
     assert ids(search('"blue deployment')) == ["m1"]
@@ -163,6 +186,13 @@ def test_a_path_or_an_identifier_comes_first(search, store, query, text):
     answer = search(query, explain=True)
     assert ids(answer)[0] == "m99"
     assert answer.hits[0].explanation["exact"] in ("identifier", "verbatim")
+
+
+def test_a_name_that_many_hold_puts_none_of_them_before_what_answers(search, store):
+    for row_id in range(1, 80):
+        store.put(row_id, f"node.js {row_id}")
+    store.put(99, "the memory limit of the node service was raised")
+    assert ids(search("memory limit of node.js"))[0] == "m99"
 
 
 def test_a_name_that_only_has_the_same_terms_is_not_exact(search, store):
