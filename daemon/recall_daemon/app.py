@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -24,18 +25,20 @@ from recall_daemon.ingest.validate import Reader
 from recall_daemon.jobs import Job, Jobs, Progress
 from recall_daemon.lock import FolderLock
 from recall_daemon.memory.erase import ColdFiles
-from recall_daemon.memory.forget import Forgetting, LocalCopies
+from recall_daemon.memory.forget import Forgetting
+from recall_daemon.memory.purge import LocalCopies
 from recall_daemon.model_change import ModelChange
 from recall_daemon.models import Models, remembered, reopener
 from recall_daemon.operations import Operations
 from recall_daemon.search.engine import Search
 from recall_daemon.settings import HubSettings
-from recall_daemon.store import audit, ledger
+from recall_daemon.store import ledger
 from recall_daemon.store.memories import StoreFeed
 from recall_daemon.store.store import Connection, Store
 from recall_daemon.tiers.build import build_tiers
 from recall_daemon.tiers.job import age_job
 from recall_daemon.tiers.tiers import Tiers
+from recall_daemon.verify import Verification
 from recall_wire.buckets import create_folder, open_async_bucket, open_bucket
 from recall_wire.buckets.base import AsyncBucket, Bucket
 from recall_wire.errors import SettingsInvalid
@@ -71,11 +74,17 @@ class Core:
         self.index.rebuild(self.feed)
 
 
+# What a killed process left half done. It may hold texts that were forgotten since.
+_LEFTOVERS = ("tmp", "spool", "spool-cold", "spool-forget", "backup", "restore")
+
+
 @contextmanager
 def open_core(settings: HubSettings, *, now: Clock = now_utc) -> Iterator[Core]:
     """Hold the data folder, open the store. Raises `StoreBusy` where another process has it."""
     lock = FolderLock(settings.data_dir)
     try:
+        for name in _LEFTOVERS:
+            shutil.rmtree(settings.data_dir / name, ignore_errors=True)
         store = Store(settings.data_dir, memory_limit_bytes=settings.store_memory_bytes)
         try:
             store.write(_name_hub)
@@ -108,7 +117,7 @@ def _core(settings: HubSettings, lock: FolderLock, store: Store, now: Clock) -> 
             Search(index, feed, embedder.embed_query, space_id=embedder.space_id, now=now),
             space_id=embedder.space_id,
             now=now,
-            index_problems=lambda: index_problems(store, index, feed),
+            verification=Verification(store, index, feed, tiers),
             tiers=tiers,
         ),
         tiers=tiers,
@@ -139,27 +148,6 @@ def _name_hub(connection: Connection) -> None:
         ledger.set_fact(connection, "hub_id", uuid.uuid4().hex[:12])
     if ledger.fact(connection, ledger.STORE_ID) is None:
         ledger.set_fact(connection, ledger.STORE_ID, uuid.uuid4().hex)
-
-
-def index_problems(store: Store, index: Index, feed: StoreFeed) -> list[str]:
-    """One sentence for each way in which the index, brought up to the store, differs from it.
-
-    Proven for every row and vector that has not changed since this began; ingest may go on.
-    """
-    space_id = feed.space_id
-    with store.read() as connection:
-        upto = audit.last_change(connection)
-    index.apply(feed)
-    held = index.held()
-    with store.read() as connection:
-        problems = audit.row_problems(connection, held.rows, upto)
-        if space_id is not None:
-            problems += audit.vector_problems(connection, held.texts, space_id, upto)
-    if held.documents != held.rows.num_rows:
-        problems.append(
-            f"the index has the words of {held.documents} rows, and {held.rows.num_rows} rows"
-        )
-    return problems
 
 
 @dataclass(frozen=True)
@@ -279,7 +267,7 @@ def _hub(core: Core, bucket: AsyncBucket, readers: Readers, on_merged: Callable[
     backlog = Backlog(core.store, on_embedded=on_merged, cold_texts=core.feed.cold_texts)
     model_change = ModelChange(core.store, core.embedder, backlog, core.adopt)
     archive = make_archive(settings, core.store, open_archive_bucket(settings), now=core.now)
-    forgetting = _forgetting(core, archive, pushes)
+    forgetting = _forgetting(core, archive, pushes.systems)
     return Hub(
         core,
         bucket,
@@ -293,7 +281,18 @@ def _hub(core: Core, bucket: AsyncBucket, readers: Readers, on_merged: Callable[
     )
 
 
-def _forgetting(core: Core, archive: Archive, pushes: Pushes) -> Forgetting:
+@contextmanager
+def open_forgetting(core: Core) -> Iterator[Forgetting]:
+    """To forget without a daemon. Raises `SettingsInvalid` where no bucket is named."""
+    bucket = open_archive_bucket(core.settings)
+    try:
+        archive = make_archive(core.settings, core.store, bucket, now=core.now)
+        yield _forgetting(core, archive, Staging(core.settings.data_dir / "pushed").systems)
+    finally:
+        bucket.close()
+
+
+def _forgetting(core: Core, archive: Archive, pushing: Callable[[], set[str]]) -> Forgetting:
     return Forgetting(
         core.store,
         archive,
@@ -303,7 +302,7 @@ def _forgetting(core: Core, archive: Archive, pushes: Pushes) -> Forgetting:
             follow=core.follow,
             purge_index=core.purge_index,
             clear_cache=core.tiers.texts.clear_cache,
-            pushing=pushes.systems,
+            pushing=pushing,
         ),
         data_dir=core.settings.data_dir,
         now=core.now,
@@ -322,4 +321,4 @@ def _background(
 ) -> list[Job]:
     """What the hub does beside serving and polling: one line a kind."""
     age = age_job(core.tiers, core.store, archive, core.settings)
-    return [model_change.job, age, forgetting.job, *jobs_of(archive, core.settings)]
+    return [model_change.job, age, forgetting.purge.job, *jobs_of(archive, core.settings)]

@@ -89,6 +89,7 @@ class Daemon:
             "index": "ok" if self._followed else "still reading the store",
             "model": "ok" if embedder.space_id() else embedder.why_not,
             "bucket": "; ".join(self._report.errors[:3]) or "ok",
+            "disk": self._hub.pipeline.disk_problem() or "ok",
         }
         degraded = any(reason != "ok" for reason in parts.values())
         return {"ready": self._followed, "degraded": degraded, "parts": parts}
@@ -103,9 +104,15 @@ async def run(settings: HubSettings, *, announce: Announce) -> None:
             loop.add_signal_handler(name, stop.set)
         async with open_hub(core, on_merged=_waker(loop, merged)) as hub:
             daemon = Daemon(hub, merged)
-            server = Server(
-                make_app(core.operations, daemon.ready, hub.pushes, hub.jobs, hub.archive), listener
+            app = make_app(
+                core.operations,
+                daemon.ready,
+                hub.pushes,
+                hub.jobs,
+                hub.archive,
+                forgetting=hub.forgetting,
             )
+            server = Server(app, listener)
             _announce(core, url_of(listener), announce)
             try:
                 await _until(stop, daemon, server)

@@ -122,6 +122,10 @@ class NothingToForget(TerminalError):
     """No memory meets the criteria."""
 
 
+class ForgetRefused(TerminalError):
+    """A forget that nobody has confirmed."""
+
+
 class ForgetHeld(TransientError):
     """What is to be forgotten cannot be found out, or not taken out everywhere, at present."""
 

@@ -72,13 +72,24 @@ class RemoteHub:
     def expiry(self) -> Json:
         return self._call("GET", "/v1/expiry")
 
+    def forget(self, body: Json) -> Json:
+        """The receipt. Waits as long as it takes: with `rewrite`, minutes."""
+        return self._call("POST", "/v1/forget", body, timeout_s=None)
+
     def start_job(self, kind: str) -> Json:
         """Begin a job; `jobs` says how far it is."""
         return self._call("POST", f"/v1/jobs/{quote(kind, safe='')}/run")
 
-    def _call(self, method: str, path: str, body: Json | None = None) -> Json:
+    def _call(
+        self,
+        method: str,
+        path: str,
+        body: Json | None = None,
+        *,
+        timeout_s: float | None = TIMEOUT_S,
+    ) -> Json:
         try:
-            response = self._http.request(method, path, json=body)
+            response = self._http.request(method, path, json=body, timeout=timeout_s)
             answer = response.json()
         except (httpx.HTTPError, ValueError) as error:
             raise HubUnreachable(f"the hub at {self._url} does not answer: {error}") from error

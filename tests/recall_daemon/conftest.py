@@ -13,6 +13,7 @@ import httpx
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fastapi import FastAPI
 
 from recall_daemon.app import Hub, open_core, open_hub
 from recall_daemon.ingest.pipeline import PollReport
@@ -170,6 +171,18 @@ class TestHub:
             ).fetchall()
         return dict(found)
 
+    def app(self) -> FastAPI:
+        """Its routes."""
+        hub = self.hub
+        return make_app(
+            hub.core.operations,
+            dict,
+            hub.pushes,
+            hub.jobs,
+            hub.archive,
+            forgetting=hub.forgetting,
+        )
+
     def search(self, query: str, **filters: object) -> list[str]:
         answer = self.hub.core.operations.search(SearchRequest(query, **filters))  # type: ignore[arg-type]
         return [hit["memory_id"] for hit in answer["hits"]]
@@ -275,7 +288,7 @@ def pusher(publisher: Publisher) -> Callable[..., Pusher]:
         batch_rows: int = 2,
         **changes: object,
     ) -> Pusher:
-        app = make_app(hub.hub.core.operations, dict, hub.hub.pushes, hub.hub.jobs, hub.hub.archive)
+        app = hub.app()
         guard = Guard(app, port=8682, allowances=(push.BATCHES,))
         transport = httpx.ASGITransport(guard, raise_app_exceptions=False)
         http = httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8682")

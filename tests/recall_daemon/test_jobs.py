@@ -227,7 +227,9 @@ async def test_the_port_starts_a_job_and_tells_its_end(open_test_hub: Any) -> No
             done.set()
 
         jobs = make(hub.core.store, Job("age", None, work))
-        app = make_app(hub.core.operations, dict, hub.pushes, jobs, hub.archive)
+        app = make_app(
+            hub.core.operations, dict, hub.pushes, jobs, hub.archive, forgetting=hub.forgetting
+        )
         transport = httpx.ASGITransport(app)
         scheduled = asyncio.create_task(jobs.schedule())
         await asyncio.sleep(0)

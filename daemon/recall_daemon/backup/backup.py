@@ -125,6 +125,20 @@ class Backups:
         """Remove one backup by its id. Idempotent."""
         self._shelf.delete(name)
 
+    def clean(self) -> None:
+        """Remove what backups left that were cut off. Raises `BackupRunning`."""
+        if not self._making.acquire(blocking=False):
+            raise BackupRunning("a backup is being made", hint="ask again when it is done")
+        try:
+            self._shelf.clean()
+        finally:
+            self._making.release()
+
+    @property
+    def is_making(self) -> bool:
+        """Whether one is being made that `manifests` does not show yet."""
+        return self._making.locked()
+
     @property
     def _shelf(self) -> Shelf:
         return Shelf(self._bucket, hub_id(self._store))

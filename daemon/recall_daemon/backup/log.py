@@ -28,6 +28,7 @@ from recall_wire.manifest import sha256_hex
 
 FORMAT, VERSION = "recall-log", 1
 ENTRIES_MAX = 1_000
+BODIES_MAX_BYTES = 16 << 20
 # One entry may hold the identities of everything that one forget named.
 OBJECT_MAX_BYTES = 64 << 20
 PLAIN_MAX_BYTES = 512 << 20
@@ -81,7 +82,7 @@ class LogShipper:
 
     def _unshipped(self) -> list[JournalEntry]:
         with self._store.read() as connection:
-            return journal.unshipped(connection, ENTRIES_MAX)
+            return journal.unshipped(connection, ENTRIES_MAX, BODIES_MAX_BYTES)
 
     def _put(self, prefix_id: str, entries: Sequence[JournalEntry]) -> int:
         """Returns the number of the last entry that is in the bucket now."""

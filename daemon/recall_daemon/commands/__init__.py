@@ -4,7 +4,28 @@ Exit codes: 0 done · 1 `verify` found a problem, or something unexpected · 2 r
 settings, permission · 3 `once` ended with something still pending · 130 interrupted.
 """
 
-from recall_daemon.commands import backup, jobs, model, quarantine, run, search, status, tiers
+from recall_daemon.commands import (
+    backup,
+    forget,
+    jobs,
+    model,
+    quarantine,
+    run,
+    search,
+    status,
+    tiers,
+)
 from recall_daemon.commands.program import main
 
-__all__ = ["backup", "jobs", "main", "model", "quarantine", "run", "search", "status", "tiers"]
+__all__ = [
+    "backup",
+    "forget",
+    "jobs",
+    "main",
+    "model",
+    "quarantine",
+    "run",
+    "search",
+    "status",
+    "tiers",
+]

@@ -248,7 +248,7 @@ class Pushes:
 
     def systems(self) -> set[str]:
         """The systems that have a push open, whose rows lie on this disk."""
-        return {push.place.system_id for push in self._staging.pushes()}
+        return self._staging.systems()
 
     async def expire(self) -> None:
         """Remove the pushes that nobody has touched for a day."""

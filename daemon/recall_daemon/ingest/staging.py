@@ -86,6 +86,10 @@ class Staging:
         """All that are open, those first that were touched longest ago."""
         return sorted(self._pushes.values(), key=lambda push: push.touched_at)
 
+    def systems(self) -> set[str]:
+        """The systems that have a push open, whose rows lie on this disk."""
+        return {push.place.system_id for push in self.pushes()}
+
     def open(self, place: Place, manifest: Manifest, data: bytes, now: datetime) -> Push:
         """Stage a manifest; batches of another one go. Idempotent."""
         with _translated():

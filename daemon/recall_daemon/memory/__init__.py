@@ -1,6 +1,7 @@
 """What people do to single memories. Forgetting, in the order of its steps:
 
 `criteria` what is to be forgotten · `select` which memories that is · `forget` the rows, the log,
-the disk · `remains` which objects of the bucket still hold them · `snapshots` takes them out of the
-snapshots there · `erase` out of cold files and backups.
+what is told · `purge` the disk, beside everything else · `remains` which objects of the bucket
+still hold them · `rewrite` takes them out there: `snapshots` out of snapshots, `erase` out of cold
+files and backups · `receipt` what a person gets.
 """

@@ -11,8 +11,8 @@ from recall_daemon.search.verbatim import normal
 from recall_wire.errors import UnsafeKey
 from recall_wire.layout import check_system_id
 
-Identity = tuple[str, str]
 MAX_VALUES = 100_000
+VALUE_MAX_CHARS = 1_000
 QUERY_MAX_CHARS = 100_000
 
 
@@ -20,12 +20,13 @@ QUERY_MAX_CHARS = 100_000
 class Criteria:
     """Every one that is given must hold: of ids, systems and projects one value each.
 
-    `ids` are (system_id, memory_id). `since <= created_at < until`, aware; a memory without a time
-    is within no time. `query` is text that a memory's own text holds word for word, whatever the
-    case, white space and Unicode form. Raises `ForgetInvalid`, also where nothing is given.
+    `ids` as people write them: SYSTEM/MEMORY_ID, or MEMORY_ID alone where that says which.
+    `since <= created_at < until`, aware; a memory without a time is within no time. `query` is text
+    that a memory's own text holds word for word, whatever the case, white space and Unicode form.
+    Raises `ForgetInvalid`, also where nothing is given.
     """
 
-    ids: tuple[Identity, ...] = ()
+    ids: tuple[str, ...] = ()
     system: tuple[str, ...] = ()
     project: tuple[str, ...] = ()
     since: datetime | None = None
@@ -33,12 +34,14 @@ class Criteria:
     query: str | None = None
 
     def __post_init__(self) -> None:
-        for system_id in (*self.system, *(system_id for system_id, _ in self.ids)):
+        for system_id in self.system:
             _check_system(system_id)
-        if self.query is not None and not normal(self.query):
-            raise ForgetInvalid("the query is empty")
-        if self.query is not None and len(self.query) > QUERY_MAX_CHARS:
-            raise ForgetInvalid(f"the query has more than {QUERY_MAX_CHARS} characters")
+        for value in (*self.ids, *self.project):
+            _check_text("an id or a project", value, VALUE_MAX_CHARS)
+        if self.query is not None:
+            _check_text("the query", self.query, QUERY_MAX_CHARS)
+            if not normal(self.query):
+                raise ForgetInvalid("the query is empty")
         if max(len(self.ids), len(self.system), len(self.project)) > MAX_VALUES:
             raise ForgetInvalid(f"more than {MAX_VALUES} values of one kind")
         if not any(getattr(self, field.name) for field in fields(self)):
@@ -48,7 +51,7 @@ class Criteria:
 
     @classmethod
     def from_json(cls, body: object) -> Criteria:
-        """`{ids: ["SYSTEM/MEMORY_ID"], system: [], project: [], since, until, query}`."""
+        """`{ids: [], system: [], project: [], since, until, query}`."""
         if not isinstance(body, Mapping):
             raise ForgetInvalid("the request is not a JSON object")
         unknown = sorted(str(key)[:40] for key in body if key not in _NAMES)
@@ -58,7 +61,7 @@ class Criteria:
         if query is not None and not isinstance(query, str):
             raise ForgetInvalid("the query is not text")
         return cls(
-            ids=tuple(identity(value) for value in _texts("ids", body.get("ids"))),
+            ids=_texts("ids", body.get("ids")),
             system=_texts("system", body.get("system")),
             project=_texts("project", body.get("project")),
             since=moment("since", body.get("since")),
@@ -69,7 +72,7 @@ class Criteria:
     def to_json(self) -> dict[str, object]:
         """What `from_json` reads."""
         values: dict[str, object] = {
-            "ids": [f"{system_id}/{memory_id}" for system_id, memory_id in self.ids],
+            "ids": list(self.ids),
             "system": list(self.system),
             "project": list(self.project),
             "since": self.since and self.since.isoformat(),
@@ -80,14 +83,6 @@ class Criteria:
 
 
 _NAMES = ("ids", "system", "project", "since", "until", "query")
-
-
-def identity(value: str) -> Identity:
-    """SYSTEM/MEMORY_ID; a memory's id may hold slashes, a system's cannot."""
-    system_id, slash, memory_id = value.partition("/")
-    if not slash or not memory_id:
-        raise ForgetInvalid(f"{value[:80]!r} is no id", hint="write it as SYSTEM/MEMORY_ID")
-    return system_id, memory_id
 
 
 def moment(name: str, value: object) -> datetime | None:
@@ -108,6 +103,17 @@ def _texts(name: str, value: object) -> tuple[str, ...]:
     if not isinstance(values, Sequence) or not all(isinstance(item, str) for item in values):
         raise ForgetInvalid(f"{name} is neither text nor a list of texts")
     return tuple(values)
+
+
+def _check_text(what: str, value: str, max_chars: int) -> None:
+    if not value:
+        raise ForgetInvalid(f"{what} is empty")
+    if len(value) > max_chars:
+        raise ForgetInvalid(f"{what} has more than {max_chars} characters")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise ForgetInvalid(f"{what} is not valid Unicode") from error
 
 
 def _check_system(system_id: str) -> None:

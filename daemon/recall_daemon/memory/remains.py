@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,12 +21,13 @@ Json = dict[str, Any]
 # So much is looked into; of more, every object is named as one that may hold it.
 LOOK_BYTES = 512 << 20
 LOOK_OBJECTS = 2_000
+LOOKS_AT_ONCE = 8
 _BATCH_ROWS = 8_192
 
 
 @dataclass(frozen=True)
 class Holder:
-    """An object that holds such memories: `rows` of them where it was looked into, else None.
+    """An object, or a prefix, that holds such memories: `rows` of them where that is known.
 
     `seq` is the snapshot's. `kept`: why no rewriting takes them out of it.
     """
@@ -64,14 +67,29 @@ def in_snapshots(
     ]
     looked = [item for system_id, item in objects if _is_readable(item, merged)]
     is_few = len(looked) <= LOOK_OBJECTS and sum(item.bytes for item in looked) <= LOOK_BYTES
-    found = []
-    for system_id, item in objects:
-        rows = None
-        if is_few and _is_readable(item, merged):
-            rows = rows_with(bucket, item, set(by_system[system_id]), folder)
-        if rows is None or rows:
-            found.append(_holder(system_id, item, rows))
-    return found
+
+    def look(system_id: str, item: ObjectInfo) -> int | None:
+        if not is_few or not _is_readable(item, merged):
+            return None
+        return rows_with(bucket, item, by_system[system_id], folder)
+
+    with ThreadPoolExecutor(LOOKS_AT_ONCE, thread_name_prefix="forget") as pool:
+        counts = list(pool.map(lambda one: look(*one), objects))
+    return [
+        _holder(system_id, item, rows)
+        for (system_id, item), rows in zip(objects, counts, strict=True)
+        if rows is None or rows
+    ]
+
+
+def other_hubs(bucket: Bucket, hub_id: str) -> list[Holder]:
+    """What other hubs keep in the bucket: this one cannot tell what is in there."""
+    return [
+        Holder(prefix, "hub", kept="another hub's backups and cold files: forget it there, too")
+        for page in bucket.list(layout.HUB, delimiter="/")
+        for prefix in page.prefixes
+        if layout.parse_hub_prefix(prefix) not in (None, hub_id)
+    ]
 
 
 def _listed(bucket: Bucket, prefix: str) -> Iterator[ObjectInfo]:
@@ -94,26 +112,36 @@ def _is_readable(item: ObjectInfo, merged: Collection[tuple[str, int]]) -> bool:
     )
 
 
-def rows_with(bucket: Bucket, item: ObjectInfo, ids: set[str], folder: Path) -> int | None:
-    """How many rows with content have one of the ids; None where that cannot be said."""
-    path = folder / "object"
-    try:
-        sha256 = bucket.download(item.key, path, max_bytes=item.bytes)
-    except (ObjectNotFound, LimitExceeded):
-        return None
-    try:
-        if sha256[:16] not in item.key.rpartition("/")[2]:
+def rows_with(bucket: Bucket, item: ObjectInfo, ids: Collection[str], folder: Path) -> int | None:
+    """How many rows with content have one of the ids; None where that cannot be said.
+
+    `folder` is for the object while it is read.
+    """
+    with tempfile.TemporaryDirectory(dir=folder) as own:
+        path = Path(own) / "object"
+        try:
+            sha256 = bucket.download(item.key, path, max_bytes=item.bytes)
+        except ObjectNotFound:
+            return 0  # deleted since it was listed
+        except LimitExceeded:
             return None
+        return _rows_in(path, ids) if _is_named_by(sha256, item) else None
+
+
+def _is_named_by(sha256: str, item: ObjectInfo) -> bool:
+    return sha256[:16] in item.key.rpartition("/")[2]
+
+
+def _rows_in(path: Path, ids: Collection[str]) -> int | None:
+    try:
         with pq.ParquetFile(path) as file:
             batches = file.iter_batches(_BATCH_ROWS, columns=["memory_id", "op"])
             return sum(_count(batch, ids) for batch in batches)
     except (pa.ArrowException, OSError, KeyError):
         return None
-    finally:
-        path.unlink(missing_ok=True)
 
 
-def _count(batch: pa.RecordBatch, ids: set[str]) -> int:
+def _count(batch: pa.RecordBatch, ids: Collection[str]) -> int:
     return sum(
         op == "upsert" and memory_id in ids
         for memory_id, op in zip(

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from recall_daemon.errors import ForgetHeld, NothingToForget
-from recall_daemon.memory.criteria import Criteria, Identity
+from recall_daemon.errors import ForgetHeld, ForgetInvalid, NothingToForget
+from recall_daemon.memory.criteria import Criteria
 from recall_daemon.search.verbatim import holds, normal
 from recall_daemon.store import selection
-from recall_daemon.store.selection import Row, Wanted
+from recall_daemon.store.selection import Identity, Row, Wanted
 from recall_daemon.store.store import Store
 from recall_wire.errors import TransientError
 
-# With their texts, so that a page of long ones still fits.
-PAGE_ROWS = 10_000
-PAGE_TEXTS = 200
+PAGE_ROWS = 50_000
+# With their texts, of which one may be long.
+PAGE_TEXTS = 1_000
+
+_LIVE, _ANY = ("live",), ("live", "deleted", "forgotten")
 
 ColdTexts = Callable[[Sequence[int]], Mapping[int, str]]
 
@@ -32,71 +35,92 @@ class Selected:
     unread: int = 0
 
     @property
+    def rows(self) -> tuple[Row, ...]:
+        return (*self.to_forget, *self.gone)
+
+    @property
     def row_ids(self) -> set[int]:
-        return {row.row_id for row in (*self.to_forget, *self.gone)}
+        return {row.row_id for row in self.rows}
 
     @property
     def by_system(self) -> dict[str, set[str]]:
         """The ids of all of them, per system."""
         found: dict[str, set[str]] = {}
-        for row in (*self.to_forget, *self.gone):
+        for row in self.rows:
             found.setdefault(row.system_id, set()).add(row.memory_id)
         return found
 
 
 def select(store: Store, cold_texts: ColdTexts, criteria: Criteria) -> Selected:
-    """The memories that meet the criteria.
+    """The memories that meet the criteria, perhaps none.
 
     By id and system what is deleted or was forgotten before is found too: its text may still lie in
-    the bucket. Raises `NothingToForget` where there is none, or a named id is not known;
-    `ForgetHeld` where the text of a cold row cannot be read, so that nobody knows what it holds.
+    the bucket. Raises `NothingToForget` where a named id is not known, `ForgetInvalid` where it
+    could be one of several, `ForgetHeld` where the text of a cold row cannot be read, so that
+    nobody knows what it holds.
     """
     by_content = bool(criteria.project or criteria.since or criteria.until or criteria.query)
     wanted = Wanted(
-        criteria.ids,
-        criteria.system,
-        criteria.project,
+        _LIVE if by_content else _ANY,
+        _identities(store, criteria) if criteria.ids else None,
+        criteria.system or None,
+        criteria.project or None,
         criteria.since,
         criteria.until,
-        is_live=by_content,
     )
-    found, unread = _holding(store, cold_texts, wanted, criteria.query)
-    if not by_content:
-        _check_known(criteria.ids, found, criteria.system)
-    if not found:
-        raise NothingToForget("no memory is like that; nothing was forgotten")
-    return Selected(
-        tuple(row for row in found if row.state != "forgotten"),
-        tuple(row for row in found if row.state == "forgotten"),
-        unread,
-    )
+    if criteria.query is not None:
+        return _holding(store, cold_texts, wanted, normal(criteria.query))
+    return _parted(_pages(store, wanted))
 
 
-def _holding(
-    store: Store, cold_texts: ColdTexts, wanted: Wanted, query: str | None
-) -> tuple[list[Row], int]:
-    """The rows, and how many more could not be read."""
-    limit = PAGE_ROWS if query is None else PAGE_TEXTS
-    found: list[Row] = []
-    after = unread = 0
+def forgotten_before(store: Store) -> Selected:
+    """Everything that was ever forgotten, by this hub or by a snapshot."""
+    return _parted(_pages(store, Wanted(("forgotten",))))
+
+
+def _parted(pages: Iterator[list[Row]], unread: int = 0) -> Selected:
+    found = [row for page in pages for row in page]
+    gone = tuple(row for row in found if row.state == "forgotten")
+    return Selected(tuple(row for row in found if row.state != "forgotten"), gone, unread)
+
+
+def _pages(store: Store, wanted: Wanted) -> Iterator[list[Row]]:
+    after = 0
     while True:
         with store.read() as connection:
-            page = selection.rows(
-                connection, wanted, after=after, limit=limit, with_text=query is not None
-            )
-        if not page:
-            return found, unread
+            page = selection.rows(connection, wanted, after=after, limit=PAGE_ROWS)
+        yield page
+        if len(page) < PAGE_ROWS:
+            return
         after = page[-1].row_id
-        if query is not None:
-            page, lost = _with_query(page, cold_texts, normal(query))
-            unread += lost
+
+
+def _holding(store: Store, cold_texts: ColdTexts, wanted: Wanted, query: str) -> Selected:
+    """Those whose text holds the query. By ranges of row ids: each row is read once."""
+    with store.read() as connection:
+        last = selection.last_row(connection)
+    found: list[Row] = []
+    unread = 0
+    for after in range(0, last, PAGE_TEXTS):
+        with store.read() as connection:
+            page = selection.rows(
+                connection,
+                wanted,
+                after=after,
+                upto=after + PAGE_TEXTS,
+                limit=PAGE_TEXTS,
+                with_text=True,
+            )
+        page, lost = _with_query(page, cold_texts, query)
+        unread += lost
         found += page
+    return _parted(iter([found]), unread)
 
 
-def _with_query(page: Sequence[Row], cold_texts: ColdTexts, wanted: str) -> tuple[list[Row], int]:
-    far = [row.row_id for row in page if row.tier == "cold" and row.has_text]
+def _with_query(page: Sequence[Row], cold_texts: ColdTexts, query: str) -> tuple[list[Row], int]:
+    far = [row.row_id for row in page if row.tier == "cold" and row.text_hash is not None]
     texts = _fetched(far, cold_texts) if far else {}
-    held = [row for row in page if holds(texts.get(row.row_id, row.text), wanted)]
+    held = [row for row in page if holds(texts.get(row.row_id, row.text), query)]
     # Without their texts: thousands of long ones would not fit.
     return [replace(row, text=None) for row in held], len(far) - len(texts)
 
@@ -111,13 +135,47 @@ def _fetched(row_ids: Sequence[int], cold_texts: ColdTexts) -> Mapping[int, str]
         ) from error
 
 
-def _check_known(ids: Sequence[Identity], found: Sequence[Row], systems: Sequence[str]) -> None:
-    """A misspelt id must not look like one that is gone."""
-    known = {(row.system_id, row.memory_id) for row in found}
-    unknown = [f"{one}/{two}" for one, two in ids if (one, two) not in known]
+def _identities(store: Store, criteria: Criteria) -> list[Identity]:
+    """The memories that the ids name: SYSTEM/MEMORY_ID, or MEMORY_ID of one system, or of those
+    that the criteria name. A misspelt id must not look like one that is gone."""
+    names, systems = dict.fromkeys(criteria.ids), set(criteria.system)
+    parts = {name: _split(name) for name in names}
+    with store.read() as connection:
+        known = selection.named(connection, {*names, *(memory for _, memory in parts.values())})
+    plain: defaultdict[str, list[Identity]] = defaultdict(list)
+    for identity in known:
+        if not systems or identity[0] in systems:
+            plain[identity[1]].append(identity)
+    found: list[Identity] = []
+    unknown: list[str] = []
+    for name, (system_id, memory_id) in parts.items():
+        meant = {*plain[name], *(i for i in plain[memory_id] if i[0] == system_id)}
+        if len(meant) > 1 and not systems:
+            raise _ambiguous(name, meant)
+        found += sorted(meant)
+        unknown += [] if meant else [name]
     if unknown:
-        of = f" in {', '.join(systems[:3])}" if systems else ""
-        more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
-        raise NothingToForget(
-            f"there is no memory {unknown[0][:120]!r}{of}{more}; nothing was forgotten"
-        )
+        raise _unknown(unknown, criteria.system)
+    return found
+
+
+def _split(name: str) -> Identity:
+    """A system's id holds no slash, a memory's may."""
+    system_id, _, memory_id = name.partition("/")
+    return system_id, memory_id
+
+
+def _ambiguous(name: str, meant: set[Identity]) -> ForgetInvalid:
+    which = ", ".join(f"{system}/{memory}" for system, memory in sorted(meant)[:5])
+    return ForgetInvalid(
+        f"{name[:120]!r} could be any of {len(meant)} memories; nothing was forgotten",
+        hint=f"write one of {which}, or name the system",
+    )
+
+
+def _unknown(names: Sequence[str], systems: Sequence[str]) -> NothingToForget:
+    of = f" in {', '.join(systems[:3])}" if systems else ""
+    more = f", nor {len(names) - 1} others that were named" if len(names) > 1 else ""
+    return NothingToForget(
+        f"there is no memory {names[0][:120]!r}{of}{more}; nothing was forgotten"
+    )

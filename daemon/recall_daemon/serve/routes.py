@@ -13,9 +13,11 @@ from recall_daemon.backup.archive import Archive
 from recall_daemon.errors import NotInQuarantine
 from recall_daemon.ingest.pushed import Pushes
 from recall_daemon.jobs import Jobs
+from recall_daemon.memory.forget import Forgetting
 from recall_daemon.operations import HubApi, Json
 from recall_daemon.search.query import SearchRequest
 from recall_daemon.serve import backup as backup_routes
+from recall_daemon.serve import forget as forget_routes
 from recall_daemon.serve import jobs as job_routes
 from recall_daemon.serve import problem, push
 from recall_daemon.serve import tiers as tier_routes
@@ -24,7 +26,15 @@ from recall_daemon.store.ledger import Place
 Ready = Callable[[], Json]
 
 
-def make_app(hub: HubApi, ready: Ready, pushes: Pushes, jobs: Jobs, archive: Archive) -> FastAPI:
+def make_app(
+    hub: HubApi,
+    ready: Ready,
+    pushes: Pushes,
+    jobs: Jobs,
+    archive: Archive,
+    *,
+    forgetting: Forgetting,
+) -> FastAPI:
     """The app over a hub. `ready()` answers `{ready, parts: {name: reason or "ok"}}`.
 
     Routes are plain functions, so that each runs in a worker thread and none blocks the loop; those
@@ -37,10 +47,9 @@ def make_app(hub: HubApi, ready: Ready, pushes: Pushes, jobs: Jobs, archive: Arc
         redoc_url=None,
         openapi_url="/v1/openapi.json",
     )
-    problem.install(
-        app,
-        {NotInQuarantine: 404, **push.STATUSES, **job_routes.STATUSES, **backup_routes.STATUSES},
-    )
+    subjects = (push, job_routes, backup_routes, forget_routes)
+    statuses = {kind: status for one in subjects for kind, status in one.STATUSES.items()}
+    problem.install(app, {NotInQuarantine: 404, **statuses})
     _health(app, ready)
     _search(app, hub)
     _operations(app, hub)
@@ -48,6 +57,7 @@ def make_app(hub: HubApi, ready: Ready, pushes: Pushes, jobs: Jobs, archive: Arc
     push.install(app, pushes)
     job_routes.install(app, jobs)
     backup_routes.install(app, archive)
+    forget_routes.install(app, forgetting)
     return app
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import uvicorn
 from fastapi import FastAPI
 
-from recall_daemon.serve import push
+from recall_daemon.serve import forget, push
 from recall_daemon.serve.guard import Guard
 from recall_wire.errors import SettingsInvalid
 
@@ -63,7 +63,7 @@ class Server(uvicorn.Server):
         port = listener.getsockname()[1]
         super().__init__(
             uvicorn.Config(
-                Guard(app, port=port, allowances=(push.BATCHES,)),
+                Guard(app, port=port, allowances=(push.BATCHES, forget.BODY)),
                 log_config=None,
                 access_log=False,
                 server_header=False,

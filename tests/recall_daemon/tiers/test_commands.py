@@ -7,7 +7,6 @@ from typing import Any
 
 import httpx
 
-from recall_daemon.serve.routes import make_app
 from recall_wire.records import Record
 
 DAYS_100 = timedelta(days=100)
@@ -54,7 +53,7 @@ async def test_the_routes_answer_as_the_commands_do(open_test_hub: Any, publishe
         publisher.publish("a", 1, [Record("m1", text="one")])
         await hub.once()
         parts = hub.hub
-        app = make_app(parts.core.operations, dict, parts.pushes, parts.jobs, parts.archive)
+        app = hub.app()
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://hub") as http:
             hub.clock[0] += DAYS_100

@@ -1,0 +1,103 @@
+"""`recalld forget`: take memories out for good."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from recall_daemon.commands.program import AsJson, Config, app, print_answer
+from recall_daemon.errors import ForgetRefused
+from recall_daemon.memory.criteria import Criteria
+from recall_daemon.operations import Json
+from recall_daemon.settings import load_settings
+
+Flag = Parameter(negative="")
+# A receipt for criteria; with `dry_run` of what would be done.
+Forget = Callable[[bool], Json]
+
+
+@app.command
+def forget(
+    ids: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+    /,
+    *,
+    system: tuple[str, ...] = (),
+    project: tuple[str, ...] = (),
+    since: datetime | None = None,
+    until: datetime | None = None,
+    query: str | None = None,
+    rewrite: Annotated[bool, Flag] = False,
+    dry_run: Annotated[bool, Flag] = False,
+    yes: Annotated[bool, Flag] = False,
+    json_: AsJson = False,
+    config: Config = None,
+) -> None:
+    """Forget memories for good: later snapshots, restores and replays cannot bring them back.
+
+    Everything that is given must hold; a system or project given twice means either. Prints a
+    receipt: what was forgotten, and which objects of the bucket still hold it.
+
+    Parameters
+    ----------
+    ids
+        SYSTEM/MEMORY_ID, or MEMORY_ID alone where no other system has it.
+    query
+        Memories whose text holds this word for word, whatever the case and white space.
+    rewrite
+        Take everything that was forgotten, now or before, out of the bucket, too.
+    dry_run
+        Only say what would be forgotten, and where it is.
+    yes
+        Do not ask.
+    """
+    from recall_daemon.tables import print_receipt
+
+    criteria = Criteria(ids, system, project, since, until, query)
+    with _forgetting(criteria, rewrite, config) as forget_:
+        if not dry_run and not yes:
+            _confirm(criteria, rewrite, forget_)
+        answer = forget_(dry_run)
+    print_answer(answer, json_, lambda console: print_receipt(console, answer))
+
+
+def _confirm(criteria: Criteria, rewrite: bool, forget_: Forget) -> None:
+    """Ask the person at the terminal. Without one, ids alone are clear enough."""
+    if not sys.stdin.isatty():
+        if set(criteria.to_json()) == {"ids"}:
+            return
+        raise ForgetRefused(
+            "nobody is asked here, and this may name more than is meant",
+            hint="look with --dry-run, then give --yes",
+        )
+    told = forget_(True)
+    where = ", ".join(told["systems"])
+    bucket = " and take them, and all that was forgotten before, out of the bucket" * rewrite
+    asked = f"Forget {told['forgotten']} memories of {where} for good{bucket}? [y/N] "
+    print(asked, end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise ForgetRefused("nothing was forgotten")
+
+
+@contextmanager
+def _forgetting(criteria: Criteria, rewrite: bool, config: Path | None) -> Iterator[Forget]:
+    """By the daemon that runs; without one, in this process, which also purges the disk."""
+    from recall_daemon.lock import running_at
+
+    settings = load_settings(config)
+    url = running_at(settings.data_dir)
+    if url is not None:
+        from recall_daemon.remote import RemoteHub
+
+        hub, body = RemoteHub(url), criteria.to_json() | {"rewrite": rewrite}
+        yield lambda dry_run: hub.forget(body | {"dry_run": dry_run})
+        return
+    from recall_daemon.app import open_core, open_forgetting
+
+    with open_core(settings) as core, open_forgetting(core) as forgetting:
+        yield lambda dry_run: forgetting.forget(criteria, rewrite=rewrite, dry_run=dry_run)

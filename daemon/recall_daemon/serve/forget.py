@@ -1,0 +1,51 @@
+"""The route for forgetting. It writes, and what it does is final."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Final
+
+from fastapi import Body, FastAPI
+from fastapi.responses import JSONResponse
+
+from recall_daemon.errors import ForgetInvalid, NothingToForget
+from recall_daemon.memory.criteria import Criteria
+from recall_daemon.memory.forget import Forgetting
+from recall_daemon.operations import Json
+from recall_daemon.serve.guard import Allowance
+from recall_wire.errors import RecallError
+
+STATUSES: Final[Mapping[type[RecallError], int]] = {ForgetInvalid: 422, NothingToForget: 404}
+
+# A hundred thousand ids.
+BODY: Final = Allowance(
+    "POST", re.compile(r"/v1/forget"), frozenset({"application/json"}), 32 << 20
+)
+
+
+def install(app: FastAPI, forgetting: Forgetting) -> None:
+    """Add the route to an app whose errors are answered as problems, with `STATUSES`."""
+
+    @app.post("/v1/forget")
+    def forget(body: Annotated[Json, Body()]) -> JSONResponse:
+        """`{ids?, system?, project?, since?, until?, query?, rewrite?, dry_run?}` → the receipt.
+
+        The rows are gone when it answers; what they left on the disk goes by the job `purge`. With
+        `rewrite` it answers when the bucket is rewritten, which takes as long as there is to read.
+        """
+        rewrite, dry_run = _flag(body, "rewrite"), _flag(body, "dry_run")
+        criteria = Criteria.from_json({k: v for k, v in body.items() if k not in _FLAGS})
+        return JSONResponse(
+            forgetting.forget(criteria, rewrite=rewrite, dry_run=dry_run, purge=False)
+        )
+
+
+_FLAGS = ("rewrite", "dry_run")
+
+
+def _flag(body: Json, name: str) -> bool:
+    value = body.get(name, False)
+    if not isinstance(value, bool):
+        raise ForgetInvalid(f"{name} is neither true nor false")
+    return value

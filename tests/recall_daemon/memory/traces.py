@@ -1,0 +1,55 @@
+"""Texts to be forgotten, and a search of every byte that a hub and its bucket hold."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from recall_wire.records import Record
+
+# In every text that is forgotten, and in none that stays. One word, so that the index has it whole.
+SECRET = "zqxuniquetoken"
+DAYS_100 = timedelta(days=100)
+
+
+def secret(number: int) -> str:
+    """A text to be forgotten, like no other."""
+    return f"the {SECRET} of number{number} is told here, and nowhere else"
+
+
+def kept(number: int) -> str:
+    return f"what stays of number{number} is told here"
+
+
+def records(count: int, secrets: Sequence[int] = (), **fields: Any) -> list[Record]:
+    """Memories m0, m1, …; those whose numbers are given hold the secret."""
+    return [
+        Record(f"m{n}", text=secret(n) if n in secrets else kept(n), **fields) for n in range(count)
+    ]
+
+
+def holding(folder: Path, needle: str = SECRET) -> list[str]:
+    """Every file below a folder that holds it: as it is, decoded from Parquet, or unpacked."""
+    return sorted(
+        str(path.relative_to(folder))
+        for path in folder.rglob("*")
+        if path.is_file() and any(needle.encode() in plain for plain in _readings(path))
+    )
+
+
+def _readings(path: Path) -> Iterator[bytes]:
+    data = path.read_bytes()
+    yield data
+    with suppress(pa.ArrowException):
+        rows = pq.read_table(io.BytesIO(data)).to_pylist()
+        yield json.dumps(rows, default=str, ensure_ascii=False).encode()
+    with suppress(pa.ArrowException, OSError):
+        yield pa.CompressedInputStream(pa.BufferReader(data), "zstd").read()
