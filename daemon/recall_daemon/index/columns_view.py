@@ -13,7 +13,7 @@ from recall_daemon.index.growable import Array
 
 NO_TIME = np.iinfo(np.int64).min
 # How much of a long session is looked at around a row; more where many rows in it are dead.
-_BESIDE_WINDOW = 256
+_BESIDE_WINDOW = 32
 
 Beside = tuple[tuple[int, ...], tuple[int, ...]]
 
@@ -96,15 +96,17 @@ class ColumnsView:
 
     def beside(self, row_ids: Sequence[int], n: int) -> dict[int, Beside]:
         """The live rows before and after each row in its session, nearest first, at most n."""
-        return {row_id: self._beside(row_id, n) for row_id in row_ids}
+        own = self.ordinals(row_ids)
+        keys = np.where(own >= 0, self.session_key[own], NO_KEY)
+        newest = self.by_session.unsorted(self.session_key, np.unique(keys[keys != NO_KEY]))
+        return {
+            row_id: ((), ()) if key == NO_KEY else self._beside(row_id, key, newest[key], n)
+            for row_id, key in zip(row_ids, keys.tolist(), strict=True)
+        }
 
-    def _beside(self, row_id: int, n: int) -> Beside:
-        own = int(self.ordinal_of[row_id])
-        key = NO_KEY if own < 0 else int(self.session_key[own])
-        if key == NO_KEY:
-            return (), ()
-        rank = (int(self.created_us[own]), row_id)
-        newest = self.by_session.unsorted(self.session_key, key)
+    def _beside(self, row_id: int, key: int, newest: Array, n: int) -> Beside:
+        """`newest`: the ordinals of the session that are not sorted in yet."""
+        rank = (int(self.created_us[self.ordinal_of[row_id]]), row_id)
         low, high = self.by_session.run(key)
         at = self._place(rank, low, high)
         width = _BESIDE_WINDOW

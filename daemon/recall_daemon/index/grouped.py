@@ -9,7 +9,7 @@ import numpy as np
 from recall_daemon.index.growable import Array
 
 NO_KEY = -1
-# The unsorted part is scanned at each look-up: 30 µs at this length.
+# The unsorted part is scanned at each look-up: half a millisecond at this length.
 UNSORTED_MAX = 32_768
 
 
@@ -39,9 +39,18 @@ class Grouped:
         low, high = np.searchsorted(self.keys, [key, key + 1])
         return int(low), int(high)
 
-    def unsorted(self, column: Array, key: int) -> Array:
-        """The ordinals past the sorted part that have the key."""
-        return np.flatnonzero(column[self.sorted_to :] == key) + self.sorted_to
+    def unsorted(self, column: Array, keys: Array) -> dict[int, Array]:
+        """For each of the distinct `keys`, ascending: the ordinals past the sorted part with it."""
+        if not len(keys):
+            return {}
+        newest = column[self.sorted_to :]
+        place = np.searchsorted(keys, newest)
+        place[place == len(keys)] = 0
+        hits = np.flatnonzero(keys[place] == newest)
+        hits = hits[np.argsort(place[hits], kind="stable")]
+        ends = np.cumsum(np.bincount(place[hits], minlength=len(keys)))
+        parts = np.split(hits + self.sorted_to, ends[:-1])
+        return dict(zip(keys.tolist(), parts, strict=True))
 
     def members(self, column: Array, keys: Array) -> tuple[Array, Array]:
         """For distinct `keys`: which of them, and an ordinal that has it, for each such pair."""
