@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from recall_daemon import daemon
@@ -13,6 +15,7 @@ from recall_daemon.app import Core
 from recall_daemon.errors import StoreBroken, StoreFailed
 from recall_daemon.ingest.pipeline import Pipeline
 from recall_daemon.settings import HubSettings
+from recall_wire.records import Record
 
 
 @pytest.fixture
@@ -60,3 +63,42 @@ async def test_an_index_that_failed_once_follows_at_the_next_merge(
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
+
+
+async def test_a_full_disk_is_told_and_search_goes_on(
+    settings: HubSettings, publisher: Any
+) -> None:
+    publisher.publish("a", 1, [Record("m", text="one")])
+    await _found_by(settings)
+    publisher.publish("a", 2, [Record("n", text="one more")])
+    full = settings.model_copy(update={"min_free_bytes": 1 << 62})
+    state, hits = await _found_by(full)
+
+    assert state["ready"]
+    assert state["degraded"]
+    assert "ingest goes on when there are" in state["parts"]["disk"]
+    assert hits == ["m"]
+    state, hits = await _found_by(settings, hits=2)
+    assert (state["parts"]["disk"], sorted(hits)) == ("ok", ["m", "n"])
+
+
+async def _found_by(settings: HubSettings, hits: int = 1) -> tuple[dict[str, Any], list[str]]:
+    """What a hub that runs until its search has so many hits says of itself, and those hits."""
+    told: asyncio.Queue[str] = asyncio.Queue()
+    running = asyncio.create_task(daemon.run(settings, announce=told.put_nowait))
+    try:
+        # It says where it is a moment before it answers there.
+        transport = httpx.AsyncHTTPTransport(retries=5)
+        url = await told.get()
+        async with httpx.AsyncClient(base_url=url, timeout=30, transport=transport) as client:
+            while True:
+                answer = await client.post("/v1/search", json={"query": "one", "fold": False})
+                found = [hit["memory_id"] for hit in answer.json()["hits"]]
+                state = (await client.get("/readyz")).json()
+                if len(found) >= hits and state["ready"]:
+                    return state, found
+                await asyncio.sleep(0.02)
+    finally:
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running

@@ -12,6 +12,7 @@ from pathlib import Path
 import structlog
 
 from recall_daemon.errors import (
+    DiskFull,
     HubStrained,
     SnapshotClash,
     SnapshotIncomplete,
@@ -132,6 +133,14 @@ class Pipeline:
         report.pending += len(self._tasks)
         await self._tell(report)
         return report
+
+    def disk_problem(self) -> str | None:
+        """Why ingest pauses, where the disk is too full; None while it is not."""
+        try:
+            self._spool.check_disk()
+        except DiskFull as error:
+            return str(error)
+        return None
 
     async def _join(self, patience_s: float | None) -> None:
         if not self._tasks:
