@@ -15,11 +15,12 @@ from recall_daemon.ingest import ack, quarantine
 from recall_daemon.jobs import run_json
 from recall_daemon.search.engine import Search
 from recall_daemon.search.query import SearchRequest
-from recall_daemon.store import audit, ledger, memories, vectors
 from recall_daemon.store import jobs as job_table
+from recall_daemon.store import ledger, memories, vectors
 from recall_daemon.store.ledger import Entry, Place
 from recall_daemon.store.store import Connection, Store
 from recall_daemon.tiers.tiers import Tiers
+from recall_daemon.verify import Verification
 
 Json = dict[str, Any]
 
@@ -56,7 +57,7 @@ class Operations:
     """A `HubApi` on an open store.
 
     `space_id` is the hub's embedding space, None while there is no model (then `degraded`);
-    `index_problems` compares the index with the store.
+    `verification` proves the index against the store.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class Operations:
         *,
         space_id: Callable[[], str | None],
         now: Callable[[], datetime],
-        index_problems: Callable[[], list[str]],
+        verification: Verification,
         tiers: Tiers,
     ) -> None:
         self._tiers = tiers
@@ -74,7 +75,7 @@ class Operations:
         self._search = search
         self._space_id = space_id
         self._now = now
-        self._index_problems = index_problems
+        self._verification = verification
 
     def search(self, request: SearchRequest) -> Json:
         """`{query, degraded, hits}`; see `SearchHit`. Read-only."""
@@ -133,17 +134,8 @@ class Operations:
         return self._tiers.due()
 
     def verify(self, sample: int = 0) -> Json:
-        """`{ok, logical_hash, problems}`: the store against itself, its ledger and the index.
-
-        Also fetches the texts of `sample` random cold rows and checks their content; raises
-        `TransientError` where their bucket does not answer.
-        """
-        with self._store.read() as connection:
-            problems = audit.problems(connection)
-            logical_hash = audit.logical_hash(connection)
-        problems += self._index_problems()
-        problems += self._tiers.sample_problems(sample) if sample else []
-        return {"ok": not problems, "logical_hash": logical_hash, "problems": problems}
+        """`{ok, logical_hash, problems}`; see `Verification.run`. Read-only."""
+        return self._verification.run(sample)
 
     def quarantine_list(self) -> Json:
         with self._store.read() as connection:

@@ -59,13 +59,12 @@ class Counts:
 class Held:
     """Everything the index says it has, to compare with the store.
 
-    `rows` has row_id and change_no of each live row, `texts` the text_hash of each text that has
-    vectors; `documents` is how many rows the words hold. `view` is of the same moment.
+    `rows` has row_id and change_no of each live row; `texts` has text_hash of each text that has
+    vectors, passages (how many) and change_no (the last of them). `view` is of the same moment.
     """
 
     rows: pa.Table
     texts: pa.Table
-    documents: int
     view: IndexView
 
 
@@ -226,12 +225,12 @@ class Index:
         with self._applying:
             state = self._state
             row_ids, change_nos = state.columns.held()
-            view = state.view()
+            keys, passages, newest = state.space.vectors.held()
+            texts = {"text_hash": hashes_of(keys), "passages": passages, "change_no": newest}
             return Held(
                 rows=pa.table({"row_id": row_ids, "change_no": change_nos}),
-                texts=pa.table({"text_hash": hashes_of(state.space.vectors.held())}),
-                documents=view.words.rows,
-                view=view,
+                texts=pa.table(texts),
+                view=state.view(),
             )
 
     @property

@@ -16,7 +16,7 @@ from recall_daemon.index.slots import Keys, TextSlots, keys_of
 from recall_daemon.index.vectors_view import CHUNK_VECTORS, SegmentView, Tail, VectorsView
 
 # Half floats end at 65,504; a vector with a larger number is no embedding.
-_LARGEST = 60_000.0
+LARGEST = 60_000.0
 # The tail is searched exactly: 1.5 ms at this length. A segment is rewritten when it is full.
 TAIL_MIN = 16_384
 _TAIL_SHARE = 32
@@ -79,9 +79,12 @@ class Vectors:
     def sealed(self) -> int:
         return 0 if self._segment is None else len(self._segment)
 
-    def held(self) -> Keys:
-        """The texts that have a vector."""
-        return self._slots.keys.at(np.flatnonzero(self._length_of.view))
+    def held(self) -> tuple[Keys, Array, Array]:
+        """The texts that have vectors, how many, and the change_no of the last of them."""
+        slots = np.flatnonzero(self._length_of.view)
+        length = self._length_of.view[slots]
+        newest = self._changes_at(self._first_of.view[slots] + length - 1)
+        return self._slots.keys.at(slots), length, newest
 
     @property
     def tail_length(self) -> int:
@@ -145,7 +148,7 @@ class Vectors:
             batch = self._with_earlier(batch, int(slot), int(start))
         self._forget(slots[had])
         with np.errstate(invalid="ignore"):
-            usable = np.abs(batch.matrix).max(axis=1, initial=0) <= _LARGEST
+            usable = np.abs(batch.matrix).max(axis=1, initial=0) <= LARGEST
         self.unusable += int(np.count_nonzero(~usable))
         self._append(batch.take(np.flatnonzero(usable)))
 

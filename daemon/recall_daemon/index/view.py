@@ -100,6 +100,12 @@ class IndexView:
         kept, first, _ = self._runs(row_ids)
         return dict(zip(kept, self.vectors.at(first), strict=True))
 
+    def passages_of(self, row_ids: Sequence[int]) -> dict[int, Array]:
+        """The vectors of all passages of each row that has any, float32 of shape (n, dim)."""
+        kept, first, length = self._runs(row_ids)
+        spans = zip(kept, first.tolist(), length.tolist(), strict=True)
+        return {row_id: self.vectors.at(np.arange(at, at + n)) for row_id, at, n in spans}
+
     def neighbours(
         self, row_ids: Sequence[int], n: int
     ) -> dict[int, tuple[tuple[int, ...], tuple[int, ...]]]:

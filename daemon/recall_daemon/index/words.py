@@ -35,6 +35,8 @@ from recall_daemon.index.words_folder import WordsState, checked_state
 
 QUERY_MAX_TERMS = 64
 PHRASE_MAX_TERMS = 4_096
+# What proves that a row's words are there.
+HELD_TERMS = 64
 # A float32 score tells 24 bits apart.
 COVERAGE_MAX_TERMS = 20
 _UNITS_MAX = 32
@@ -136,8 +138,8 @@ class WordsView:
         rows = self.searcher.doc_freq("text", term)
         return math.log1p((self.rows - rows + 0.5) / (rows + 0.5)) if rows else 0.0
 
-    def _phrase(self, text: str) -> Query | None:
-        tokens = self.analyzer.pre_tokenize(composed(text)).tokens[:PHRASE_MAX_TERMS]
+    def _phrase(self, text: str, most: int = PHRASE_MAX_TERMS) -> Query | None:
+        tokens = self.analyzer.pre_tokenize(composed(text)).tokens[:most]
         if not tokens:
             return None
         if len(tokens) == 1:  # tantivy panics on a phrase of a single term
@@ -145,6 +147,14 @@ class WordsView:
         first = tokens[0].position
         places = [(token.position - first, token.text) for token in tokens]
         return Query.phrase_query(self.schema, "text", places)
+
+    def holds(self, row_id: int, text: str) -> bool:
+        """Whether a row's document has the first `HELD_TERMS` terms of its text, side by side."""
+        phrase = self._phrase(text, HELD_TERMS)
+        if phrase is None:
+            return True
+        this = Query.term_query(self.schema, "row_id", row_id, index_option="basic")
+        return bool(self._hits(_both(phrase, this), 1))
 
     def row_ids(self) -> Iterator[list[int]]:
         """The row id of every document, ascending, in pieces of bounded size."""

@@ -38,7 +38,13 @@ _CHECKS = {
         SELECT count(*) FROM memories m LEFT JOIN cold_files c ON c.file_no = m.cold_file
         WHERE (m.tier = 'cold') <> (m.cold_file IS NOT NULL)
            OR (m.tier = 'cold' AND (c.file_no IS NULL OR c.retired_at IS NOT NULL
-                                    OR m.text IS NOT NULL OR m.cold_row >= c.rows))""",
+                                    OR m.text IS NOT NULL OR m.metadata IS NOT NULL
+                                    OR coalesce(m.cold_row NOT BETWEEN 0 AND c.rows - 1, true)))""",
+    "cold rows that name the text of another row": """
+        SELECT count(*) - count(DISTINCT (cold_file, cold_row)) FROM memories
+        WHERE cold_file IS NOT NULL""",
+    "rows of no tier": """
+        SELECT count(*) FROM memories WHERE coalesce(tier NOT IN ('hot', 'warm', 'cold'), true)""",
     "passages given twice": """
         SELECT count(*) - count(DISTINCT (space_id, text_hash, passage)) FROM passages""",
     "texts of which passages are missing": """
@@ -55,10 +61,20 @@ _CHECKS = {
     "rows without an entry in the ledger": """
         SELECT count(*) FROM memories m ANTI JOIN snapshots s
         ON s.system_id = m.system_id AND s.seq = m.seq AND s.sub = m.sub""",
+    "rows that their snapshot cannot have brought": """
+        SELECT count(*) FROM memories m JOIN snapshots s
+        ON s.system_id = m.system_id AND s.seq = m.seq AND s.sub = m.sub
+        WHERE s.state = 'merged' AND m.row_no >= s.rows_done""",
+    "rows of systems that are not known": """
+        SELECT count(*) FROM memories ANTI JOIN systems USING (system_id)""",
     "merged snapshots with rows left to merge": """
         SELECT count(*) FROM snapshots WHERE state = 'merged' AND rows_done < rows + deletes""",
     "rows with one number": """
         SELECT count(*) - count(DISTINCT row_id) FROM memories""",
+    "rows or cold files beyond the last number given out": """
+        SELECT count(*) FROM (SELECT 'row_id' AS name, row_id AS number FROM memories
+                              UNION ALL SELECT 'cold_file', file_no FROM cold_files)
+        JOIN counters USING (name) WHERE number > value""",
     "rows or vectors beyond the last change number": """
         SELECT count(*) FROM (SELECT change_no FROM memories UNION ALL
                               SELECT change_no FROM passages)
@@ -121,34 +137,69 @@ def row_problems(connection: Connection, held: pa.Table, upto: int) -> list[str]
     return [words.format(count) for words, count in zip(said, counts, strict=True) if count]
 
 
-_LACKING_VECTORS = """
-SELECT v.text_hash FROM passages v
-WHERE v.space_id = $space_id AND v.change_no <= $upto
-  AND v.text_hash IN (SELECT text_hash FROM memories WHERE state = 'live')
-  AND v.text_hash NOT IN (SELECT text_hash FROM held)
+# Texts of which the index has other passages than the store; most are left out on purpose.
+_DIFFERING = """
+WITH said AS (
+    SELECT text_hash, count(*) AS passages, max(change_no) AS change_no
+    FROM passages WHERE space_id = $space_id GROUP BY text_hash HAVING max(change_no) <= $upto
+)
+SELECT s.text_hash, h.passages, h.change_no FROM said s LEFT JOIN held h USING (text_hash)
+WHERE (h.passages, h.change_no) IS DISTINCT FROM (s.passages, s.change_no)
+  AND s.text_hash IN (SELECT text_hash FROM memories WHERE state = 'live')
 """
 
-# A vector with NaN or infinity is left out of the index on purpose; it is the only other reason.
+# No index can compare a vector with NaN, infinity or a number beyond half floats.
 _USABLE = """
-SELECT count(*) FROM passages
-WHERE space_id = $space_id AND text_hash IN (SELECT unnest($lacking::VARCHAR[]))
-  AND isfinite(coalesce(scale, list_sum(vector)))
+WITH usable AS (
+    SELECT text_hash, count(*) AS passages, max(change_no) AS change_no
+    FROM passages
+    WHERE space_id = $space_id AND text_hash IN (SELECT text_hash FROM differing)
+      AND coalesce(127 * scale, greatest(list_max(vector), -list_min(vector))) <= $largest
+    GROUP BY text_hash
+)
+SELECT count(*) FILTER (d.passages IS NULL), count(*) FILTER (d.passages IS NOT NULL)
+FROM usable u JOIN differing d USING (text_hash)
+WHERE (d.passages, d.change_no) IS DISTINCT FROM (u.passages, u.change_no)
 """
 
 
-def vector_problems(connection: Connection, held: pa.Table, space_id: str, upto: int) -> list[str]:
-    """One sentence where an index lacks vectors of live rows' texts.
+def vector_problems(
+    connection: Connection, held: pa.Table, space_id: str, upto: int, *, largest: float
+) -> list[str]:
+    """One sentence for each way in which an index has other vectors of live rows' texts.
 
-    `held` has the text_hash of each vector of the index; for the rest see `row_problems`.
+    `held` has text_hash, passages (how many) and change_no (the last of them) of each text of the
+    index, which leaves out vectors with numbers beyond `largest`; for the rest see `row_problems`.
     """
-    wanted: dict[str, object] = {"space_id": space_id, "upto": upto}
     connection.register("held", held)
     try:
-        lacking = [row[0] for row in connection.execute(_LACKING_VECTORS, wanted).fetchall()]
+        differing = connection.sql(
+            _DIFFERING, params={"space_id": space_id, "upto": upto}
+        ).to_arrow_table()
     finally:
         connection.unregister("held")
-    if not lacking:
+    if not differing.num_rows:
         return []
-    usable = {"space_id": space_id, "lacking": lacking}
-    count = connection.execute(_USABLE, usable).fetchall()[0][0]
-    return [f"the index lacks the vectors of {count} texts"] if count else []
+    connection.register("differing", differing)
+    try:
+        counts = connection.execute(_USABLE, {"space_id": space_id, "largest": largest}).fetchall()
+    finally:
+        connection.unregister("differing")
+    said = (
+        "the index lacks the vectors of {} texts",
+        "the index has other vectors than the store of {} texts",
+    )
+    return [words.format(count) for words, count in zip(said, counts[0], strict=True) if count]
+
+
+def sample(connection: Connection, count: int, upto: int) -> pa.Table:
+    """At most `count` live rows with a text that have not changed since `upto`, at random.
+
+    Columns: row_id, system_id, memory_id, text (null where it is far away), text_hash.
+    """
+    return connection.sql(
+        "SELECT row_id, system_id, memory_id, text, text_hash FROM memories "
+        "WHERE state = 'live' AND text_hash IS NOT NULL AND change_no <= ? "
+        f"USING SAMPLE {int(count)} ROWS (reservoir)",
+        params=[upto],
+    ).to_arrow_table()

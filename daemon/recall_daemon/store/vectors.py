@@ -205,6 +205,20 @@ def changes(connection: Connection, space_id: str, after: int, limit: int) -> pa
     return rows.drop_columns(["vector", "code", "scale"]).append_column("vector", fixed)
 
 
+def of_texts(connection: Connection, space_id: str, text_hashes: Sequence[str]) -> pa.Table:
+    """The passages of some texts, text by text in their order: text_hash, change_no, vector as in
+    `changes`, and scale float32, null where the vector is no code."""
+    rows = connection.sql(
+        "SELECT text_hash, change_no, vector, code, scale FROM passages "
+        "WHERE space_id = ? AND text_hash IN (SELECT unnest(?::VARCHAR[])) "
+        "ORDER BY text_hash, passage",
+        params=[space_id, list(text_hashes)],
+    ).to_arrow_table()
+    matrix = _decoded(rows["vector"], rows["code"], rows["scale"])
+    fixed = pa.FixedSizeListArray.from_arrays(pa.array(matrix.ravel()), matrix.shape[1])
+    return rows.drop_columns(["vector", "code"]).append_column("vector", fixed)
+
+
 def quantised(vectors: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """Codes of shape (n, dim) and scales of shape (n,): vector = code * scale, to 1/254 of its
     largest number. The codes of what codes say are the same codes. A vector with NaN or infinity
