@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from recall_daemon.backup.archive import Archive
-from recall_daemon.errors import NothingToForget
+from recall_daemon.errors import ForgetHeld, NothingToForget
 from recall_daemon.jobs import Progress
 from recall_daemon.memory.criteria import Criteria
 from recall_daemon.memory.erase import ColdFiles
@@ -23,7 +23,7 @@ from recall_daemon.store import journal, selection
 from recall_daemon.store.forget import forget_rows
 from recall_daemon.store.selection import Identity, Row
 from recall_daemon.store.store import Connection, Store
-from recall_wire.errors import TransientError
+from recall_wire.errors import BucketRefused, TerminalError, TransientError
 
 log = structlog.get_logger(__name__)
 
@@ -74,8 +74,8 @@ class Forgetting:
         whatever was forgotten until now, by this call or before, is taken out of the bucket's
         objects, too. Doing it again does what is left. `dry_run` changes nothing.
 
-        Raises `NothingToForget`, `ForgetInvalid`, `ForgetHeld`, `LogNotShipped` (they are forgotten
-        here, the log does not have it yet), and what the bucket raises: doing it again goes on.
+        Raises `NothingToForget`, `ForgetInvalid`, `ForgetHeld` and `LogNotShipped` (both say what
+        was done until then), `HubClash`: doing it again goes on.
         """
         with self._one:
             chosen = self._chosen(criteria, rewrite)
@@ -98,7 +98,8 @@ class Forgetting:
             gone = forgotten_before(self._store).gone
             chosen = Selected(chosen.to_forget, gone, chosen.unread)
         if not chosen.rows:
-            raise NothingToForget("no memory is like that; nothing was forgotten")
+            lost = f" ({chosen.unread} cold ones have lost their texts)" if chosen.unread else ""
+            raise NothingToForget(f"no memory is like that{lost}; nothing was forgotten")
         return chosen
 
     def _saying_the_same(self, chosen: Selected) -> tuple[int, list[Identity]]:
@@ -124,7 +125,7 @@ class Forgetting:
     def _purge(self, notes: Notes) -> None:
         try:
             self.purge.run(Progress())
-        except TransientError as error:
+        except (TransientError, TerminalError) as error:
             log.warning("forget.not_purged", error=str(error))
             notes.sentences.append(
                 f"the data folder still holds freed bytes of it: {error}; `recalld jobs run purge` "
@@ -135,9 +136,18 @@ class Forgetting:
         return "pending" if self.purge.is_due() else "done"
 
     def _left(self, chosen: Selected, rewrite: bool, notes: Notes) -> Left:
-        if not rewrite:
-            return self._in_bucket.left(self._as_they_are(chosen))
-        left, damaged = self._in_bucket.rewrite(self._as_they_are(chosen))
+        gone = self._as_they_are(chosen)
+        try:
+            if not rewrite:
+                return self._in_bucket.left(gone)
+            left, damaged = self._in_bucket.rewrite(gone)
+        except (TransientError, BucketRefused) as error:
+            what = "rewritten" if rewrite else "looked into"
+            raise ForgetHeld(
+                f"{len(chosen.to_forget)} memories are forgotten, but the bucket could not be "
+                f"{what}: {error}",
+                hint="ask again by their ids, or with rewrite: that goes on with all of them",
+            ) from error
         notes.sentences += damaged
         return left
 

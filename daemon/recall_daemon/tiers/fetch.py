@@ -11,9 +11,9 @@ from recall_daemon.store import cold_files
 from recall_daemon.store.cold_files import ColdPlace
 from recall_daemon.store.memories import StoredRow
 from recall_daemon.store.store import Store
-from recall_daemon.tiers.errors import ColdDamaged
+from recall_daemon.tiers.errors import ColdAway, ColdDamaged
 from recall_daemon.tiers.groups import Groups
-from recall_wire.errors import RecallError, TerminalError, TransientError
+from recall_wire.errors import BucketRefused, RecallError, TerminalError, TransientError
 
 # Whoever reads whole files waits longer than a search does, and asks for less at once.
 BULK_TIMEOUT_S = 120.0
@@ -58,12 +58,15 @@ class ColdTexts:
         """The texts of the live cold rows among `row_ids`, by row id.
 
         A row that has no text is absent, and so is one whose file is missing or damaged. Raises
-        `TransientError` where the bucket does not answer.
+        `TransientError` where the bucket does not answer, or refuses.
         """
         with self._store.read() as connection:
             places = cold_files.places(connection, row_ids)
         texts: dict[int, str] = {}
         for row_id, found in self._read_many(places).items():
+            if isinstance(found, BucketRefused):
+                # It may be there all the same: an operator has to say.
+                raise ColdAway(str(found)) from found
             if isinstance(found, FarContent) and found.text is not None:
                 texts[row_id] = found.text
         return texts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -51,6 +52,25 @@ FIVE = [
 ]
 
 
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the first test leaves a hub and its bucket for the others."""
+    return tmp_path_factory.mktemp("filled")
+
+
+@pytest.fixture
+async def two_systems(open_test_hub: Any, publisher: Any, tmp_path: Path, filled: Path) -> None:
+    """`FIVE` twice, merged and embedded."""
+    if not (filled / "hub").exists():
+        publisher.publish("a", 1, FIVE)
+        publisher.publish("b", 1, FIVE)
+        async with open_test_hub() as hub:
+            await hub.once()
+        shutil.copytree(tmp_path, filled, dirs_exist_ok=True)
+    else:
+        shutil.copytree(filled, tmp_path, dirs_exist_ok=True)
+
+
 @pytest.mark.parametrize(
     ("criteria", "expected"),
     [
@@ -68,12 +88,10 @@ FIVE = [
     ],
 )
 async def test_by_each_criterion(
-    open_test_hub: Any, publisher: Any, criteria: Criteria, expected: set[str]
+    open_test_hub: Any, two_systems: None, criteria: Criteria, expected: set[str]
 ) -> None:
-    publisher.publish("a", 1, FIVE)
-    publisher.publish("b", 1, FIVE)
     async with open_test_hub() as hub:
-        await hub.once()
+        hub.hub.core.follow()
         planned = hub.hub.forgetting.forget(criteria, dry_run=True)
         assert forgotten(hub) == set()
 
@@ -142,32 +160,33 @@ async def test_a_deleted_memory_can_be_forgotten_by_its_id(
             hub.hub.forgetting.forget(Criteria(query=SECRET))
 
 
-@pytest.mark.parametrize(
-    ("criteria", "error", "says"),
-    [
-        (Criteria(query="nobody ever said this"), NothingToForget, "no memory is like that"),
-        (Criteria(project=("none",)), NothingToForget, "no memory is like that"),
-        (Criteria(system=("none",)), NothingToForget, "no memory is like that"),
-        (Criteria(ids=("a/m0", "a/m9", "m8")), NothingToForget, "no memory 'a/m9', nor 1 other"),
-        (Criteria(ids=("a/m0",), system=("b",)), NothingToForget, "no memory 'a/m0' in b"),
-        (Criteria(ids=("m0",)), ForgetInvalid, "'m0' could be any of 2 memories"),
-        (Criteria(ids=("'; DROP TABLE memories; --",)), NothingToForget, "no memory"),
-        (Criteria(ids=("../../etc/passwd",)), NothingToForget, "no memory"),
-        (Criteria(ids=("a/",)), NothingToForget, "no memory 'a/'"),
-        (Criteria(ids=("m\x000",)), NothingToForget, "no memory"),
-        (Criteria(ids=("%",)), NothingToForget, "no memory '%'"),
-    ],
-)
+NAMING_NOTHING = [
+    (Criteria(query="nobody ever said this"), NothingToForget, "no memory is like that"),
+    (Criteria(project=("none",)), NothingToForget, "no memory is like that"),
+    (Criteria(system=("none",)), NothingToForget, "no memory is like that"),
+    (Criteria(ids=("a/m0", "a/m9", "m8")), NothingToForget, "no memory 'a/m9', nor 1 other"),
+    (Criteria(ids=("a/m0",), system=("b",)), NothingToForget, "no memory 'a/m0' in b"),
+    (Criteria(ids=("m0",)), ForgetInvalid, "'m0' could be any of 2 memories"),
+    (Criteria(ids=("'; DROP TABLE memories; --",)), NothingToForget, "no memory"),
+    (Criteria(ids=("../../etc/passwd",)), NothingToForget, "no memory"),
+    (Criteria(ids=("a/",)), NothingToForget, "no memory 'a/'"),
+    (Criteria(ids=("m\x000",)), NothingToForget, "no memory"),
+    (Criteria(ids=("%",)), NothingToForget, "no memory '%'"),
+]
+
+
 async def test_what_names_nothing_or_too_much_changes_nothing(
-    open_test_hub: Any, publisher: Any, criteria: Criteria, error: type[Exception], says: str
+    open_test_hub: Any, publisher: Any
 ) -> None:
     publisher.publish("a", 1, FIVE)
     publisher.publish("b", 1, FIVE)
     async with open_test_hub() as hub:
         await hub.once()
         before = hub.verify()
-        with pytest.raises(error, match=says):
-            hub.hub.forgetting.forget(criteria)
+        for criteria, error, says in NAMING_NOTHING:
+            for rewrite in (False, True):
+                with pytest.raises(error, match=says):
+                    hub.hub.forgetting.forget(criteria, rewrite=rewrite)
         assert hub.verify() == before
 
 
@@ -237,7 +256,6 @@ async def test_cold_texts_that_cannot_be_read_hold_a_query_up_and_nothing_else(
             hub.hub.forgetting.forget(Criteria(query=SECRET))
         assert forgotten(hub) == set()
         away.rename(publisher.root)
-        hub.hub.core.tiers._groups._away_until = 0.0
         receipt = hub.hub.forgetting.forget(Criteria(query=SECRET))
         assert set(receipt["ids"]) == {"a/m3", "a/m4"}
 
