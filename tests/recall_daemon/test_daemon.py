@@ -65,25 +65,30 @@ async def test_an_index_that_failed_once_follows_at_the_next_merge(
         await running
 
 
-async def test_a_full_disk_is_told_and_search_goes_on(
-    settings: HubSettings, publisher: Any
-) -> None:
+def test_a_full_disk_is_told_and_search_goes_on(settings: HubSettings, publisher: Any) -> None:
     publisher.publish("a", 1, [Record("m", text="one")])
-    await _found_by(settings)
+    _found_by(settings)
     publisher.publish("a", 2, [Record("n", text="one more")])
     full = settings.model_copy(update={"min_free_bytes": 1 << 62})
-    state, hits = await _found_by(full)
+    state, hits = _found_by(full)
 
     assert state["ready"]
     assert state["degraded"]
     assert "ingest goes on when there are" in state["parts"]["disk"]
     assert hits == ["m"]
-    state, hits = await _found_by(settings, hits=2)
+    state, hits = _found_by(settings, hits=2)
     assert (state["parts"]["disk"], sorted(hits)) == ("ok", ["m", "n"])
 
 
-async def _found_by(settings: HubSettings, hits: int = 1) -> tuple[dict[str, Any], list[str]]:
-    """What a hub that runs until its search has so many hits says of itself, and those hits."""
+def _found_by(settings: HubSettings, hits: int = 1) -> tuple[dict[str, Any], list[str]]:
+    """What a hub that runs until its search has so many hits says of itself, and those hits.
+
+    Each in a loop of its own, as each would be a process of its own.
+    """
+    return asyncio.run(_asked(settings, hits))
+
+
+async def _asked(settings: HubSettings, hits: int) -> tuple[dict[str, Any], list[str]]:
     told: asyncio.Queue[str] = asyncio.Queue()
     running = asyncio.create_task(daemon.run(settings, announce=told.put_nowait))
     try:
