@@ -30,6 +30,7 @@ from recall_daemon.memory.purge import LocalCopies
 from recall_daemon.model_change import ModelChange
 from recall_daemon.models import Models, remembered, reopener
 from recall_daemon.operations import Operations
+from recall_daemon.rebuild import rebuild_job
 from recall_daemon.search.engine import Search
 from recall_daemon.settings import HubSettings
 from recall_daemon.store import ledger
@@ -321,4 +322,5 @@ def _background(
 ) -> list[Job]:
     """What the hub does beside serving and polling: one line a kind."""
     age = age_job(core.tiers, core.store, archive, core.settings)
-    return [model_change.job, age, forgetting.purge.job, *jobs_of(archive, core.settings)]
+    rebuild = rebuild_job(core.index, core.feed)
+    return [rebuild, model_change.job, age, forgetting.purge.job, *jobs_of(archive, core.settings)]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine
 import structlog
 
 from recall_daemon.app import Core, Hub, open_core, open_hub
+from recall_daemon.index.health import health
 from recall_daemon.ingest.pipeline import PollReport
 from recall_daemon.loop import every, poll_safely
 from recall_daemon.operations import Json
@@ -32,6 +33,7 @@ class Daemon:
         self._to_embed = asyncio.Event()
         self._stopping = False
         self._followed = False
+        self._index_failure: str | None = None
         self._report = PollReport()
 
     def tasks(self) -> list[Callable[[], Coroutine[None, None, None]]]:
@@ -50,6 +52,7 @@ class Daemon:
         patience_s = self._hub.core.settings.poll_interval_s
         self._report = await poll_safely(lambda: self._hub.poll(patience_s))
         await self._hub.pushes.expire()
+        self._merged.set()
         self._to_embed.set()
 
     async def _follow(self) -> None:
@@ -60,9 +63,10 @@ class Daemon:
             self._merged.clear()
             try:
                 await asyncio.to_thread(self._hub.core.follow)
-                self._followed = True
+                self._followed, self._index_failure = True, None
             except TransientError as error:
                 # Nothing is lost: the next merge, or the next poll, has it follow from here.
+                self._index_failure = str(error)
                 log.warning("index.failed", error=str(error))
 
     async def _embed(self) -> None:
@@ -86,13 +90,22 @@ class Daemon:
         """Ready once the index holds the store; degraded while a part is away, with its reason."""
         embedder = self._hub.core.embedder
         parts = {
-            "index": "ok" if self._followed else "still reading the store",
+            "index": self._index_health(),
             "model": "ok" if embedder.space_id() else embedder.why_not,
             "bucket": "; ".join(self._report.errors[:3]) or "ok",
             "disk": self._hub.pipeline.disk_problem() or "ok",
         }
-        degraded = any(reason != "ok" for reason in parts.values())
+        degraded = any(not reason.startswith("ok") for reason in parts.values())
         return {"ready": self._followed, "degraded": degraded, "parts": parts}
+
+    def _index_health(self) -> str:
+        core = self._hub.core
+        return health(
+            core.index.counts,
+            core.feed.last_change(),
+            followed=self._followed,
+            failure=self._index_failure,
+        )
 
 
 async def run(settings: HubSettings, *, announce: Announce) -> None:

@@ -40,7 +40,8 @@ class RemoteHub:
         return self._call("GET", "/v1/systems")
 
     def verify(self, sample: int = 0) -> Json:
-        return self._call("GET", f"/v1/verify?sample={sample}")
+        """Waits as long as it takes."""
+        return self._call("GET", f"/v1/verify?sample={sample}", timeout_s=None)
 
     def tiers(self) -> Json:
         return self._call("GET", "/v1/tiers")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -164,6 +166,19 @@ def print_jobs(console: Console, answer: Json) -> None:
             escape(job["detail"] or "-"),
         )
     console.print(table)
+
+
+@contextmanager
+def showing_progress(*, quiet: bool) -> Iterator[Callable[[Json], None]]:
+    """On a terminal's standard error, one line that says how far the run of a job is."""
+    console = Console(stderr=True, quiet=quiet)
+    with console.status("beginning") as status:
+
+        def tell(run: Json) -> None:
+            total = f" of {run['total']}" if run["total"] is not None else ""
+            status.update(escape(f"{run['kind']}: {run['done']}{total}  {run['detail'] or ''}"))
+
+        yield tell
 
 
 def print_backups(console: Console, answer: Json) -> None:

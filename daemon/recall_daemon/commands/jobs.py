@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,12 +15,20 @@ from recall_daemon.operations import Json
 from recall_daemon.settings import HubSettings, load_settings
 
 if TYPE_CHECKING:
+    from recall_daemon.jobs import Jobs
     from recall_daemon.remote import RemoteHub
 
 jobs = App(name="jobs", help="Work in the background.")
 app.command(jobs)
 
 LOOK_EVERY_S = 0.5
+
+# Gets the state of a run, as `GET /v1/jobs` has it.
+Tell = Callable[[Json], None]
+
+
+def _nobody(run: Json) -> None:
+    """Nobody watches."""
 
 
 @jobs.default
@@ -49,23 +58,38 @@ def run_job(kind: str, config: Path | None) -> Json:
 
     settings = load_settings(config)
     url = running_at(settings.data_dir)
-    return asyncio.run(_here(kind, settings)) if url is None else _there(kind, RemoteHub(url))
+    return asyncio.run(_here(kind, settings)) if url is None else run_there(kind, RemoteHub(url))
 
 
 async def _here(kind: str, settings: HubSettings) -> Json:
     from recall_daemon.app import open_core, open_hub
-    from recall_daemon.jobs import run_json
 
     with open_core(settings) as core:
         async with open_hub(core) as hub:
-            return run_json(kind, None, await hub.jobs.run(kind))
+            return await run_watched(kind, hub.jobs)
 
 
-def _there(kind: str, hub: RemoteHub) -> Json:
+async def run_watched(kind: str, jobs: Jobs, tell: Tell = _nobody) -> Json:
+    """Run a job of this process, tell its state now and then, and return how it ended."""
+    from recall_daemon.jobs import run_json
+
+    running = asyncio.create_task(jobs.run(kind))
+    while not (await asyncio.wait({running}, timeout=LOOK_EVERY_S))[0]:
+        tell(_newest(kind, await asyncio.to_thread(jobs.listed)))
+    return run_json(kind, None, await running)
+
+
+def run_there(kind: str, hub: RemoteHub, tell: Tell = _nobody) -> Json:
+    """Have the daemon run a job, tell its state now and then, and return how it ended."""
     job_id = hub.start_job(kind)["job_id"]
     while True:
-        run = next(job for job in hub.jobs()["jobs"] if job["kind"] == kind)
+        run = _newest(kind, hub.jobs())
         # Another run may have begun since: then this one has ended, and the newer one is told.
         if run["job_id"] > job_id or run["state"] != "running":
-            return dict(run)
+            return run
+        tell(run)
         time.sleep(LOOK_EVERY_S)
+
+
+def _newest(kind: str, listed: Json) -> Json:
+    return next(dict(job) for job in listed["jobs"] if job["kind"] == kind)

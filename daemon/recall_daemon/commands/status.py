@@ -9,7 +9,11 @@ from cyclopts import Parameter
 from recall_daemon.commands.program import AsJson, Config, app, open_hub_api, print_answer
 
 Sample = Annotated[
-    int, Parameter(name="--sample", help="Also fetch and check so many cold rows, at random.")
+    int,
+    Parameter(
+        name="--sample",
+        help="Also compare the words and vectors of so many random rows, and fetch so many cold.",
+    ),
 ]
 
 

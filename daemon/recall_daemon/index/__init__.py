@@ -1,7 +1,11 @@
-"""The in-memory index, derived from the store and remade from it at any time.
+"""The index, derived from the store and made anew from it at any time.
 
-`feed` what the store gives · `filters` what a search may be narrowed to · `growable` arrays that
-readers can keep while the writer appends · `columns` the filterable fields of every row ·
-`vectors` one vector per distinct text · `analysis` how text becomes terms · `words` BM25 ·
-`view` one consistent snapshot that searches read · `follower` applies the store's changes.
+`feed` what the store gives · `filters` what a search may be narrowed to · `durable` files that are
+whole or not there · `growable` arrays that readers can keep while the writer appends · `slots` a
+number for each distinct text · `columns`, `columns_view`, `grouped` the filterable fields of each
+row, in memory · `vectors`, `vectors_view` the passages of a space: a `segment` on disk and a tail
+in memory · `sealing` makes the next segment of both · `spaces` has it made, and swaps · `analysis`
+how text becomes terms · `documents`, `words`, `words_folder` BM25 on disk · `selection` the rows
+that a filter leaves · `view` one consistent snapshot that searches read · `state` takes changes
+in · `follower` opens, follows, rebuilds · `health` what is not as it should be.
 """

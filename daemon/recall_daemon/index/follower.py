@@ -42,7 +42,9 @@ class Counts:
     """Live rows; vectors that count, of which `tail_vectors` are in no segment; the rest.
 
     `unusable_vectors` hold NaN or infinity; `lacking_rows` are without words, for their texts
-    could not be fetched. `applied` are the watermarks.
+    could not be fetched. `applied` are the watermarks. `progress`: of all changes, how many are
+    taken in, by what serves or, while `rebuilding`, by what is to take its place.
+    `why_not_sealed`: why the newest vectors stay in memory.
     """
 
     rows: int
@@ -53,6 +55,8 @@ class Counts:
     applied: Applied
     sealing: bool
     rebuilding: bool
+    progress: int
+    why_not_sealed: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +248,7 @@ class Index:
     @property
     def counts(self) -> Counts:
         state, view = self._current
-        vectors = state.space.vectors
+        vectors, aside = state.space.vectors, self._aside
         return Counts(
             rows=state.columns.live_rows,
             vectors=len(vectors),
@@ -253,7 +257,9 @@ class Index:
             lacking_rows=view.words.lacking_rows,
             applied=state.applied,
             sealing=state.space.is_sealing,
-            rebuilding=self._aside is not None,
+            rebuilding=aside is not None,
+            progress=(aside or state).progress,
+            why_not_sealed=state.space.why_not_sealed,
         )
 
     def view(self) -> IndexView:

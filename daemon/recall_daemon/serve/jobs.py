@@ -8,6 +8,7 @@ from typing import Final
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 
+from recall_daemon import rebuild as rebuild_job
 from recall_daemon.errors import JobRunning, JobUnknown
 from recall_daemon.jobs import Jobs
 from recall_wire.errors import RecallError
@@ -32,5 +33,14 @@ def _write(app: FastAPI, jobs: Jobs) -> None:
     @app.post("/v1/jobs/{kind}/run", status_code=202)
     async def run(kind: str) -> JSONResponse:
         """Begin a job now; `GET /v1/jobs` says how far it is."""
-        begun = await jobs.start(kind)
-        return JSONResponse({"job_id": begun.job_id, "kind": begun.kind}, status_code=202)
+        return await _begun(jobs, kind)
+
+    @app.post("/v1/rebuild", status_code=202)
+    async def rebuild() -> JSONResponse:
+        """Begin to make the index anew from the store: the job `rebuild`."""
+        return await _begun(jobs, rebuild_job.KIND)
+
+
+async def _begun(jobs: Jobs, kind: str) -> JSONResponse:
+    begun = await jobs.start(kind)
+    return JSONResponse({"job_id": begun.job_id, "kind": begun.kind}, status_code=202)
