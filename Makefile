@@ -40,6 +40,7 @@ bench: .venv
 	$(BIN)/python bench/transfer.py
 	$(BIN)/python bench/extraction.py
 	$(BIN)/python bench/search.py --texts 5000 --rows 100000 --rounds 1 --seconds 4
+	$(BIN)/python bench/store.py --texts 5000 --rows 50000 --seconds 10
 	$(BIN)/python bench/ageing.py --texts 5000 --rows 50000
 	$(BIN)/python bench/restart.py --texts 5000 --rows 100000
 	$(BIN)/python bench/store_bytes.py --texts 5000 --rows 50000

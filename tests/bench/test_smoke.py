@@ -61,6 +61,16 @@ def test_ageing_moves_every_row_and_its_text_comes_back(cache: Path) -> None:
     assert cold["hits_without_text"] == 0
 
 
+def test_store_shares_commits_and_checkpoints_beside_duckdbs_own(cache: Path) -> None:
+    found = run("store.py", cache, "--rows", str(ROWS), "--seconds", "1", "--threads", "4")
+    assert found["reads"]["p99_ms"] >= found["reads"]["p50_ms"] > 0
+    assert all(found["commits"][way]["writes_per_s"] > 0 for way in ("shared", "one_each"))
+    for side in ("recalld", "duckdb_automatic"):
+        load = found["checkpoints"][side]
+        assert load["ingested_rows_per_s"] > 0
+        assert min(load[what]["longest_ms"] for what in ("read", "edit")) > 0
+
+
 def test_restart_finds_what_came_in_before_the_kill(cache: Path) -> None:
     options = ("--rows", str(ROWS), "--behind", "100", "--rounds", "1")
     found = run("restart.py", cache, *options)
