@@ -111,7 +111,7 @@ def older_backups(backups: Backups, rows: Collection[Row]) -> list[str]:
     return [
         told.backup_id
         for told in made
-        if told.change_no < last_change or (settled and told.created_at <= max(settled))
+        if told.change_no < last_change or (settled and told.created_at < max(settled))
     ]
 
 

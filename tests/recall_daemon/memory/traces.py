@@ -18,6 +18,7 @@ from recall_wire.records import Record
 # In every text that is forgotten, and in none that stays. One word, so that the index has it whole.
 SECRET = "zqxuniquetoken"
 DAYS_100 = timedelta(days=100)
+_ZSTD = b"\x28\xb5\x2f\xfd"
 
 
 def secret(number: int) -> str:
@@ -51,5 +52,26 @@ def _readings(path: Path) -> Iterator[bytes]:
     with suppress(pa.ArrowException):
         rows = pq.read_table(io.BytesIO(data)).to_pylist()
         yield json.dumps(rows, default=str, ensure_ascii=False).encode()
-    with suppress(pa.ArrowException, OSError):
-        yield pa.CompressedInputStream(pa.BufferReader(data), "zstd").read()
+    # A cached range has no footer, and a backup is one frame: whatever zstd wrote is unpacked.
+    start = data.find(_ZSTD)
+    while start >= 0:
+        yield _frame(data[start:])
+        start = data.find(_ZSTD, start + 1)
+
+
+def _frame(data: bytes) -> bytes:
+    """What the frame at the beginning holds; what follows it is left."""
+    plain = bytearray()
+    with (
+        suppress(pa.ArrowException, OSError),
+        pa.CompressedInputStream(pa.BufferReader(data), "zstd") as stream,
+    ):
+        while piece := stream.read(256):
+            plain += piece
+    return bytes(plain)
+
+
+def documents(folder: Path) -> int:
+    """How many documents the index's words on the disk have, deleted ones too."""
+    metas = [json.loads(path.read_bytes()) for path in folder.glob("index/*/words/meta.json")]
+    return sum(segment["max_doc"] for meta in metas for segment in meta["segments"])
