@@ -16,6 +16,7 @@ REACH_MAX = 1_000
 CONTEXT_MAX = 10
 FILTER_MAX_VALUES = 1_000
 Mode = Literal["hybrid", "words", "meaning"]
+_DIGITS_MAX = 20
 _FILTERS = ("system", "project", "kind", "session", "tags", "agent", "user", "namespace")
 
 
@@ -65,6 +66,11 @@ class SearchRequest:
             object.__setattr__(self, name, _values(name, getattr(self, name)))
         for name in ("since", "until"):
             object.__setattr__(self, name, _time(name, getattr(self, name)))
+        if self.since is not None and self.until is not None and self.since >= self.until:
+            raise QueryInvalid(
+                f"since {self.since.isoformat()} is not before until {self.until.isoformat()}",
+                hint="a memory is found from since on, and before until",
+            )
         _whole("limit", self.limit, 1, LIMIT_MAX)
         _whole("offset", self.offset, 0, REACH_MAX)
         _whole("context", self.context, 0, CONTEXT_MAX)
@@ -139,22 +145,29 @@ def _values(name: str, value: object) -> tuple[str, ...]:
         raise QueryInvalid(f"{name} is neither text nor a list of texts")
     if len(values) > FILTER_MAX_VALUES:
         raise QueryInvalid(f"{name} has {len(values)} values, more than {FILTER_MAX_VALUES}")
-    return tuple(values)
+    # A lone surrogate cannot be written as UTF-8; no memory has such a value.
+    return tuple(item.encode("utf-8", "backslashreplace").decode() for item in values)
 
 
 def _whole(name: str, value: object, lowest: int, highest: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int):
         raise QueryInvalid(f"{name} is not a whole number")
     if not lowest <= value <= highest:
-        raise QueryInvalid(f"{name} is {value}; {lowest} to {highest} are allowed")
+        raise QueryInvalid(f"{name} is {_short(value)}; {lowest} to {highest} are allowed")
 
 
 def _number(name: str, value: object, highest: float) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise QueryInvalid(f"{name} is not a number")
     if not 0 <= value <= highest:  # refuses NaN, too
-        raise QueryInvalid(f"{name} is {value}; 0 to {highest:g} are allowed")
+        raise QueryInvalid(f"{name} is {_short(value)}; 0 to {highest:g} are allowed")
     return float(value)
+
+
+def _short(number: float) -> str:
+    """A number of hundreds of digits is no sentence."""
+    digits = str(number)
+    return digits if len(digits) <= _DIGITS_MAX else f"{digits[:_DIGITS_MAX]}…"
 
 
 def _time(name: str, value: object) -> datetime | None:
