@@ -27,13 +27,13 @@ _STEPWISE_MAX = 5_000
 class Selection:
     """`rows` by ordinal, `texts` by slot: which have a live row that passes.
 
-    `bits` are the segment's places, packed with the lowest bit first: which have a vector that
-    counts and a text that passes; `kept` is how many.
+    `bits` are the places of segment `segment_no`, packed with the lowest bit first: which have a
+    vector that counts and a text that passes; `kept` is how many.
     """
 
     epoch: Epoch
     deaths: int
-    segment: SegmentView | None
+    segment_no: int
     rows: Array
     texts: Array
     bits: Array
@@ -44,7 +44,7 @@ class Selection:
             self.epoch is columns.epoch
             and len(self.rows) == len(columns.live)
             and self.deaths == len(columns.deaths)
-            and self.segment is vectors.segment
+            and self.segment_no == vectors.segment_no
             and len(self.texts) >= _texts(columns, vectors)
         )
 
@@ -113,7 +113,7 @@ def _brought_up(
     still[which[rows[ordinals]]] = True
     texts[vanished[~still]] = False
     changed = np.concatenate([appeared, vanished[~still]])
-    stepwise = last.segment is vectors.segment and len(changed) <= _STEPWISE_MAX
+    stepwise = last.segment_no == vectors.segment_no and len(changed) <= _STEPWISE_MAX
     return _selection(columns, vectors, rows, texts, (last, changed) if stepwise else None)
 
 
@@ -135,7 +135,9 @@ def _selection(
     elif segment is not None:
         passing = texts[segment.slot] & segment.counts
         bits, kept = np.packbits(passing, bitorder="little"), int(np.count_nonzero(passing))
-    return Selection(columns.epoch, len(columns.deaths), segment, rows, texts, bits, kept)
+    return Selection(
+        columns.epoch, len(columns.deaths), vectors.segment_no, rows, texts, bits, kept
+    )
 
 
 def _changed(

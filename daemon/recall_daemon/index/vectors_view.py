@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import itertools
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -26,7 +27,8 @@ class Nearest(Protocol):
 class SegmentView:
     """A segment, and what the index knows of its vectors. All arrays are by place.
 
-    `counts`: not replaced by a later vector of the same text.
+    `counts`: not replaced by a later vector of the same text. `number`: another one for each
+    object, so that who remembers it keeps no segment open.
     """
 
     files: Nearest
@@ -34,6 +36,7 @@ class SegmentView:
     counts: Array
     start_char: Array
     end_char: Array
+    number: int = field(init=False, default_factory=itertools.count(1).__next__)
 
     def __len__(self) -> int:
         return len(self.slot)
@@ -90,6 +93,11 @@ class VectorsView:
     @property
     def sealed(self) -> int:
         return 0 if self.segment is None else len(self.segment)
+
+    @property
+    def segment_no(self) -> int:
+        """0 without a segment."""
+        return 0 if self.segment is None else self.segment.number
 
     @property
     def count(self) -> int:
