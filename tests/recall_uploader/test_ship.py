@@ -57,6 +57,30 @@ def test_stale_parts_that_cannot_be_looked_for_now_are_aborted_by_the_next_run(
     assert (view.seqs(), view.pending_uploads()) == ([1, 2, 3], 0)
 
 
+def test_what_a_head_covers_is_not_sent_again_whatever_a_hub_took_out_of_it(
+    instance_of: Any, database: Any, bucket: Any, faulty: Any, view: Any
+) -> None:
+    upload(instance_of(), Request(database.path))
+    database.add(11, 11)
+    calm = faulty()
+    upload(instance_of(reached=calm), Request(database.path))
+    database.add(12, 12)
+    assert upload(instance_of(reached=faulty(fail_at=len(calm.calls))), Request(database.path))
+    prefix = "systems/laptop/snapshots/000000000003/"
+    (page,) = bucket.list(prefix)
+    for item in page.objects:
+        bucket.delete(item.key)
+    bucket.put(f"{prefix}manifest.json", b"written anew by a hub")
+
+    result = upload(instance_of(), Request(database.path))
+
+    assert result.status == "committed"
+    (page,) = bucket.list(prefix)
+    assert [item.key for item in page.objects] == [f"{prefix}manifest.json"]
+    database.add(13, 13)
+    assert upload(instance_of(), Request(database.path)).seq == 4
+
+
 def test_a_snapshot_is_cut_by_the_weight_of_its_text(
     instance_of: Any, database: Any, view: Any
 ) -> None:

@@ -70,6 +70,9 @@ def ship(shipment: Shipment, state: State, outbox: Outbox) -> Delivered:
     sent: list[tuple[Pending, Committed]] = []
     try:
         for pending in waiting:
+            if _is_covered(pending, newest):
+                sent.append((pending, Committed(pending.seq, pending.sha256)))
+                continue
             shipment.check_time()
             sending = outbox.begin(pending)
             sha256 = _deliver(shipment, sending, resumed=pending.begun)
@@ -92,6 +95,14 @@ def ship(shipment: Shipment, state: State, outbox: Outbox) -> Delivered:
     return Delivered(tuple(pending.manifest for pending, _ in sent), warnings)
 
 
+def _is_covered(pending: Pending, newest: Newest) -> bool:
+    """A head of ours covers it: it had all arrived when a run was cut off.
+
+    It is not compared with what lies there: a hub may have taken forgotten rows out of it since.
+    """
+    return pending.begun and pending.manifest.kind != "void" and pending.seq <= newest.head_seq
+
+
 def _settle(
     shipment: Shipment,
     state: State,
@@ -108,7 +119,8 @@ def _cover(
     shipment: Shipment, state: State, sent: Sequence[tuple[Pending, Committed]], newest: Newest
 ) -> None:
     """All of it is in the bucket, and the head says so."""
-    check_stored(shipment.bucket, [pending for pending, _ in sent], shipment.retry)
+    new = [pending for pending, _ in sent if not _is_covered(pending, newest)]
+    check_stored(shipment.bucket, new, shipment.retry)
     committed = sent[-1][1]
     _write_head(shipment, state, committed, newest)
     if committed.seq > state.committed.seq:
