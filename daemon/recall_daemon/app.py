@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from threadpoolctl import threadpool_limits
+
 from recall_daemon.backlog import Backlog
 from recall_daemon.backup.archive import Archive, jobs_of, make_archive
 from recall_daemon.embed.choose import open_embedder
@@ -84,6 +86,9 @@ def open_core(settings: HubSettings, *, now: Clock = now_utc) -> Iterator[Core]:
     """Hold the data folder, open the store. Raises `StoreBusy` where another process has it."""
     lock = FolderLock(settings.data_dir)
     try:
+        # Searches run side by side, one thread each: two of one search on two busy cores wait for
+        # each other, 21 ms instead of 3 for the newest 20,000 vectors.
+        threadpool_limits(1, user_api="blas")
         for name in _LEFTOVERS:
             shutil.rmtree(settings.data_dir / name, ignore_errors=True)
         store = Store(settings.data_dir, memory_limit_bytes=settings.store_memory_bytes)
