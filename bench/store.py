@@ -2,11 +2,12 @@
 
     python bench/store.py --rows 1000000 --json FILE
 
-Commits: threads that each make one small row durable after the other, with commits shared as the hub
-does and with one for each, on the same store. Checkpoints: rows with vectors come in, one thread
-edits single memories anywhere in the table, one reads 20 rows by id, as a search does for a page;
-once with the hub's own checkpoints, once with DuckDB's automatic ones (16 MiB, its default), each
-in a process of its own on a copy of one store. A stall is the longest that one read or edit took.
+Commits: threads that each make one small row durable after the other, with commits shared as the
+hub does and with one for each, on the same store. Checkpoints: rows with vectors come in, one
+thread edits single memories anywhere in the table, one reads 20 rows by id, as a search does for a
+page; once with the hub's own checkpoints, once with DuckDB's automatic ones (16 MiB, its default),
+each in a process of its own on a copy of one store. A stall is the longest that one read or edit
+took.
 """
 
 from __future__ import annotations

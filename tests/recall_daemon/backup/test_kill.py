@@ -21,7 +21,7 @@ from recall_wire import layout
 HUB = "0123456789ab"
 SOAK = os.environ.get("RECALLD_TEST_SOAK") == "1"
 KILLS = 100 if SOAK else 10
-ROWS = 4_000
+ROWS = 1_000
 CHILD = Path(__file__).with_name("child.py")
 
 
@@ -52,7 +52,7 @@ def test_a_killed_backup_or_restore_leaves_nothing_half(
         keeper.backup()
 
     for _ in range(KILLS):
-        killed_at_work("backup", tmp_path / "hub", url, chance.uniform(0, 1.5))
+        killed_at_work("backup", tmp_path / "hub", url, chance.uniform(0, 0.8))
     with open_keeper("hub") as keeper:
         shelf = Shelf(keeper.bucket, HUB)
         for name in shelf.whole():
@@ -67,7 +67,7 @@ def test_a_killed_backup_or_restore_leaves_nothing_half(
 
     for number in range(KILLS):
         folder = tmp_path / f"new{number}"
-        killed_at_work("restore", folder, url, chance.uniform(0, 1.5))
+        killed_at_work("restore", folder, url, chance.uniform(0, 0.8))
         if (folder / "store.duckdb").exists():  # then it is all there
             store = Store(folder)
             with store.read() as connection:

@@ -52,6 +52,7 @@ def merge(store: Store, rows: Rows) -> Callable[[int], None]:
         entry = Entry(place, "bucket", "", "merged", NOW, rows=500, rows_done=500)
 
         def work(connection: Connection) -> None:
+            ledger.see_system(connection, "a", NOW)
             merge_rows(connection, place, table, NOW)
             ledger.record(connection, entry)
 

@@ -51,6 +51,7 @@ def merge_round(store: Store, round_: int) -> None:
 
     def work(connection: Any) -> None:
         if ledger.find(connection, place) is None:
+            ledger.see_system(connection, "a", now)
             merge_rows(connection, place, table, now)
             ledger.record(
                 connection,

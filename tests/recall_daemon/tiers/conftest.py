@@ -85,6 +85,7 @@ class World:
         )
 
         def work(connection: Any) -> None:
+            ledger.see_system(connection, "a", self.now)
             ledger.record(connection, entry)
             merge_rows(connection, place, self.rows(records), self.now)
 
