@@ -33,8 +33,8 @@ def test_killed_at_any_instant_no_text_is_lost(
     monkeypatch.setattr(ageing_child.compaction, "TARGET_ROWS", 200)
     data_dir, bucket = tmp_path / "hub", tmp_path / "bucket"
     bucket.mkdir()
-    for _ in range(KILLS):
-        kill_after(data_dir, bucket, chance.uniform(0.0, 1.2))
+    for number in range(KILLS):
+        kill_after(data_dir, bucket, number % 2, chance.uniform(0.0, 0.8))
         store = Store(data_dir)
         check(store, data_dir, bucket, seed)
         store.close()
@@ -48,12 +48,13 @@ def test_killed_at_any_instant_no_text_is_lost(
     assert disturbed == calm(tmp_path / "calm", last), seed
 
 
-def kill_after(data_dir: Path, bucket: Path, seconds: float) -> None:
-    """Let a process work for some time, from the moment it has the store."""
+def kill_after(data_dir: Path, bucket: Path, rounds: int, seconds: float) -> None:
+    """Let a process work for some rounds, however slow this machine is, and some time more."""
     child = [sys.executable, ageing_child.__file__, str(data_dir), str(bucket)]
     with subprocess.Popen(child, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "begun\n"
+        assert all(process.stdout.readline() for _ in range(rounds))
         try:
             process.wait(timeout=seconds)
             raise AssertionError("the process ended by itself")
