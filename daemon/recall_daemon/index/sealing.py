@@ -121,7 +121,9 @@ class _Codes:
             faiss.copy_array_to_vector(old.book, made.centroids)
             return cls(made, old.manifest.trained_on, copied=True)
         made.cp.min_points_per_centroid = 1
-        made.train(_sample(plan, _TRAINING_VECTORS))
+        sample = _sample(plan, _TRAINING_VECTORS)
+        # FAISS wants no fewer vectors than centroids; the same ones again will do.
+        made.train(np.resize(sample, (max(len(sample), made.ksub), plan.base.dim)))
         return cls(made, count, copied=False)
 
     def write(self, plan: SealPlan, path: Path) -> None:

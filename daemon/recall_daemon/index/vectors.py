@@ -56,6 +56,7 @@ class Vectors:
         self._length_of = Growable(np.int32)
         self._segment: SegmentView | None = None
         self._files: SegmentFiles | None = None
+        self._generation = 0
         self._begin_tail()
 
     def _begin_tail(self) -> None:
@@ -254,6 +255,7 @@ class Vectors:
     def open(self, files: SegmentFiles) -> None:
         """Begin with a segment that was sealed before."""
         self._begin(files)
+        self._generation = files.manifest.generation
         self.watermark, self.unusable = files.manifest.watermark, files.manifest.unusable
 
     def plan(
@@ -264,7 +266,7 @@ class Vectors:
         Leaves out what was replaced, and what no row has any more; vectors past `settled` stay in
         any case, for their rows may not be known yet.
         """
-        generation = 1 + (0 if self._files is None else self._files.manifest.generation)
+        self._generation += 1
         view = self.view()
         count = view.tail.count
         rows = self._tail.view[:count]
@@ -274,7 +276,7 @@ class Vectors:
             kept = alive[self._segment.slot] | (self._files.rows["change_no"] > settled)
             kept &= self._segment.counts
         base = Manifest(
-            generation=generation,
+            generation=self._generation,
             store_id=self.store_id,
             space_id=self.space_id,
             dim=self.dim,
