@@ -146,7 +146,7 @@ class Writer:
                 results.append(job[0](self._connection))
                 if len(group) >= GROUP_WORKS or time.monotonic() >= ends:
                     break
-            self._connection.execute("COMMIT")
+            self._commit()
         except BaseException as error:
             self._rollback()
             self._settle_failed(group, error)
@@ -176,12 +176,15 @@ class Writer:
         try:
             self._connection.execute("BEGIN")
             result = work(self._connection)
-            self._connection.execute("COMMIT")
+            self._commit()
         except BaseException as error:
             self._rollback()
             self._settle(future, error)
         else:
             future.set_result(result)
+
+    def _commit(self) -> None:
+        self._connection.execute("COMMIT")
 
     def _settle(self, future: Future[Any], error: BaseException) -> None:
         if isinstance(error, duckdb.Error):

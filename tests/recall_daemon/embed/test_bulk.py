@@ -22,7 +22,7 @@ from recall_daemon.embed.workers import single_core_workers
 class Counting:
     """The hashing embedder, shifted by `noise`, that counts its texts."""
 
-    space = HashEmbedder.space
+    space = HashEmbedder().space
 
     def __init__(self, noise: float = 0.0) -> None:
         self.calls: list[int] = []

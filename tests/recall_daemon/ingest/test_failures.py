@@ -10,7 +10,8 @@ from typing import Any
 import duckdb
 import pytest
 
-from recall_daemon.store.store import Store
+from recall_daemon.errors import StoreFailed
+from recall_daemon.store.writer import Writer
 from recall_wire.buckets import open_async_bucket
 from recall_wire.buckets.base import ListPage, ObjectInfo
 from recall_wire.errors import BucketUnreachable
@@ -132,22 +133,27 @@ async def test_any_commit_may_fail_once(
     publish_story(publisher)
     commits = [0]
     fail_at = [0]
-    commit = Store._commit
+    commit = Writer._commit
 
-    def counted(store: Store) -> None:
+    def counted(writer: Writer) -> None:
         commits[0] += 1
         failing = commits[0] == fail_at[0]
         if failing and not after:
             raise duckdb.TransactionException("no commit")
-        commit(store)
+        commit(writer)
         if failing:
             raise duckdb.TransactionException("no answer")
 
-    monkeypatch.setattr(Store, "_commit", counted)
-    # The first commit names the hub, before there is anything to lose.
+    monkeypatch.setattr(Writer, "_commit", counted)
+    async with open_test_hub("opened"):
+        opening = commits[0]
+    commits[0] = 0
     wanted = await run(open_test_hub, "calm")
     total = commits[0]
-    assert total > 8
-    for number in range(2, total + 1):
+    assert total > opening + 6
+    for number in range(1, total + 1):
         commits[0], fail_at[0] = 0, number
+        if number <= opening:  # then it is not there, and is started again
+            with pytest.raises(StoreFailed):
+                await run(open_test_hub, f"hub{number}")
         assert await run(open_test_hub, f"hub{number}") == wanted

@@ -16,6 +16,7 @@ from recall_daemon.ingest.validate import Reader
 from recall_daemon.store import ledger
 from recall_daemon.store.ledger import Entry, Gap, Place
 from recall_daemon.store.store import Store
+from recall_daemon.store.writer import Writer
 from recall_wire import layout
 from recall_wire.buckets import open_async_bucket
 from recall_wire.buckets.base import ListPage, ObjectInfo
@@ -177,12 +178,12 @@ async def test_a_store_that_was_invalidated_ends_the_poll_for_good(
 ) -> None:
     publisher.publish("a", 1, [Record("m", text="x")])
 
-    def broken(_: Store) -> None:
+    def broken(_: Writer) -> None:
         raise duckdb.FatalException("the database has been invalidated")
 
     async with open_test_hub() as hub:
         with monkeypatch.context() as patch:
-            patch.setattr(Store, "_commit", broken)
+            patch.setattr(Writer, "_commit", broken)
             with pytest.raises(StoreBroken, match="must be opened again"):
                 await hub.once()
 

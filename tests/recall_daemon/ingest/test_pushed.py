@@ -16,7 +16,7 @@ from recall_daemon.ingest import merge
 from recall_daemon.ingest.pushed import IN_FLIGHT_MAX, OPEN_MAX
 from recall_daemon.ingest.staging import Batch
 from recall_daemon.store.ledger import Place
-from recall_daemon.store.store import Store
+from recall_daemon.store.writer import Writer
 from recall_wire import layout
 from recall_wire.formats import ReadOptions, open_source
 from recall_wire.manifest import DataFile, sha256_hex
@@ -180,20 +180,20 @@ async def test_a_merge_that_was_cut_between_two_chunks_goes_on(
     publisher: Any, open_test_hub: Any, pusher: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(merge, "CHUNK_ROWS", 2)
-    commit, calls = Store._commit, [0]
+    commit, calls = Writer._commit, [0]
 
-    def failing(store: Store) -> None:
+    def failing(writer: Writer) -> None:
         calls[0] += 1
         if calls[0] == 2:
             raise duckdb.TransactionException("no commit")
-        commit(store)
+        commit(writer)
 
     async with open_test_hub() as hub:
         push = pusher(hub, "a", 1, ROWS)
         await push.open()
         for number in (1, 2, 3):
             await push.stage(number)
-        monkeypatch.setattr(Store, "_commit", failing)
+        monkeypatch.setattr(Writer, "_commit", failing)
         cut = await push.commit()
         assert (cut.status_code, cut.json()["code"]) == (503, "store_failed")
         assert len(hub.texts("a")) == 2
