@@ -44,6 +44,7 @@ bench: .venv
 	$(BIN)/python bench/ageing.py --texts 5000 --rows 50000
 	$(BIN)/python bench/restart.py --texts 5000 --rows 100000
 	$(BIN)/python bench/store_bytes.py --texts 5000 --rows 50000
+	$(BIN)/python bench/forgetting.py --texts 5000 --rows 50000
 
 clean:
 	rm -rf .venv dist build

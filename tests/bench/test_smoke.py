@@ -85,3 +85,11 @@ def test_store_bytes_of_each_tier(cache: Path) -> None:
     assert (
         tiers["cold"]["cold_object_bytes_per_row"] > 0 == tiers["warm"]["cold_object_bytes_per_row"]
     )
+
+
+def test_forgetting_is_purged_beside_the_searches(cache: Path) -> None:
+    found = run("forgetting.py", cache, "--rows", str(ROWS))
+    assert found["one_memory_by_id"]["p99_ms"] >= found["one_memory_by_id"]["p50_ms"] > 0
+    assert found["a_system_rows"] + found["one_memory_by_id"]["forgets"] == ROWS
+    assert found["purge_s"] > 0
+    assert found["searches_during_the_purge"]["searches"] > 0

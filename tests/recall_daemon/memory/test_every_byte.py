@@ -333,6 +333,20 @@ async def test_a_snapshot_of_which_nothing_is_left_stays_one(
         assert hub.texts("a") == {"m1": kept(1)}
 
 
+async def test_what_a_backup_that_was_cut_off_left_goes_too(
+    open_test_hub: Any, publisher: Any
+) -> None:
+    publisher.publish("a", 1, records(3, [1]))
+    async with open_test_hub() as hub:
+        await hub.once()
+        await hub.hub.jobs.run("backup")
+        (marker,) = publisher.root.rglob("backup.json")
+        marker.unlink()  # as a kill between its two deletes would leave it
+        receipt = hub.hub.forgetting.forget(Criteria(ids=("m1",)), rewrite=True)
+        assert receipt["older_backups"] == []
+        assert holding(publisher.root) == []
+
+
 async def test_what_a_killed_process_left_half_done_goes_at_the_next_start(
     open_test_hub: Any, tmp_path: Path
 ) -> None:
