@@ -95,7 +95,10 @@ def parse_backup(data: bytes, backup_id: str) -> BackupManifest:
             )
         manifest = BackupManifest.model_validate(told)
     except (ValueError, KeyError, TypeError, ValidationError) as error:
-        raise BackupDamaged(f"the manifest of backup {backup_id} cannot be read") from error
+        raise BackupDamaged(
+            f"the manifest of backup {backup_id} cannot be read",
+            hint=f"restore --to a time before {time_of(backup_id):%FT%TZ} takes the one before it",
+        ) from error
     if manifest.backup_id != backup_id:
         raise BackupDamaged(f"the manifest of backup {backup_id} names {manifest.backup_id[:40]}")
     return manifest

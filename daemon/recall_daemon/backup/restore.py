@@ -16,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 
 from recall_daemon.backup.backup import unpack
-from recall_daemon.backup.manifest import BackupManifest
+from recall_daemon.backup.manifest import BackupManifest, time_of
 from recall_daemon.backup.owner import make_heir
 from recall_daemon.backup.replay import replay
 from recall_daemon.backup.shelf import Shelf
@@ -115,7 +115,7 @@ def prepare(
 def _fetch(bucket: Bucket, hub_id: str, to: datetime | None, aside: Path) -> BackupManifest | None:
     """The backup's store, unpacked under its own name in `aside`; None where there is no backup."""
     shelf = Shelf(bucket, hub_id)
-    manifest = next((m for m in _newest_first(shelf) if to is None or m.created_at <= to), None)
+    manifest = next((m for m in _newest_first(shelf, to) if to is None or m.created_at <= to), None)
     if manifest is None:
         return None
     check_version(manifest.schema_version)
@@ -132,9 +132,11 @@ def _fetch(bucket: Bucket, hub_id: str, to: datetime | None, aside: Path) -> Bac
     return manifest
 
 
-def _newest_first(shelf: Shelf) -> Iterator[BackupManifest]:
+def _newest_first(shelf: Shelf, to: datetime | None) -> Iterator[BackupManifest]:
+    """Without reading those that are too new: one of them may be damaged."""
     for backup_id in shelf.whole():
-        yield shelf.read(backup_id)
+        if to is None or time_of(backup_id) <= to:
+            yield shelf.read(backup_id)
 
 
 def _damaged(manifest: BackupManifest, what: str) -> BackupDamaged:

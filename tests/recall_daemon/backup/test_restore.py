@@ -234,3 +234,19 @@ def test_an_entry_that_is_applied_twice_leaves_one_line_in_the_ledger(open_keepe
                 "SELECT system_id, seq, sub FROM snapshots WHERE origin = 'journal' ORDER BY ALL"
             ).fetchall()
         assert lines == [("a", 1, 1), ("b", 0, 1)]
+
+
+def test_a_damaged_manifest_hides_no_older_backup(open_keeper: Any, restored: Any) -> None:
+    with open_keeper() as keeper:
+        keeper.merge(1, "one")
+        first = keeper.backup()
+        wanted = keeper.logical_hash()
+        keeper.clock[0] += timedelta(days=1)
+        keeper.merge(2, "two")
+        keeper.bucket.put(marker_key(keeper.backup()), b"{")
+        with pytest.raises(BackupDamaged, match="restore --to a time before"):
+            restored(keeper.bucket, "new").__enter__()
+        then = keeper.clock[0] - timedelta(hours=1)
+        with restored(keeper.bucket, "older", to=then) as (prepared, found):
+            assert prepared.backup == first
+            assert found.logical_hash() == wanted
