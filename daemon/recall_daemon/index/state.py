@@ -143,7 +143,7 @@ class State:
         if not self.is_open:
             self.open(feed)
             publish()
-        self._follow_space(feed)
+        self._follow_space(feed, publish)
         applied = self._drain_rows(feed, publish)
         if not self._proven:
             applied += self._prove_words(feed, publish)
@@ -151,13 +151,14 @@ class State:
         self._ask_for_lacking(feed, publish)
         return applied
 
-    def _follow_space(self, feed: Feed) -> None:
+    def _follow_space(self, feed: Feed, publish: Callable[[], None]) -> None:
         space_id = feed.space_id
         if space_id == self.space.space_id:
             self._adopted = False
         elif space_id is not None and not self._adopted:
             self.use(self.open_space(space_id, self._opened_at))
             self.remove_other_spaces()
+            publish()  # where nothing is new, nobody else does
 
     def _drain_rows(self, feed: Feed, publish: Callable[[], None]) -> int:
         applied, upto = 0, feed.last_change()
