@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from recall_daemon.index.feed import StoredRow, Texts
+from recall_daemon.index.feed import Texts
 from recall_daemon.index.filters import CodedFilters
 from recall_daemon.index.view import IndexView
 from recall_daemon.search.asked import Asked
@@ -32,19 +32,19 @@ def exact(view: IndexView, filters: CodedFilters, asked: Asked, texts: Texts) ->
         if len(held) <= IDENTIFIES_MAX_ROWS:
             parts[identifier] = [hit.row_id for hit in held]
     wanted = dict.fromkeys([*whole, *(row_id for held in parts.values() for row_id in held)])
-    rows = texts.rows(list(wanted)) if wanted else {}
+    here = texts.local_texts(list(wanted)) if wanted else {}
     found: dict[int, str] = {}
     for identifier, row_ids in parts.items():
-        found |= dict.fromkeys(_holding(rows, row_ids, identifier), HELD)
-    found |= dict.fromkeys(_holding(rows, whole, asked.plain), VERBATIM)
+        found |= dict.fromkeys(_holding(here, row_ids, identifier), HELD)
+    found |= dict.fromkeys(_holding(here, whole, asked.plain), VERBATIM)
     named = texts.find_ids(asked.ids) if asked.ids else []
     return found | dict.fromkeys(view.passing(named, filters), BY_ID)
 
 
-def _holding(rows: Mapping[int, StoredRow], row_ids: Sequence[int], words: str) -> list[int]:
+def _holding(here: Mapping[int, str | None], row_ids: Sequence[int], words: str) -> list[int]:
     wanted = normal(words)
     return [
         row_id
         for row_id in row_ids
-        if (row := rows.get(row_id)) is not None and (row.text is None or holds(row.text, wanted))
+        if row_id in here and ((text := here[row_id]) is None or holds(text, wanted))
     ]

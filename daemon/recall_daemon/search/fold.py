@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recall_daemon.index.analysis import composed
-from recall_daemon.index.feed import StoredRow, Texts
+from recall_daemon.index.feed import Texts
 from recall_daemon.index.view import IndexView
 from recall_daemon.search.rank import Ranked
 
@@ -87,8 +87,8 @@ def _near(view: IndexView, row_ids: Sequence[int]) -> Flags:
 
 
 def _said(texts: Texts, row_ids: Sequence[int]) -> dict[int, list[str]]:
-    rows: Mapping[int, StoredRow] = texts.rows(row_ids) if row_ids else {}
-    return {i: telling_words(row.text) for i, row in rows.items() if row.text is not None}
+    found = texts.local_texts(row_ids) if row_ids else {}
+    return {row_id: telling_words(text) for row_id, text in found.items() if text is not None}
 
 
 def telling_words(text: str) -> list[str]:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
+
 from recall_daemon.index.feed import StoredRow, Texts
 from recall_daemon.index.filters import CodedFilters
 from recall_daemon.index.view import IndexView
@@ -27,6 +29,9 @@ class Factors:
 
     recency: float | None = None
     importance: float | None = None
+
+
+NO_FACTORS = Factors()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,22 +99,22 @@ class Ranker:
     def _ranked(self, pool: Pool, matches: Mapping[int, str], ceiling: float) -> list[Ranked]:
         fused = fuse(pool, self.request.mode)
         factors = self._factors(pool.row_ids)
-        hits = [at for at, may in enumerate(pool.may_hit.tolist()) if may]
-        row_ids = [pool.row_ids[at] for at in hits]
+        hits = np.flatnonzero(pool.may_hit)
+        row_ids = [pool.row_ids[at] for at in hits.tolist()]
+        known = [factors.get(row_id, NO_FACTORS) for row_id in row_ids]
         scores = [
-            self._weighted(float(fused.score[at]), factors.get(pool.row_ids[at], Factors()))
-            + WORTH.get(matches.get(pool.row_ids[at], ""), 0.0)
-            for at in hits
+            self._weighted(score, own) + WORTH.get(matches.get(row_id, ""), 0.0)
+            for score, own, row_id in zip(fused.score[hits].tolist(), known, row_ids, strict=True)
         ]
         return [
             Ranked(
-                row_ids[best],
-                min(scores[best], ceiling),
-                matches.get(row_ids[best]),
-                factors.get(row_ids[best], Factors()),
-                pool,
-                fused,
-                hits[best],
+                row_id=row_ids[best],
+                score=min(scores[best], ceiling),
+                exact=matches.get(row_ids[best]),
+                factors=known[best],
+                pool=pool,
+                fused=fused,
+                at=int(hits[best]),
             )
             for best in self.view.order(row_ids, scores)
         ]

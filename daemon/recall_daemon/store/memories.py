@@ -111,14 +111,30 @@ def by_row_ids(connection: Connection, row_ids: Sequence[int]) -> dict[int, Stor
     return {row[0]: _stored(row) for row in rows}
 
 
+def texts_of(connection: Connection, row_ids: Sequence[int]) -> dict[int, str | None]:
+    """The texts of the live rows among `row_ids`, by id."""
+    if not row_ids:
+        return {}
+    rows = connection.execute(
+        "SELECT row_id, text FROM memories WHERE state = 'live' AND row_id IN "
+        "(SELECT unnest(?::BIGINT[]))",
+        [list(row_ids)],
+    ).fetchall()
+    return {int(row_id): text for row_id, text in rows}
+
+
 def find_ids(connection: Connection, memory_ids: Sequence[str]) -> list[int]:
-    """The row ids of live rows, of whichever system, with one of these memory ids, ascending."""
+    """The row ids of live rows, of whichever system, with one of these memory ids, ascending.
+
+    A few at a time: with so many a list is found by the index in half the time of a join.
+    """
     if not memory_ids:
         return []
+    these = ", ".join("?" * len(memory_ids))
     rows = connection.execute(
-        "SELECT row_id FROM memories WHERE state = 'live' AND memory_id IN "
-        "(SELECT unnest(?::VARCHAR[])) ORDER BY row_id",
-        [list(memory_ids)],
+        f"SELECT row_id FROM memories WHERE state = 'live' AND memory_id IN ({these}) "
+        "ORDER BY row_id",
+        list(memory_ids),
     ).fetchall()
     return [int(row[0]) for row in rows]
 
@@ -190,6 +206,10 @@ class StoreFeed:
     def rows(self, row_ids: Sequence[int]) -> dict[int, StoredRow]:
         with self._store.read() as connection:
             return by_row_ids(connection, row_ids)
+
+    def local_texts(self, row_ids: Sequence[int]) -> dict[int, str | None]:
+        with self._store.read() as connection:
+            return texts_of(connection, row_ids)
 
     def with_texts(self, rows: Mapping[int, StoredRow]) -> dict[int, StoredRow]:
         """The same rows; cold ones have their text, or say in `text_missing` why not."""

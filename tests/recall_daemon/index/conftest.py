@@ -170,6 +170,9 @@ class MemoryStore:
     def with_texts(self, rows: Mapping[int, Row]) -> dict[int, Row]:
         return dict(rows)
 
+    def local_texts(self, row_ids: Sequence[int]) -> dict[int, str | None]:
+        return {row_id: row.text for row_id, row in self.rows(row_ids).items()}
+
     def find_ids(self, memory_ids: Sequence[str]) -> list[int]:
         return [i for i, row in self.live_rows.items() if row.memory_id in memory_ids]
 
