@@ -87,7 +87,8 @@ def _footer(path: Path) -> tuple[int, int]:
     with path.open("rb") as file:
         size = path.stat().st_size
         file.seek(max(size - 8, 0))
-        length, magic = struct.unpack("<II", file.read(8))
+        end = file.read(8)
+        length, magic = struct.unpack("<II", end) if len(end) == 8 else (0, 0)
         if magic != _FOOTER_MAGIC or length > size - 8:
             raise Damaged(f"{path.name} has no footer")
         file.seek(size - 8 - length)
