@@ -70,7 +70,9 @@ class ColumnsView:
         asked = np.asarray(row_ids, dtype=np.int64)
         known = asked[(asked >= 0) & (asked < len(self.ordinal_of))]
         ordinals = self.ordinal_of[known]
-        known, ordinals = known[ordinals >= 0], ordinals[ordinals >= 0]
+        # One past the end: a row that came after this view was taken, in a place that it has, too.
+        here = (ordinals >= 0) & (ordinals < len(self.live))
+        known, ordinals = known[here], ordinals[here]
         mask = self.live[ordinals]
         for name, codes in filters.allowed:
             if name == "tag":

@@ -43,17 +43,17 @@ class IndexView:
 
     def search_words(self, query: str, filters: CodedFilters, k: int) -> list[Scored]:
         """The k best rows by BM25 among those that pass. The query is plain text, no syntax."""
-        return self._ranked(self.words.search(query, filters, k), k)
+        return self._ranked(self.words.search(query, filters, k), filters, k)
 
     def search_phrase(self, query: str, filters: CodedFilters, k: int) -> list[Scored]:
         """Rows with all the query's terms side by side (three at least), shortest texts first."""
-        return self._ranked(self.words.phrase(query, filters, k), k)
+        return self._ranked(self.words.phrase(query, filters, k), filters, k)
 
     def search_holding(
         self, phrases: Sequence[str], query: str, filters: CodedFilters, k: int
     ) -> list[Scored]:
         """Rows that hold every phrase, its terms side by side; best first by the query's words."""
-        return self._ranked(self.words.holding(phrases, query, filters, k), k)
+        return self._ranked(self.words.holding(phrases, query, filters, k), filters, k)
 
     def coverage(self, query: str, row_ids: Sequence[int]) -> Coverage:
         """Which of the query's terms each of the rows holds, and how much each term tells."""
@@ -130,9 +130,14 @@ class IndexView:
         order = self.columns.newest_first(ordinals, np.asarray(scores, np.float64))
         return [int(at) for at in order]
 
-    def _ranked(self, hits: Sequence[tuple[int, float]], k: int) -> list[Scored]:
-        ordinals = self.columns.ordinals([row_id for row_id, _ in hits])
-        return self._ordered(ordinals, np.asarray([s for _, s in hits], dtype=np.float64), k)
+    def _ranked(
+        self, hits: Sequence[tuple[int, float]], filters: CodedFilters, k: int
+    ) -> list[Scored]:
+        """While a start reads what it missed, words are of rows that are gone or changed since."""
+        scores = dict(hits)
+        row_ids = self.columns.passing(list(scores), filters)
+        ordinals = self.columns.ordinals(row_ids)
+        return self._ordered(ordinals, np.asarray([scores[i] for i in row_ids], np.float64), k)
 
     def _ordered(self, ordinals: Array, scores: Array, k: int) -> list[Scored]:
         order = self.columns.newest_first(ordinals, scores)[:k]

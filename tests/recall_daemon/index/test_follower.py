@@ -15,6 +15,7 @@ from recall_daemon.index import columns as columns_module
 from recall_daemon.index import documents
 from recall_daemon.index.filters import Filters
 from recall_daemon.index.follower import Applied, Index, VectorInvalid
+from recall_wire.errors import TransientError
 
 DIM = 4
 WORDS = ("red", "green", "blue", "cyan")
@@ -264,6 +265,40 @@ def test_a_vector_that_came_later_is_not_in_an_older_view(store):
     assert before.search_vectors([1, 0, 0, 0], filters, 9) == []
     assert before.meanings([1, 0, 0, 0], [1]) == {}
     assert index.view().meanings([1, 0, 0, 0], [1]) == {1: 1.0}
+
+
+def test_a_row_that_came_later_is_not_in_an_older_view(store):
+    index = Index(DIM)
+    store.put(1, "red")
+    store.put(5, "red")
+    index.apply(store)
+    view, coded = index.view_for(Filters())
+    store.put(3, "red")
+    index.apply(store)
+    assert view.passing([1, 3, 5], coded) == [1, 5]
+
+
+def test_what_was_deleted_while_nobody_followed_is_not_found_at_the_start(store, tmp_path):
+    index = Index(DIM, tmp_path)
+    for row_id, project in enumerate(["a", "b", "b", "a", "a"], start=1):
+        store.put(row_id, f"red {row_id}" if row_id in (1, 2, 5) else "blue", project=project)
+    index.apply(store)
+    index.close()
+    store.delete(1)
+    store.delete(5)
+    store.put(2, "red 2", project="c")
+    again = Index(DIM, tmp_path)
+
+    def busy(after, limit):
+        raise TransientError("not now")
+
+    store.row_changes = busy
+    with pytest.raises(TransientError):
+        again.apply(store)
+    assert [hit.row_id for hit in again.search_words("red")] == [2]
+    assert again.search_words("red", Filters(projects=("a",))) == []
+    assert again.search_words("red", Filters(projects=("b",))) == []
+    again.close()
 
 
 def test_a_filter_that_leaves_one_of_many_rows_finds_it(store):
