@@ -86,12 +86,11 @@ class Search:
         at = request.offset
         while len(page.rows) < request.limit:
             wanted = request.limit - len(page.rows)
-            listing.reach(at + wanted, ranker)
+            listing.reach(at + wanted + 1, ranker)  # one more, to know whether there is one
             some = listing.groups[at : at + wanted]
             page.add(some)
             at += len(some)
             if len(some) < wanted:
                 break
-        listing.reach(at + 1, ranker)
         more = at < min(len(listing.groups), REACH_MAX)
         return SearchAnswer(request.query, degraded, page.hits(), at if more else None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -22,67 +22,88 @@ _IDLE = frozenset(("a", "an", "the", "this", "that", "these", "those"))
 _EDGES = ".,;:!\"'`()[]{}*_\u2026\u201c\u201d\u2018\u2019"
 
 
-def fold(view: IndexView, ranked: Sequence[Ranked], texts: Texts) -> list[list[Ranked]]:
-    """Groups, in the order of their best row; the best comes first in each.
+def fold(
+    view: IndexView, ranked: Sequence[Ranked], texts: Texts, count: int
+) -> tuple[list[list[Ranked]], list[Ranked]]:
+    """At least `count` groups, if there are so many, and the rows that are in none of them yet.
 
-    Rows with the same text are one. So are rows near in meaning whose texts have the same words in
-    the same order, whatever the case, outer punctuation and articles. A text that is not here
-    (cold) is compared by its hash alone. What was found exactly and what was not stay apart.
+    Groups go in the order of their best row; the best comes first in each. Rows with the same text
+    are one. So are rows near in meaning whose texts have the same words in the same order, whatever
+    the case, outer punctuation and articles. A text that is not here (cold) is compared by its hash
+    alone. What was found exactly and what was not stay apart.
     """
-    if len(ranked) < 2:
-        return [[row] for row in ranked]
+    groups: list[list[Ranked]] = []
+    rest = list(ranked)
+    while rest and len(groups) < count:
+        some, rest = _fold_first(view, rest, texts, max(count - len(groups), 1))
+        groups += some
+    return groups, rest
+
+
+def join(
+    view: IndexView, heads: Sequence[Ranked], ranked: Sequence[Ranked], texts: Texts
+) -> tuple[list[list[Ranked]], list[Ranked]]:
+    """For each head the rows that are one hit with it, and the rows that are none's."""
+    groups, rest = _fold_first(view, [*heads, *ranked], texts, len(heads))
+    joined = {group[0].row_id: group[1:] for group in groups}
+    # Heads whose texts have become the same since stay the hits that somebody was shown.
+    known = {head.row_id for head in heads}
+    return [
+        [row for row in joined.get(head.row_id, ()) if row.row_id not in known] for head in heads
+    ], rest
+
+
+def _fold_first(
+    view: IndexView, ranked: list[Ranked], texts: Texts, heads: int
+) -> tuple[list[list[Ranked]], list[Ranked]]:
+    """The groups of the first `heads` rows, and all other rows that are in none of them."""
     row_ids = [row.row_id for row in ranked]
-    same = _same_text(view, row_ids)
-    near = _near(view, row_ids)
-    near &= ~same
-    kinds = np.unique([row.exact or "" for row in ranked], return_inverse=True)[1]
-    alike = np.equal.outer(kinds, kinds)
-    same &= alike
-    near &= alike
-    said = _said(texts, [row_ids[at] for at in np.flatnonzero(near.any(axis=1))])
-    return _groups(ranked, same, near, said)
-
-
-def _groups(
-    ranked: Sequence[Ranked],
-    same: Flags,
-    near: Flags,
-    said: Mapping[int, list[str]],
-) -> list[list[Ranked]]:
+    alike = _alike(ranked, heads)
+    same: Flags = _same_text(view, row_ids, heads) & alike
+    near: Flags = _near(view, row_ids, heads) & alike & ~same
+    related = np.logical_or(same, near)
+    compared: Flags = np.asarray(near.any(axis=0))
+    compared[:heads] |= near.any(axis=1)
+    said = _said(texts, [row_ids[at] for at in np.flatnonzero(compared)])
     taken = np.zeros(len(ranked), dtype=np.bool_)
-    related: Flags = np.any(np.logical_or(same, near), axis=1)
     groups = []
-    for at, row in enumerate(ranked):
+    for at, row in enumerate(ranked[:heads]):
         if taken[at]:
             continue
         group = [row]
-        others = np.flatnonzero((same[at] | near[at]) & ~taken).tolist() if related[at] else []
-        for other in others:
-            words = said.get(ranked[other].row_id)
-            if same[at, other] or (words is not None and words == said.get(row.row_id)):
+        words = said.get(row.row_id)
+        for other in np.flatnonzero(related[at] & ~taken).tolist():
+            if same[at, other] or (words is not None and words == said.get(row_ids[other])):
                 group.append(ranked[other])
                 taken[other] = True
         taken[at] = True
         groups.append(group)
-    return groups
+    return groups, [row for row, has in zip(ranked, taken.tolist(), strict=True) if not has]
 
 
-def _same_text(view: IndexView, row_ids: Sequence[int]) -> Flags:
+def _alike(ranked: Sequence[Ranked], heads: int) -> Flags:
+    """bool[heads, rows]: another row, found as exactly as the head."""
+    kinds = np.unique([row.exact or "" for row in ranked], return_inverse=True)[1]
+    alike: Flags = np.asarray(np.equal.outer(kinds[:heads], kinds))
+    np.fill_diagonal(alike, False)
+    return alike
+
+
+def _same_text(view: IndexView, row_ids: Sequence[int], heads: int) -> Flags:
     numbers = np.asarray(list(view.same_text(row_ids).values()))
-    same: Flags = np.equal.outer(numbers, numbers)
-    same &= (numbers >= 0)[:, None]
-    np.fill_diagonal(same, False)
+    same: Flags = np.equal.outer(numbers[:heads], numbers)
+    same &= (numbers[:heads] >= 0)[:, None]
     return same
 
 
-def _near(view: IndexView, row_ids: Sequence[int]) -> Flags:
-    near = np.zeros((len(row_ids), len(row_ids)), dtype=np.bool_)
+def _near(view: IndexView, row_ids: Sequence[int], heads: int) -> Flags:
+    near = np.zeros((min(heads, len(row_ids)), len(row_ids)), dtype=np.bool_)
     vectors = view.vectors_of(row_ids)
     have = [at for at, row_id in enumerate(row_ids) if row_id in vectors]
-    if have:
+    first = [at for at in have if at < heads]
+    if first:
         matrix = np.stack([vectors[row_ids[at]] for at in have])
-        near[np.ix_(have, have)] = matrix @ matrix.T >= NEAR_COSINE
-        np.fill_diagonal(near, False)
+        near[np.ix_(first, have)] = matrix[: len(first)] @ matrix.T >= NEAR_COSINE
     return near
 
 

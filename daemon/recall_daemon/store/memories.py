@@ -204,6 +204,8 @@ class StoreFeed:
             return vectors.changes(connection, space_id, after, limit)
 
     def rows(self, row_ids: Sequence[int]) -> dict[int, StoredRow]:
+        if not row_ids:
+            return {}
         with self._store.read() as connection:
             return by_row_ids(connection, row_ids)
 

@@ -67,6 +67,7 @@ class Store:
             },
         )
         try:
+            self._root.execute("SET GLOBAL TimeZone = 'UTC'")  # each cursor's, too
             # The writer does it, where there is room; DuckDB would not look.
             self._root.execute("PRAGMA disable_checkpoint_on_shutdown")
             self._root.execute(f"ATTACH '{_quoted(self.path)}' AS store")
@@ -190,7 +191,6 @@ class Store:
 
 def _prepare(cursor: Connection) -> None:
     cursor.execute("USE store")
-    cursor.execute("SET TimeZone = 'UTC'")
 
 
 def next_numbers(connection: Connection, name: str, count: int) -> int:

@@ -102,7 +102,25 @@ def test_what_is_deleted_between_two_pages_is_left_out(store, embedder):
     paged.index.apply(store)
     second = paged.page(first.next_offset, 10, context=2)
     assert [hit.memory_id for hit in second.hits] == expected[10:12] + expected[15:23]
-    assert second.next_offset == 23
+    third = paged.page(second.next_offset, 100)
+    assert [hit.memory_id for hit in third.hits] == expected[23:]
+
+
+def test_hits_that_say_the_same_since_stay_the_hits_that_were_shown(store, embedder):
+    for row_id in range(1, 301):
+        store.put(row_id, f"kafka lag {row_id}")
+    paged = Paged(store, embedder)
+    first = paged.page(0, 40)
+    same = [int(hit.memory_id[1:]) for hit in first.hits[:3]]
+    for row_id in same:
+        store.put(row_id, "kafka lag of all brokers")
+    paged.index.apply(store)
+    shown, offset = [hit.memory_id for hit in first.hits], first.next_offset
+    while offset is not None:
+        answer = paged.page(offset, 100)
+        shown += [hit.memory_id for hit in answer.hits]
+        offset = answer.next_offset
+    assert len(shown) == len(set(shown)) == 300
 
 
 def test_a_listing_deepens_over_rows_that_are_gone(store, embedder):

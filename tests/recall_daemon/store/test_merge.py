@@ -22,6 +22,7 @@ Rows = Callable[[Sequence[Record]], pa.Table]
 
 def merge(store: Store, place: Place, table: pa.Table) -> Merged:
     def work(connection: ledger.Connection) -> Merged:
+        ledger.see_system(connection, place.system_id, NOW)
         ledger.record(connection, Entry(place, "bucket", "k", "merged", NOW, rows_done=9**9))
         return merge_rows(connection, place, table, NOW)
 

@@ -304,7 +304,9 @@ def test_what_came_along_and_is_one_window_is_only_looked_at(store: Store, rows:
     assert fed(store)[0] == (*before[0][:4], 1, before[0][5])
     assert [row[4] for row in fed(store)] == [1, 4, 8]
     with store.read() as connection:
-        assert audit.problems(connection)[1:] == []
+        found = audit.problems(connection)
+    # The ledger knows neither the snapshot nor its system: this test merges rows alone.
+    assert [problem for problem in found if "vector" in problem or "passage" in problem] == []
 
 
 def test_what_came_along_and_is_longer_is_embedded_again(store: Store, rows: Rows) -> None:
