@@ -217,11 +217,12 @@ class Writer:
             return 0
 
     def _bound_log(self) -> None:
-        """Past the bound, commit no more until there was a checkpoint, or patience is over."""
-        if self._log_bytes() < self._wait_bytes:
-            return
+        """Past the bound, commit no more until there was a checkpoint, or patience is over.
+
+        For a reader only: one that failed was put off, and is not tried again at once.
+        """
         ends = time.monotonic() + PATIENCE_S
-        while not self._checkpoint():
+        while self._log_bytes() >= self._wait_bytes and not self._checkpoint():
             with self._wake:
                 is_over = self._wake.wait_for(lambda: self._closing, RETRY_S)
             if is_over or time.monotonic() >= ends:
@@ -235,7 +236,7 @@ class Writer:
             self._connection.execute("CHECKPOINT store")
         except duckdb.TransactionException:
             return False
-        except (DiskFull, duckdb.Error) as error:
+        except (DiskFull, duckdb.Error, OSError) as error:
             log.warning("store.not_checkpointed", error=str(error).partition("\n")[0])
             self._postpone()
             self._mend(error)

@@ -11,7 +11,7 @@ import duckdb
 import pytest
 from structlog.testing import capture_logs
 
-from recall_daemon.errors import StoreFailed, StoreRefused
+from recall_daemon.errors import DiskFull, StoreFailed, StoreRefused
 from recall_daemon.store import ledger, writer
 from recall_daemon.store.store import FILE_NAME, Connection, Store
 from recall_daemon.store.writer import Writer
@@ -273,3 +273,18 @@ def test_a_checkpoint_that_fails_is_said_and_tried_later(
     assert at_work._due_bytes >= 5000
     log.grow(2)
     assert log.tried.wait(10)
+
+
+@pytest.mark.parametrize("error", [DiskFull("no room"), OSError(5, "Input/output error")])
+def test_at_the_bound_one_that_fails_is_not_tried_again_at_once(
+    log: Log, store: Store, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def no_room(_: Writer) -> None:
+        raise error
+
+    with capture_logs() as said, monkeypatch.context() as patched:
+        patched.setattr(Writer, "_check_room", no_room)
+        log.bound(due=20_000, most=6_000)
+        log.grow(4)
+        store.write(lambda _: None)  # whose turn comes after the checkpoint
+    assert [entry["event"] for entry in said] == ["store.not_checkpointed"]
