@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import duckdb
 
-from recall_daemon.errors import StoreBroken
+from recall_daemon.errors import DiskFull, StoreBroken
 
 SUFFIX = ".new"
 
@@ -24,9 +25,10 @@ def clear(path: Path) -> None:
 def fresh_copy(connection: duckdb.DuckDBPyConnection, path: Path) -> Iterator[Path]:
     """A copy of the store that `connection` uses, row by row, synced and closed; gone at the end.
 
-    Raises what DuckDB raises.
+    Raises `DiskFull` where it may not fit, and what DuckDB raises.
     """
     clear(path)
+    _check_room(path)
     fresh = _aside(path)
     try:
         connection.execute(f"ATTACH '{_quoted(fresh)}' AS fresh")
@@ -38,6 +40,15 @@ def fresh_copy(connection: duckdb.DuckDBPyConnection, path: Path) -> Iterator[Pa
         yield fresh
     finally:
         clear(path)
+
+
+def _check_room(path: Path) -> None:
+    """A copy that fills the disk would hurt whoever else writes to it, every time it is tried."""
+    log = log_of(path)
+    needed = path.stat().st_size + (log.stat().st_size if log.exists() else 0)
+    free = shutil.disk_usage(path.parent).free
+    if free < needed:
+        raise DiskFull(f"a copy of {path} may need {needed} bytes of disk, {free} are free")
 
 
 def copy_rows(connection: duckdb.DuckDBPyConnection, name: str) -> None:

@@ -208,5 +208,17 @@ def test_a_rewrite_that_does_not_fit_leaves_the_file_as_it_was(
     assert content(store) == before
 
 
+def test_a_rewrite_without_room_is_not_begun(
+    store: Store, merge: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    merge(1)
+    usage = shutil.disk_usage(store.path.parent)
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "disk_usage", lambda path: usage._replace(free=MIB // 2))
+        with pytest.raises(DiskFull, match="524288 are free"):
+            store.rewrite()
+    assert content(store)[0] == 500
+
+
 def _files(store: Store) -> list[Any]:
     return [path for path in store.path.parent.iterdir() if path.name.startswith("store")]
