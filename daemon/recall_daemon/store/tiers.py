@@ -44,11 +44,11 @@ _IS_EMBEDDED = """
 class Due:
     """Rows that may move down, sorted so that neighbours in a session lie together.
 
-    `row_ids` int64 and `text_bytes` int64, both of shape (n,).
+    `row_ids` int64 and `far_bytes` int64 (of text and metadata), both of shape (n,).
     """
 
     row_ids: NDArray[np.int64]
-    text_bytes: NDArray[np.int64]
+    far_bytes: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.row_ids)
@@ -68,8 +68,9 @@ def due(
     """
     wanted = {"tier": tier, "before": before, "keep_importance": keep_importance}
     table = connection.sql(
-        f"SELECT row_id, coalesce(strlen(text), 0)::BIGINT AS bytes {_DUE} {_IS_EMBEDDED} "
-        "ORDER BY system_id, session_id, created_at, row_id",
+        "SELECT row_id, "
+        "       (coalesce(strlen(text), 0) + coalesce(strlen(metadata), 0))::BIGINT AS bytes "
+        f"{_DUE} {_IS_EMBEDDED} ORDER BY system_id, session_id, created_at, row_id",
         params={**wanted, "space_id": space_id},
     ).to_arrow_table()
     return Due(table["row_id"].to_numpy(), table["bytes"].to_numpy())

@@ -143,8 +143,8 @@ class Ageing:
 
 
 def _batches(due: Due) -> Iterator[list[int]]:
-    """At most `BATCH_ROWS` rows and, past the first, `BATCH_BYTES` of text each."""
-    ends = np.cumsum(due.text_bytes)
+    """At most `BATCH_ROWS` rows and, past the first, `BATCH_BYTES` of text and metadata each."""
+    ends = np.cumsum(due.far_bytes)
     start = 0
     while start < len(due):
         so_far = ends[start - 1] if start else 0

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from recall_daemon.store.cold_files import FAR, ColdFile
 
@@ -102,9 +103,8 @@ def decode(layout: Layout, group: int, data: bytes) -> pa.Table:
 
 
 def _groups(rows: pa.Table) -> Iterator[tuple[int, int]]:
-    """At most `GROUP_ROWS` rows and, past the first, `GROUP_BYTES` of text each."""
-    lengths = pa.compute.fill_null(pa.compute.binary_length(rows["text"]), 0).to_numpy()
-    ends = np.cumsum(lengths)
+    """At most `GROUP_ROWS` rows and, past the first, `GROUP_BYTES` of their far columns each."""
+    ends = np.cumsum(sum(_lengths(rows[name]) for name in FAR))
     start = 0
     while start < rows.num_rows:
         so_far = ends[start - 1] if start else 0
@@ -112,6 +112,10 @@ def _groups(rows: pa.Table) -> Iterator[tuple[int, int]]:
         end = min(max(full, start + 1), start + GROUP_ROWS, rows.num_rows)
         yield start, end
         start = end
+
+
+def _lengths(column: pa.ChunkedArray) -> NDArray[np.int64]:
+    return np.asarray(pa.compute.fill_null(pa.compute.binary_length(column), 0), dtype=np.int64)
 
 
 def _range(group: pq.RowGroupMetaData) -> Range:

@@ -176,6 +176,14 @@ def test_batches_are_bounded_in_rows_and_bytes(
     assert world.texts() == before
 
 
+def test_metadata_counts_like_text_in_a_batch(world: Any, make_record: Any) -> None:
+    world.merge([make_record(1, text="four", metadata='{"k": "' + "x" * 5_000 + '"}')])
+    world.pass_days(1)
+    with world.store.read() as connection:
+        due = tiers.due(connection, "hot", world.now, keep_importance=1.0)
+    assert due.far_bytes.tolist() == [4 + 5_000 + 9]
+
+
 def test_rows_that_changed_while_a_file_was_written_stay(
     world: Any, make_record: Any, fake: Any
 ) -> None:

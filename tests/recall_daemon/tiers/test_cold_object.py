@@ -56,8 +56,12 @@ def test_groups_are_bounded_in_rows_and_bytes(tmp_path: Path) -> None:
     sizes = [end - start for start, end in zip(layout.first_rows, ends, strict=True)]
     assert max(sizes) == GROUP_ROWS
     assert len(cold_object.digests_of(data, layout)) == 16 * len(sizes)
-    large = [str(n) * (GROUP_BYTES // 3) for n in range(9)]
+    large = [str(n) * (GROUP_BYTES // 3 - 10) for n in range(9)]
     assert len(written(tmp_path, large)[1].ranges) == 3
+    rows = rows_of(["short"] * 9)
+    metadata = rows.schema.get_field_index("metadata")
+    cold_object.write(rows.set_column(metadata, "metadata", pa.array(large)), tmp_path / "m")
+    assert pq.read_metadata(tmp_path / "m").num_row_groups == 3
 
 
 def test_the_file_is_plain_parquet(tmp_path: Path) -> None:
