@@ -192,8 +192,12 @@ async def open_hub(
     *,
     on_merged: Callable[[], None] = lambda: None,
     bucket: AsyncBucket | None = None,
+    readers: Readers | None = None,
 ) -> AsyncIterator[Hub]:
-    """Connect a core to its bucket. Raises `SettingsInvalid` where none is named."""
+    """Connect a core to its bucket. Raises `SettingsInvalid` where none is named.
+
+    `readers` that are handed in are the caller's to close.
+    """
     settings = core.settings
     if settings.bucket_url is None:
         raise SettingsInvalid("no bucket is named", hint="set RECALLD_BUCKET_URL or bucket_url")
@@ -201,23 +205,29 @@ async def open_hub(
         if not ledger.systems(connection):
             create_folder(settings.bucket_url)
     bucket = bucket or open_async_bucket(settings.bucket_url, settings.s3_options())
-    readers = Readers(
-        contract=_reader(settings, settings.readers, CONTRACT_READ_S),
-        whole=_reader(settings, 1, settings.reader_timeout_s),
-    )
-    hub = _hub(core, bucket, readers, on_merged)
+    reading = readers or open_readers(settings)
+    hub = _hub(core, bucket, reading, on_merged)
     try:
         yield hub
     finally:
         hub.jobs.close()
         await hub.pipeline.close()
-        await readers.close()
+        if readers is None:
+            await reading.close()
         await bucket.close()
         hub.archive.close()
 
 
 # A snapshot of the contract is small: one that takes longer is meant to.
 CONTRACT_READ_S = 30.0
+
+
+def open_readers(settings: HubSettings) -> Readers:
+    """The child processes that read files; none is started before it is needed."""
+    return Readers(
+        contract=_reader(settings, settings.readers, CONTRACT_READ_S),
+        whole=_reader(settings, 1, settings.reader_timeout_s),
+    )
 
 
 def _reader(settings: HubSettings, workers: int, timeout_s: float) -> Reader:

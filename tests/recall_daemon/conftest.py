@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 from fastapi import FastAPI
 
-from recall_daemon.app import Hub, open_core, open_hub
-from recall_daemon.ingest.pipeline import PollReport
+from recall_daemon.app import Hub, open_core, open_hub, open_readers
+from recall_daemon.ingest.pipeline import PollReport, Readers
 from recall_daemon.loop import until_done
 from recall_daemon.operations import Json
 from recall_daemon.search.query import SearchRequest
@@ -196,8 +196,12 @@ OpenHub = Callable[..., AbstractAsyncContextManager[TestHub]]
 
 
 @pytest.fixture
-def open_test_hub(tmp_path: Path, publisher: Publisher) -> OpenHub:
-    """Opens a hub in `folder`, over the folder bucket or over the bucket that is handed in."""
+async def open_test_hub(tmp_path: Path, publisher: Publisher) -> AsyncIterator[OpenHub]:
+    """Opens a hub in `folder`, over the folder bucket or over the bucket that is handed in.
+
+    Hubs of one test that have no settings of their own share the processes that read files.
+    """
+    shared: list[Readers] = []
 
     @asynccontextmanager
     async def opened(
@@ -210,11 +214,17 @@ def open_test_hub(tmp_path: Path, publisher: Publisher) -> OpenHub:
             "embedder": "hash",
             "readers": 1,
         }
-        with open_core(HubSettings(**(values | settings)), now=lambda: clock[0]) as core:  # type: ignore[arg-type]
-            async with open_hub(core, bucket=bucket) as hub:
+        own = HubSettings(**(values | settings))  # type: ignore[arg-type]
+        if not settings and not shared:
+            shared.append(open_readers(own))
+        readers = None if settings else shared[0]
+        with open_core(own, now=lambda: clock[0]) as core:
+            async with open_hub(core, bucket=bucket, readers=readers) as hub:
                 yield TestHub(hub, clock)
 
-    return opened
+    yield opened
+    for readers in shared:
+        await readers.close()
 
 
 def parquet(records: Sequence[Record]) -> bytes:
