@@ -84,9 +84,12 @@ class ColumnsView:
 
     def _have_tag(self, ordinals: Array, codes: tuple[int, ...]) -> Array:
         first = np.searchsorted(self.tag_ordinal, ordinals, side="left")
-        after = np.searchsorted(self.tag_ordinal, ordinals, side="right")
-        spans = zip(first.tolist(), after.tolist(), strict=True)
-        return np.array([among(self.tag_code[a:b], codes).any() for a, b in spans], dtype=np.bool_)
+        length = np.searchsorted(self.tag_ordinal, ordinals, side="right") - first
+        which = np.repeat(np.arange(len(ordinals)), length)
+        at = np.arange(len(which)) + np.repeat(first - (np.cumsum(length) - length), length)
+        have = np.zeros(len(ordinals), dtype=np.bool_)
+        have[which[among(self.tag_code[at], codes)]] = True
+        return have
 
     def ordinals(self, row_ids: Sequence[int]) -> Array:
         """The ordinal of each row id. Raises IndexError for a row this view never had."""
