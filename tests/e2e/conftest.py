@@ -16,6 +16,7 @@ from typing import Any
 
 import duckdb
 import httpx
+import pyarrow as pa
 import pytest
 
 BIN = Path(sys.executable).parent
@@ -136,19 +137,24 @@ def write_source(path: Path, rows: dict[str, str | None], *, version: str = "") 
             "CREATE TABLE reflections_v2 (id VARCHAR PRIMARY KEY, content VARCHAR, tags VARCHAR[], "
             "project VARCHAR, timestamp TIMESTAMP, insight_type VARCHAR)"
         )
-        for number, (memory_id, text) in enumerate(rows.items()):
-            when = start + timedelta(seconds=number)
-            if number % 2:
-                connection.execute(
-                    "INSERT INTO reflections_v2 VALUES (?, ?, ['t'], 'p', ?, NULL)",
-                    [memory_id, text, when],
-                )
-            else:
-                connection.execute(
-                    "INSERT INTO conversations_v2 VALUES "
-                    "(?, ?, NULL, 'c', 0.5, 0, 'p', 'default', ?, 's', '{\"k\": 1}')",
-                    [memory_id, text, when],
-                )
+        # As one Arrow table: row by row DuckDB takes 3 ms each.
+        table = pa.table(
+            {
+                "number": range(len(rows)),
+                "id": pa.array(rows, pa.string()),
+                "text": pa.array(rows.values(), pa.string()),
+                "said_at": [start + timedelta(seconds=number) for number in range(len(rows))],
+            }
+        )
+        connection.register("given", table)
+        connection.execute(
+            "INSERT INTO reflections_v2 SELECT id, text, ['t'], 'p', said_at, NULL FROM given "
+            "WHERE number % 2 = 1 ORDER BY number"
+        )
+        connection.execute(
+            "INSERT INTO conversations_v2 SELECT id, text, NULL, 'c', 0.5, 0, 'p', 'default', "
+            "said_at, 's', '{\"k\": 1}' FROM given WHERE number % 2 = 0 ORDER BY number"
+        )
 
 
 @pytest.fixture(scope="session")
