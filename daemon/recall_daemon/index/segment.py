@@ -126,14 +126,16 @@ class SegmentFiles:
 
         At least k where so many pass, in no order.
         """
-        if kept <= EXACT_MAX:
+        wanted = max(k, MIN_CANDIDATES)
+        # FAISS leaves out what its sums of small numbers take for the worst.
+        if kept <= max(EXACT_MAX, wanted):
             places = np.flatnonzero(
                 np.unpackbits(bits, bitorder="little", count=self.manifest.vectors)
             )
             scores = self.at(places) @ query
             chosen = best(scores, k)
             return places[chosen], scores[chosen]
-        places = self._candidates(query, bits, kept, min(max(k, MIN_CANDIDATES), kept))
+        places = self._candidates(query, bits, kept, wanted)
         return places, self.at(places) @ query
 
     def _candidates(self, query: Array, bits: Array, kept: int, k: int) -> Array:

@@ -2,112 +2,18 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent))  # index_life
+
+from index_life import Life
+
 from recall_daemon.index.filters import Filters
 from recall_daemon.index.follower import Index
-
-DIM = 4
-WORDS = ("red", "green", "blue", "cyan", "black")
-
-
-class Life:
-    """A store and its index, and a seeded history of both."""
-
-    def __init__(self, store, folder, seed):
-        self.store, self.folder = store, folder
-        self.random = np.random.default_rng(seed)
-        self.index = Index(DIM, folder)
-        self.embedded = set()
-
-    def step(self):
-        what = self.random.choice(
-            ["put", "delete", "embed", "apply", "reopen", "chill"],
-            p=[0.45, 0.1, 0.35, 0.06, 0.03, 0.01],
-        )
-        getattr(self, str(what))()
-        self._drop_vectors()
-
-    def _drop_vectors(self):
-        """As the store does: a text without live rows loses its vectors, and that is no change."""
-        used = {row.text_hash for row in self.store.live_rows.values()}
-        for text_hash in set(self.store.vectors) - used:
-            del self.store.vectors[text_hash]
-
-    def put(self):
-        words = self.random.choice(WORDS, size=self.random.integers(1, 4))
-        self.store.put(
-            int(self.random.integers(1, 60)),
-            " ".join([*words, str(self.random.integers(0, 12))]),
-            project=str(self.random.choice(["a", "b", "c"])),
-            session_id=str(self.random.choice(["s", "t"])),
-            tags=[str(tag) for tag in self.random.choice(["x", "y", "z"], size=2)],
-        )
-        # A text that comes back is embedded again; until then its old vectors may be found.
-        texts = {row.text for row in self.store.live_rows.values()}
-        for text in sorted(self.embedded & texts):
-            if not any(
-                text == row.text and row.text_hash in self.store.vectors
-                for row in self.store.live_rows.values()
-            ):
-                self.embed(text)
-
-    def delete(self):
-        self.store.delete(int(self.random.integers(1, 60)))
-
-    def embed(self, text=None):
-        live = [row for row in self.store.live_rows.values() if row.text]
-        if live:
-            text = text or live[self.random.integers(0, len(live))].text
-            self.embedded.add(text)
-            shape = (self.random.integers(1, 4), DIM)
-            self.store.embed(text, *self.random.integers(-9, 9, shape).tolist())
-
-    def chill(self):
-        for row_id, row in list(self.store.live_rows.items())[:2]:
-            if row.text:
-                self.store.chill(row_id)
-
-    def apply(self):
-        self.store.page_rows = int(self.random.integers(1, 20))
-        self.index.apply(self.store)
-
-    def reopen(self):
-        self.index.close()
-        self.index = Index(DIM, self.folder)
-
-    def check(self):
-        self.index.apply(self.store)
-        for filters in (Filters(), Filters(projects=("a",)), Filters(tags=("x", "z"))):
-            query = self.random.integers(-9, 9, DIM).tolist()
-            found = self.index.search_vectors(query, filters, 7)
-            assert found == brute(self.store, query, filters, 7)
-            worded = {hit.row_id for hit in self.index.search_words("red cyan", filters, 99)}
-            assert worded == {
-                row.row_id
-                for row in self.store.live_rows.values()
-                if {"red", "cyan"} & set(text_of(self.store, row).split()) and passes(row, filters)
-            }
-
-
-def text_of(store, row):
-    return row.text or store.cold.get(row.row_id, "")
-
-
-def passes(row, filters):
-    return (not filters.projects or row.project in filters.projects) and (
-        not filters.tags or bool(set(filters.tags) & set(row.tags))
-    )
-
-
-def brute(store, query, filters, k):
-    scored = [
-        (-max(float(np.dot(v, query)) for *_, v in store.vectors[row.text_hash]), row.row_id)
-        for row in store.live_rows.values()
-        if row.text_hash in store.vectors and passes(row, filters)
-    ]
-    return [(row_id, -score) for score, row_id in sorted(scored)[:k]]
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -119,4 +25,34 @@ def test_any_history_with_segments_and_restarts_equals_brute_force(
         for _ in range(40):
             life.step()
         life.check()
-    life.index.close()
+    assert life.index.counts.tail_vectors < life.index.counts.vectors
+    life.close()
+    assert len(list(life.folder.rglob("segment.json"))) == 1
+
+
+def test_the_codes_find_what_is_nearest_with_and_without_a_filter(new_store, tmp_path, monkeypatch):
+    monkeypatch.setattr("recall_daemon.index.vectors.TAIL_MIN", 1_000)
+    monkeypatch.setattr("recall_daemon.index.segment.EXACT_MAX", 2)
+    monkeypatch.setattr("recall_daemon.index.segment.MIN_CANDIDATES", 200)
+    dim, count = 32, 3_000
+    store, random = new_store(dim=dim), np.random.default_rng(0)
+    matrix = random.normal(size=(count, dim)).astype(np.float32)
+    for row_id, vector in enumerate(matrix.tolist(), start=1):
+        store.put(row_id, f"text {row_id}", project="ab"[row_id % 2])
+        store.embed(f"text {row_id}", vector)
+    index = Index(dim, tmp_path / "index")
+    index.apply(store)
+    with index._applying:
+        index._state.space.keep_up(index._state.settled, wait=True)
+        index._publish()
+    assert index.counts.tail_vectors < 1_000
+
+    for filters, kept in ((Filters(), slice(None)), (Filters(projects=("a",)), slice(1, None, 2))):
+        found = 0
+        for query in random.normal(size=(20, dim)).astype(np.float32):
+            exact = np.argsort(-(matrix[kept] @ query))[:10]
+            wanted = np.arange(1, count + 1)[kept][exact]
+            hits = index.search_vectors(query, filters, 10)
+            found += len(set(wanted.tolist()) & {hit.row_id for hit in hits})
+        assert found >= 198
+    index.close()
