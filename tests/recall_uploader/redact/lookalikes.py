@@ -202,7 +202,7 @@ mkdir -p build/out
 docker login -u bob --password-stdin
 machine-readable login flows
 pwd=/home/bob/src
-PWD=/work/main
+PWD=/home/app
 OLDPWD=/tmp
 secret_ref: projects/acme/secrets/db
 secret: my-app-secret
