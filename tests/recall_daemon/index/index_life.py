@@ -90,12 +90,16 @@ class Life:
             }
         assert self.index.counts.why_not_sealed is None
 
-    def close(self):
-        """With every full tail in a segment."""
+    def seal(self):
+        """Have every full tail in a segment."""
         with self.index._applying:
             state = self.index._state
             while state.space.is_sealing or state.space.vectors.is_full:
                 state.space.keep_up(state.settled, wait=True)
+            self.index._publish()
+
+    def close(self):
+        self.seal()
         self.index.close()
 
 
