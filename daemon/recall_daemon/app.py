@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from recall_daemon.backlog import Backlog
 from recall_daemon.backup.archive import Archive, jobs_of, make_archive
+from recall_daemon.backup.promptly import PromptShipping
 from recall_daemon.embed.choose import open_embedder
 from recall_daemon.embed.lazy import DIM, LazyEmbedder
 from recall_daemon.index.follower import Index
@@ -272,17 +273,18 @@ def _hub(core: Core, bucket: AsyncBucket, readers: Readers, on_merged: Callable[
         space_id=core.embedder.space_id,
         on_merged=on_merged,
     )
+    archive = make_archive(settings, core.store, open_archive_bucket(settings), now=core.now)
     pushes = Pushes(
         store=core.store,
         staging=Staging(settings.data_dir / "pushed"),
         merge=pipeline.receive,
+        ship_log=PromptShipping(archive.log),
         check_disk=spool.check_disk,
         max_bytes=settings.max_snapshot_bytes,
         now=core.now,
     )
     backlog = Backlog(core.store, on_embedded=on_merged, cold_texts=core.feed.cold_texts)
     model_change = ModelChange(core.store, core.embedder, backlog, core.adopt)
-    archive = make_archive(settings, core.store, open_archive_bucket(settings), now=core.now)
     forgetting = _forgetting(core, archive, pushes.systems)
     return Hub(
         core,

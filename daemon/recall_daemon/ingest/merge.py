@@ -14,6 +14,7 @@ from recall_daemon.ingest import compare
 from recall_daemon.ingest.fetch import Spooled
 from recall_daemon.ingest.validate import ReadResult
 from recall_daemon.store import ledger, merge, vectors
+from recall_daemon.store.forget import note_forgotten
 from recall_daemon.store.ledger import Entry, Place
 from recall_daemon.store.store import Connection, Store
 from recall_wire.errors import SnapshotInvalid
@@ -88,13 +89,19 @@ def _step(
     rows: pa.Table | None,
     ticket: Ticket,
 ) -> _Step:
-    """One transaction: a chunk of rows, their vectors, and how far the ledger says we are."""
+    """One transaction: a chunk of rows, their vectors, and how far the ledger says we are.
+
+    What a push forgets is noted in the journal: no bucket has that snapshot.
+    """
     ledger.see_system(connection, spooled.system_id, ticket.now)
     entry = _current(connection, spooled, ticket)
     changed = kept = 0
     if read is not None and rows is not None:
         merged = merge.merge_rows(connection, entry.place, rows, ticket.now)
         changed = merged.changed
+        if entry.origin == "push":
+            gone = [(entry.place.system_id, memory_id) for memory_id in merged.forgotten]
+            note_forgotten(connection, gone, ticket.now)
         kept = _keep_vectors(connection, spooled, rows, ticket.space_id)
         entry = replace(
             entry,

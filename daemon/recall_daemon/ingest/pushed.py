@@ -78,7 +78,11 @@ class Standing:
 
 class Pushes:
     """The hub's side of pushing. A snapshot's place, rows and ledger entry are those it has when it
-    comes from the bucket; `merge` is the pipeline's."""
+    comes from the bucket; `merge` is the pipeline's.
+
+    `ship_log` has the bucket's log say what was forgotten, or leaves it for later where the bucket
+    is away: the instance keeps what it pushed until the bucket has it.
+    """
 
     def __init__(
         self,
@@ -86,6 +90,7 @@ class Pushes:
         store: Store,
         staging: Staging,
         merge: Callable[[Spooled], Awaitable[Outcome]],
+        ship_log: Callable[[], Awaitable[None]],
         check_disk: Callable[[], None],
         max_bytes: int,
         now: Callable[[], datetime],
@@ -93,6 +98,7 @@ class Pushes:
         self._store = store
         self._staging = staging
         self._merge = merge
+        self._ship_log = ship_log
         self._check_disk = check_disk
         self._max_bytes = max_bytes
         self._now = now
@@ -234,7 +240,7 @@ class Pushes:
             manifest = staged.manifest if staged is not None and is_staged else None
             settled = await self._settled(place, manifest, manifest_sha256)
             if settled is not None:
-                return Committed(_state(settled), settled.rows, settled.deletes)
+                return await self._done(settled.deletes, _state(settled), settled.rows)
             push = self._find(place, manifest_sha256)
             spooled = receive.spool_pushed(push, push.named(digests))
             try:
@@ -244,7 +250,13 @@ class Pushes:
                 await self._remove(place)
                 raise
             await self._remove(place)
-            return Committed("merged", outcome.rows, outcome.deletes, outcome.changed)
+            return await self._done(outcome.deletes, "merged", outcome.rows, outcome.changed)
+
+    async def _done(self, deletes: int, state: State, rows: int, changed: int = 0) -> Committed:
+        """The answer to a commit, once the bucket's log had its chance to say what is forgotten."""
+        if deletes:
+            await self._ship_log()
+        return Committed(state, rows, deletes, changed)
 
     def systems(self) -> set[str]:
         """The systems that have a push open, whose rows lie on this disk."""

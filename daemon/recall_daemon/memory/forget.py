@@ -19,8 +19,8 @@ from recall_daemon.memory.purge import LocalCopies, Purge
 from recall_daemon.memory.receipt import IDS_TOLD, Left, Notes, receipt
 from recall_daemon.memory.rewrite import InBucket
 from recall_daemon.memory.select import ColdTexts, Selected, forgotten_before, select
-from recall_daemon.store import journal, selection
-from recall_daemon.store.forget import forget_rows
+from recall_daemon.store import selection
+from recall_daemon.store.forget import forget_rows, note_forgotten
 from recall_daemon.store.selection import Identity, Row
 from recall_daemon.store.store import Connection, Store
 from recall_wire.errors import BucketRefused, TerminalError, TransientError
@@ -29,10 +29,8 @@ log = structlog.get_logger(__name__)
 
 Json = dict[str, Any]
 
-# In one transaction, as a snapshot's rows are: a crash leaves all of them or none. In one entry of
-# the journal, so that one of the longest ids stays small.
+# In one transaction, as a snapshot's rows are: a crash leaves all of them or none.
 BATCH_ROWS = 50_000
-ENTRY_ROWS = 5_000
 
 
 class Forgetting:
@@ -173,7 +171,5 @@ class Forgetting:
 
 def _forget(connection: Connection, identities: list[tuple[str, str]], now: datetime) -> None:
     """Rows and journal, in the running transaction."""
-    for start in range(0, len(identities), ENTRY_ROWS):
-        some = identities[start : start + ENTRY_ROWS]
-        number = journal.append(connection, "forget", {"identities": some}, now)
+    for number, some in note_forgotten(connection, identities, now):
         forget_rows(connection, some, number, now)

@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 import pyarrow as pa
 
-from recall_daemon.store import ledger
+from recall_daemon.store import journal, ledger
 from recall_daemon.store.ledger import Entry, Place
 from recall_daemon.store.merge import merge_rows
 from recall_daemon.store.store import Connection
 from recall_wire.records import Record, to_batch
 
 Identity = tuple[str, str]
+
+# Of one journal entry, so that one of the longest ids stays small.
+ENTRY_ROWS = 5_000
+
+
+def note_forgotten(
+    connection: Connection, identities: Sequence[Identity], now: datetime
+) -> list[tuple[int, Sequence[Identity]]]:
+    """Note in the journal, in the running transaction, what it forgets.
+
+    Returns the entries: each one's number and its identities.
+    """
+    parts = [identities[at : at + ENTRY_ROWS] for at in range(0, len(identities), ENTRY_ROWS)]
+    return [
+        (journal.append(connection, "forget", {"identities": part}, now), part) for part in parts
+    ]
 
 
 def forget_rows(

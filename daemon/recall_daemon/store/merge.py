@@ -129,10 +129,14 @@ DELETE FROM store.passages WHERE text_hash IN (
 
 @dataclass(frozen=True)
 class Merged:
-    """What one batch did: rows that changed, and rows that only moved to a higher place."""
+    """What one batch did: rows that changed, and rows that only moved to a higher place.
+
+    `forgotten`: the memories, among those that changed, that it forgot.
+    """
 
     changed: int
     touched: int
+    forgotten: tuple[str, ...] = ()
 
 
 def merge_rows(connection: Connection, place: Place, rows: pa.Table, now: datetime) -> Merged:
@@ -154,9 +158,10 @@ def merge_rows(connection: Connection, place: Place, rows: pa.Table, now: dateti
     counts = connection.execute(
         "SELECT count(*) FILTER (NOT same), count(*) FILTER (same), "
         "count(*) FILTER (NOT same AND old_row_id IS NULL), "
-        "count(*) FILTER (NOT same AND old_row_id IS NOT NULL AND state = 'forgotten') FROM winners"
+        "count(*) FILTER (NOT same AND old_row_id IS NOT NULL AND state = 'forgotten'), "
+        "list(memory_id ORDER BY memory_id) FILTER (state = 'forgotten') FROM winners"
     ).fetchall()
-    changed, touched, new, forgotten = counts[0]
+    changed, touched, new, taken, forgotten = counts[0]
     if touched:
         connection.execute(_TOUCH, at).fetchall()
     if changed:
@@ -172,6 +177,6 @@ def merge_rows(connection: Connection, place: Place, rows: pa.Table, now: dateti
         connection.execute(_INSERT).fetchall()
         if changed > new:
             connection.execute(_DROP_VECTORS).fetchall()
-    if forgotten:
+    if taken:
         purge.ask(connection)
-    return Merged(changed=changed, touched=touched)
+    return Merged(changed, touched, tuple(forgotten or ()))

@@ -83,7 +83,7 @@ def test_the_same_snapshot_again_writes_no_row(store: Store, rows: Rows) -> None
     first = merge(store, Place("a", 1), table)
     again = merge(store, Place("a", 1), table)
 
-    assert (first, again) == (Merged(3, 0), Merged(0, 0))
+    assert (first, again) == (Merged(3, 0, ("o",)), Merged(0, 0))
 
 
 def test_the_same_content_from_a_higher_place_moves_only_the_place(
