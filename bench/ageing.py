@@ -85,7 +85,7 @@ class Hub:
         self.tiers = core.tiers
         sources = corpus.sources
         vector_of = dict(zip(sources.questions, sources.question_vectors, strict=True))
-        self._search = Search(core.index, core.feed, lambda query: vector_of[query])
+        self._search = Search(core.index, core.feed, lambda query, _: vector_of[query])
 
     def fill(self, rows: int) -> None:
         space_id = self.core.embedder.space_id()

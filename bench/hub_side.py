@@ -69,7 +69,7 @@ class HubSide:
     def close(self) -> None:
         self._stack.close()
 
-    def _embed(self, query: str) -> Vectors:
+    def _embed(self, query: str, _: str) -> Vectors:
         return np.asarray(self._vector_of[query])
 
     def _hybrid(self, question: int, narrowing: str) -> list[int]:

@@ -134,7 +134,7 @@ def _evaluate(core: Core, found: Sequence[Conversation]) -> dict[str, Any]:
 
 def methods(core: Core) -> dict[str, Method]:
     def near(query: str) -> list[Scored]:
-        vector = core.embedder.embed_query(query)
+        vector = core.embedder.embed_query(query, core.index.view().vectors.space_id)
         return [] if vector is None else core.index.search_vectors(vector, NO_FILTERS, POOL)
 
     def worded(query: str) -> list[Scored]:

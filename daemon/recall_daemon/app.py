@@ -121,7 +121,7 @@ def _core(settings: HubSettings, lock: FolderLock, store: Store, now: Clock) -> 
         embedder=embedder,
         operations=Operations(
             store,
-            Search(index, feed, embedder.embed_query, space_id=embedder.space_id, now=now),
+            Search(index, feed, embedder.embed_query, now=now),
             space_id=embedder.space_id,
             now=now,
             verification=Verification(store, index, feed, tiers),

@@ -177,7 +177,12 @@ class Models:
         space_id = self._serving.space_id()
         return space_id if space_id == self._stored_space_id else None
 
-    def embed_query(self, query: str) -> NDArray[np.float32] | None:
-        """A query's vector in the space that serves, of shape (384,); None while there is none."""
-        serving = self._serving
-        return serving.embed_query(query) if serving.space_id() == self._stored_space_id else None
+    def embed_query(self, query: str, space_id: str) -> NDArray[np.float32] | None:
+        """A query's vector in that space, of shape (384,); None where no open model is of it.
+
+        While a model takes over, the index may serve the space of either.
+        """
+        for model in (self._serving, self._wanted):
+            if model.space_id() == space_id:
+                return model.embed_query(query)
+        return None

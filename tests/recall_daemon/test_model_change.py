@@ -138,6 +138,40 @@ async def test_rows_that_come_at_the_last_moment_hold_the_switch_up(
             assert spaces.unlisted(connection) == [OLD]
 
 
+async def test_a_search_at_the_switch_compares_vectors_of_one_space_only(
+    filled: Any, open_test_hub: Any
+) -> None:
+    await filled()
+    async with open_test_hub(embedder="hash:2") as hub:
+        core = hub.hub.core
+        core.follow()
+        building = core.embedder.building()
+        assert core.embedder.get() is not None
+        hub.hub.backlog.drain(building)
+        found = [meaning(hub, "a harbour at night")]
+
+        def adopt(space_id: str) -> None:
+            """The old model serves still, and the index already has the new one's vectors."""
+            core.adopt(space_id)
+            assert (core.embedder.space_id(), core.index.view().vectors.space_id) == (OLD, NEW)
+            found.append(meaning(hub, "a harbour at night"))
+
+        assert core.embedder.take_over(building, besides=[], adopt=adopt)
+        assert [*found, meaning(hub, "a harbour at night")] == [1.0] * 3
+
+
+async def test_without_the_model_of_the_index_words_answer(filled: Any, open_test_hub: Any) -> None:
+    await filled()
+    async with open_test_hub(embedder="hash:2") as hub:
+        core = hub.hub.core
+        core.follow()
+        assert core.index.view().vectors.space_id == OLD
+        core.embedder._wanted.get()
+        assert meaning(hub, "a harbour at night") is None
+        assert core.embedder.get() is not None
+        assert meaning(hub, "a harbour at night") == 1.0
+
+
 async def test_setting_it_back_drops_the_half_built_space(
     filled: Any, open_test_hub: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -236,6 +236,7 @@ class Vectors:
 
     def view(self) -> VectorsView:
         return VectorsView(
+            space_id=self.space_id,
             segment=self._segment,
             tail=Tail(
                 chunks=tuple(self._chunks),

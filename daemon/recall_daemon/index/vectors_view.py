@@ -79,12 +79,13 @@ class Tail:
 
 @dataclass(frozen=True, slots=True)
 class VectorsView:
-    """Places are those of the segment, then those of the tail.
+    """The vectors of one space. Places are those of the segment, then those of the tail.
 
     A text's passages lie side by side: from `first_of`, `length_of` of them, both by slot. What
     came after this view was taken has a place at or past `count`.
     """
 
+    space_id: str
     segment: SegmentView | None
     tail: Tail
     first_of: Array

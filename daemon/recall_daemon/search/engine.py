@@ -15,6 +15,7 @@ from recall_daemon.search.answer import SearchAnswer
 from recall_daemon.search.asked import Asked, read
 from recall_daemon.search.listing import Listing, Listings
 from recall_daemon.search.page import Page
+from recall_daemon.search.pool import Vector
 from recall_daemon.search.query import REACH_MAX, SearchRequest
 from recall_daemon.search.query_vectors import EmbedQuery, QueryVectors
 from recall_daemon.search.rank import Ranker
@@ -49,22 +50,20 @@ class Search:
         texts: Texts,
         embed_query: EmbedQuery | None,
         *,
-        space_id: Callable[[], str | None] | None = None,
         now: Callable[[], datetime] = _now,
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._index = index
         self._texts = texts
-        self._vectors = QueryVectors(embed_query, space_id)
+        self._vectors = QueryVectors(embed_query)
         self._now = now
         self._listings = Listings(clock_s)
 
     def search(self, request: SearchRequest) -> SearchAnswer:
         asked = read(request.query)
-        wants_meaning = request.mode != "words"
-        vector = self._vectors.of(asked.plain, self._index.dim) if wants_meaning else None
-        degraded = wants_meaning and vector is None
         view, filters = self._index.view_for(request.filters)
+        vector = self._vector(request, asked, view)
+        degraded = vector is None and request.mode != "words"
         if filters is None:
             return SearchAnswer(request.query, degraded, ())
         not_held = _not_held(view, filters, asked)
@@ -74,6 +73,12 @@ class Search:
         listing = self._listing(request, degraded)
         with listing.lock:
             return replace(self._answer(listing, ranker, degraded), quotes_not_held=not_held)
+
+    def _vector(self, request: SearchRequest, asked: Asked, view: IndexView) -> Vector | None:
+        """In the space of the view, for a model may take over at any moment."""
+        if request.mode == "words":
+            return None
+        return self._vectors.of(asked.plain, view.vectors.space_id, self._index.dim)
 
     def _listing(self, request: SearchRequest, degraded: bool) -> Listing:
         whole = replace(request, limit=1, offset=0, explain=False, context=0)

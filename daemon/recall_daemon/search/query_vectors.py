@@ -12,8 +12,8 @@ import structlog
 
 from recall_daemon.search.pool import Vector
 
-# None from it means that there is no model at present.
-EmbedQuery = Callable[[str], npt.ArrayLike | None]
+# A query's vector in a space; None means that there is no model of that space at present.
+EmbedQuery = Callable[[str, str], npt.ArrayLike | None]
 
 KEPT = 256
 # The model reads at most 256 tokens; tokenizing more than this of a pasted text is waste.
@@ -25,36 +25,32 @@ log = structlog.get_logger(__name__)
 class QueryVectors:
     """Safe from many threads; the model runs outside the lock. 1.5 KB a kept query at 384-d."""
 
-    def __init__(
-        self, embed_query: EmbedQuery | None, space_id: Callable[[], str | None] | None = None
-    ) -> None:
+    def __init__(self, embed_query: EmbedQuery | None) -> None:
         self._embed_query = embed_query
-        self._space_id = space_id or (lambda: None)
         self._lock = threading.Lock()
-        self._kept: OrderedDict[tuple[str | None, str], Vector] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, str], Vector] = OrderedDict()
 
-    def of(self, query: str, dim: int) -> Vector | None:
-        """The query's vector of length `dim`; None where none can be had."""
-        key = (self._space_id(), query[:_EMBED_MAX_CHARS])
+    def of(self, query: str, space_id: str, dim: int) -> Vector | None:
+        """The query's vector of length `dim` in that space; None where none can be had."""
+        key = (space_id, query[:_EMBED_MAX_CHARS])
         with self._lock:
             kept = self._kept.get(key)
             if kept is not None and len(kept) == dim:
                 self._kept.move_to_end(key)
                 return kept
-        made = self._made(key[1], dim)
-        # A model that came or went meanwhile: whose vector it is cannot be told.
-        if made is not None and self._space_id() == key[0]:
+        made = self._made(key[1], space_id, dim)
+        if made is not None:
             with self._lock:
                 self._kept[key] = made
                 while len(self._kept) > KEPT:
                     self._kept.popitem(last=False)
         return made
 
-    def _made(self, query: str, dim: int) -> Vector | None:
+    def _made(self, query: str, space_id: str, dim: int) -> Vector | None:
         if self._embed_query is None:
             return None
         try:
-            found = self._embed_query(query)
+            found = self._embed_query(query, space_id)
             if found is None:
                 return None
             vector = np.asarray(found, dtype=np.float32)

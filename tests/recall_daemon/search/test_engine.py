@@ -177,9 +177,9 @@ def test_a_row_deleted_between_index_and_text_makes_room_for_the_next(search, st
     "embed_query",
     [
         None,
-        lambda text: (_ for _ in ()).throw(RuntimeError("no model")),
-        lambda text: np.ones(3),
-        lambda text: np.full(DIM, np.nan),
+        lambda text, _: (_ for _ in ()).throw(RuntimeError("no model")),
+        lambda text, _: np.ones(3),
+        lambda text, _: np.full(DIM, np.nan),
     ],
 )
 def test_without_a_usable_meaning_words_answer_and_say_so(search, store, embed_query):

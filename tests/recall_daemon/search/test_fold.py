@@ -19,7 +19,7 @@ DIM = 64
 ONE = np.eye(DIM, dtype=np.float32)[0]
 
 
-def one_meaning(_):
+def one_meaning(*_):
     """The worst case: to the model all texts mean the same."""
     return ONE
 
@@ -165,3 +165,15 @@ def test_telling_words_are_the_same_in_other_spacing_and_case(text):
     words = telling_words(text)
     assert telling_words(f"  {' '.join(text.split())}\n") == words
     assert all(word.strip() for word in words)
+
+
+def test_an_id_that_several_systems_use_is_not_answered_by_a_copy_under_another(search, store):
+    store.put(1, "The cluster is in Frankfurt", memory_id="note-17", system_id="a")
+    store.put(2, "The cluster is in Frankfurt", memory_id="note-17", system_id="b")
+    store.put(3, "The cluster is in Frankfurt", memory_id="zz-9", system_id="c")  # the newest
+    first = search("note-17").hits[0]
+    assert first.memory_id == "note-17"
+    assert {(w.system_id, w.memory_id) for w in first.witnesses} == {
+        ("a", "note-17"),
+        ("b", "note-17"),
+    }

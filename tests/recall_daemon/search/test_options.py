@@ -71,7 +71,7 @@ def test_words_need_no_model_and_are_not_degraded(search, store):
     store.put(1, "kafka lag")
     store.put(2, "lag of another kind altogether")
 
-    def never(query):
+    def never(query, _):
         raise AssertionError(query)
 
     answer = search("kafka lag", mode="words", embed_query=never)
