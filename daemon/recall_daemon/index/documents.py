@@ -16,6 +16,8 @@ TOKENIZER = "memory"
 # Rows whose text lies in the bucket and could not be fetched; they are found by it later.
 LACKING = "lacking"
 TEXT = "text"
+# The first half of the text's hash: rows of the same text have the same.
+TEXT_KEY = "text_key"
 # Longer values of a field are terms by their hash: tantivy leaves out terms past 65,530 bytes.
 _VALUE_MAX_BYTES = 1_024
 
@@ -23,6 +25,7 @@ _VALUE_MAX_BYTES = 1_024
 def schema() -> Schema:
     builder = SchemaBuilder()
     builder.add_unsigned_field("row_id", indexed=True, fast=True)
+    builder.add_unsigned_field(TEXT_KEY, indexed=True)
     builder.add_text_field("text", tokenizer_name=TOKENIZER, index_option="position")
     builder.add_integer_field("created_us", fast=True)
     for name in (*FIELDS, "tag", LACKING):
@@ -31,13 +34,16 @@ def schema() -> Schema:
 
 
 def documents(rows: pa.Table, lacking: Collection[int]) -> Iterator[Document]:
-    columns = [rows[name].to_pylist() for name in ("row_id", "text", "memory_id", "tags")]
+    names = ("row_id", "text", "text_hash", "memory_id", "tags")
+    columns = [rows[name].to_pylist() for name in names]
     created = rows["created_at"].cast(pa.int64()).to_pylist()
     fields = {name: _values(rows[column]) for name, column in FIELDS.items()}
-    for at, (row_id, text, memory_id, tags) in enumerate(zip(*columns, strict=True)):
+    for at, (row_id, text, text_hash, memory_id, tags) in enumerate(zip(*columns, strict=True)):
         # add_unsigned: `Document(row_id=5)` would write a signed number and end the writer.
         document = Document()
         document.add_unsigned("row_id", row_id)
+        if text_hash is not None:
+            document.add_unsigned(TEXT_KEY, int(text_hash[:16], 16))
         if created[at] is not None:
             document.add_integer("created_us", created[at])
         for name, values in fields.items():

@@ -277,7 +277,11 @@ class State:
 
     def view(self) -> IndexView:
         return IndexView(
-            self.columns.view(), self.space.vectors.view(), self.words.view(), self._selections
+            self.columns.view(),
+            self.space.vectors.view(),
+            self.words.view(),
+            self._selections,
+            self._slots.keys,
         )
 
     def close(self) -> None:

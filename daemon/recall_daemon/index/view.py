@@ -13,8 +13,12 @@ from recall_daemon.index.columns_view import ColumnsView
 from recall_daemon.index.filters import CodedFilters
 from recall_daemon.index.growable import Array
 from recall_daemon.index.selection import Selections
+from recall_daemon.index.slots import Keys
 from recall_daemon.index.vectors_view import VectorsView
 from recall_daemon.index.words import Coverage, WordsView
+
+# So many texts, or groups of them, that crowd a search by words are set aside to see the rest.
+_CROWDS_MAX = 8
 
 
 class Scored(NamedTuple):
@@ -24,26 +28,55 @@ class Scored(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class IndexView:
-    """Rows, vectors and words as of the same change. Ties: newest first, then row id."""
+    """Rows, vectors and words as of the same change. Ties: newest first, then row id.
+
+    `keys` are the texts', by slot.
+    """
 
     columns: ColumnsView
     vectors: VectorsView
     words: WordsView
     selections: Selections
+    keys: Keys
 
-    def search_vectors(self, query: npt.ArrayLike, filters: CodedFilters, k: int) -> list[Scored]:
-        """The k rows nearest in meaning among those that pass, by their best passage."""
+    def search_vectors(
+        self, query: npt.ArrayLike, filters: CodedFilters, k: int, *, copies: int | None = None
+    ) -> list[Scored]:
+        """The k rows nearest in meaning among those that pass, by their best passage.
+
+        `copies`: of rows with the same text at most so many, the newest.
+        """
         passing = self.selections.of(self.columns, self.vectors, filters)
         slots, scores = self.vectors.nearest(
             np.asarray(query, dtype=np.float32), passing.texts, passing.bits, passing.kept, k
         )
         which, ordinals = self.columns.of_slots(slots)
         live = passing.rows[ordinals]
-        return self._ordered(ordinals[live], scores[which[live]], k)
+        hits = self._ordered(ordinals[live], scores[which[live]], None if copies else k)
+        return self._thinned(hits, copies)[0][:k] if copies else hits
 
-    def search_words(self, query: str, filters: CodedFilters, k: int) -> list[Scored]:
-        """The k best rows by BM25 among those that pass. The query is plain text, no syntax."""
-        return self._ranked(self.words.search(query, filters, k), filters, k)
+    def search_words(
+        self, query: str, filters: CodedFilters, k: int, *, copies: int | None = None
+    ) -> list[Scored]:
+        """The k best rows by BM25 among those that pass. The query is plain text, no syntax.
+
+        `copies`: of rows with the same text at most so many, the newest. What a thousand rows say
+        then leaves room for what one says.
+        """
+        if copies is None:
+            return self._ranked(self.words.search(query, filters, k), filters, k)
+        found: dict[int, float] = {}
+        crowding: list[int] = []
+        for _ in range(_CROWDS_MAX):
+            without = self.keys.high[crowding].tolist()
+            hits = self._ranked(self.words.search(query, filters, k, without=without), filters)
+            kept, more = self._thinned(hits, copies)
+            found |= dict(kept)
+            if len(hits) < k or len(kept) >= k or not more:
+                break
+            crowding += more
+        ordinals = self.columns.ordinals(list(found))
+        return self._ordered(ordinals, np.asarray(list(found.values()), dtype=np.float64), k)
 
     def search_phrase(self, query: str, filters: CodedFilters, k: int) -> list[Scored]:
         """Rows with all the query's terms side by side (three at least), shortest texts first."""
@@ -68,17 +101,22 @@ class IndexView:
         slots = self.columns.slot[self.columns.ordinals(row_ids)]
         return dict(zip(row_ids, slots.tolist(), strict=True))
 
-    def sharing(self, row_ids: Sequence[int], filters: CodedFilters) -> list[list[int]]:
-        """For each distinct text of the rows all live rows that have it and pass."""
+    def sharing(
+        self, row_ids: Sequence[int], filters: CodedFilters, most: int
+    ) -> list[tuple[list[int], int]]:
+        """For each distinct text of the rows the live rows that have it and pass.
+
+        The newest `most` of them, and how many there are.
+        """
         slots = {slot for slot in self.same_text(row_ids).values() if slot >= 0}
         asked = np.asarray(sorted(slots), dtype=np.int32)
         which, ordinals = self.columns.of_slots(asked)
-        live = self.columns.live[ordinals]
-        which, found = which[live], self.columns.row_id[ordinals[live]]
-        return [
-            self.columns.passing(np.sort(found[which == at]).tolist(), filters)
-            for at in range(len(asked))
-        ]
+        passing = self.selections.of(self.columns, self.vectors, filters).rows[ordinals]
+        which, ordinals = which[passing], ordinals[passing]
+        order = self.columns.newest_first(ordinals, np.zeros(len(ordinals)))
+        which, found = which[order], self.columns.row_id[ordinals[order]]
+        counts = np.bincount(which, minlength=len(asked)).tolist()
+        return [(found[which == at][:most].tolist(), count) for at, count in enumerate(counts)]
 
     def meanings(self, query: npt.ArrayLike, row_ids: Sequence[int]) -> dict[int, float]:
         """The inner product with its best passage, of each row that has a vector."""
@@ -130,8 +168,20 @@ class IndexView:
         order = self.columns.newest_first(ordinals, np.asarray(scores, np.float64))
         return [int(at) for at in order]
 
+    def _thinned(self, hits: Sequence[Scored], copies: int) -> tuple[list[Scored], list[int]]:
+        """Of each text the first `copies`, and the slots of texts that have more."""
+        slots = self.columns.slot[self.columns.ordinals([hit.row_id for hit in hits])]
+        by_slot = np.argsort(slots, kind="stable")
+        ordered = slots[by_slot]
+        begins = np.searchsorted(ordered, ordered)
+        number = np.empty(len(hits), dtype=np.int64)
+        number[by_slot] = np.arange(len(hits)) - begins
+        over = (number >= copies) & (slots >= 0)
+        kept = [hits[at] for at in np.flatnonzero(~over).tolist()]
+        return kept, np.unique(slots[over]).tolist()
+
     def _ranked(
-        self, hits: Sequence[tuple[int, float]], filters: CodedFilters, k: int
+        self, hits: Sequence[tuple[int, float]], filters: CodedFilters, k: int | None = None
     ) -> list[Scored]:
         """While a start reads what it missed, words are of rows that are gone or changed since."""
         scores = dict(hits)
@@ -139,7 +189,7 @@ class IndexView:
         ordinals = self.columns.ordinals(row_ids)
         return self._ordered(ordinals, np.asarray([scores[i] for i in row_ids], np.float64), k)
 
-    def _ordered(self, ordinals: Array, scores: Array, k: int) -> list[Scored]:
+    def _ordered(self, ordinals: Array, scores: Array, k: int | None) -> list[Scored]:
         order = self.columns.newest_first(ordinals, scores)[:k]
         row_ids = self.columns.row_id[ordinals[order]].tolist()
         return [Scored(*pair) for pair in zip(row_ids, scores[order].tolist(), strict=True)]

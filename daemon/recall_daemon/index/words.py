@@ -27,7 +27,15 @@ from tantivy import (
 )
 
 from recall_daemon.index.analysis import analyzer, composed, humps, units
-from recall_daemon.index.documents import LACKING, TEXT, TOKENIZER, documents, schema, term_of
+from recall_daemon.index.documents import (
+    LACKING,
+    TEXT,
+    TEXT_KEY,
+    TOKENIZER,
+    documents,
+    schema,
+    term_of,
+)
 from recall_daemon.index.durable import Damaged, IndexFailed, make_folder, remove
 from recall_daemon.index.filters import CodedFilters
 from recall_daemon.index.growable import Array
@@ -65,10 +73,24 @@ class WordsView:
     def rows(self) -> int:
         return int(self.searcher.num_docs)
 
-    def search(self, query: str, filters: CodedFilters, k: int) -> list[tuple[int, float]]:
-        """The k best rows that hold any of the query's words, and all that tie with the last."""
+    def search(
+        self, query: str, filters: CodedFilters, k: int, *, without: Sequence[int] = ()
+    ) -> list[tuple[int, float]]:
+        """The k best rows that hold any of the query's words, and all that tie with the last.
+
+        `without`: the keys of texts that are not wanted (`Keys.high`).
+        """
         words = self._words(query)
-        return [] if words is None else self._top(self._within(words, filters), k)
+        if words is None:
+            return []
+        unwanted = [
+            Query.term_query(self.schema, TEXT_KEY, key, index_option="basic") for key in without
+        ]
+        if unwanted:
+            words = Query.boolean_query(
+                [(Occur.Must, words), *((Occur.MustNot, text) for text in unwanted)]
+            )
+        return self._top(self._within(words, filters), k)
 
     def scores(self, query: str, row_ids: Sequence[int]) -> dict[int, float]:
         """The scores `search` would give these rows; a row with none of the words is absent."""

@@ -28,31 +28,36 @@ class Page:
     def add(self, groups: Sequence[Sequence[Ranked]]) -> None:
         """Take the groups in; one whose rows are all gone is left out."""
         members = {group[0].row_id: self._members(group) for group in groups}
-        rows = self._ranker.texts.rows([i for own in members.values() for i in own[:WITNESSES_MAX]])
+        rows = self._ranker.texts.rows([i for own, _ in members.values() for i in own])
         for group in groups:
-            own = members[group[0].row_id]
-            alive = [(i, rows[i]) for i in own[:WITNESSES_MAX] if i in rows]
+            own, count = members[group[0].row_id]
+            alive = [(i, rows[i]) for i in own if i in rows]
             if alive:
                 row_id, newest = max(alive, key=lambda item: item[1].created_at or _LONG_AGO)
                 self.rows[row_id] = (group[0], newest)
-                gone = len(own[:WITNESSES_MAX]) - len(alive)
-                self._witnesses[row_id] = ([row for _, row in alive], len(own) - gone)
+                gone = len(own) - len(alive)
+                self._witnesses[row_id] = ([row for _, row in alive], count - gone)
 
-    def _members(self, group: Sequence[Ranked]) -> list[int]:
-        """The group's rows and all that share a text with them, newest first where there are many.
+    def _members(self, group: Sequence[Ranked]) -> tuple[list[int], int]:
+        """The group's rows and those that share a text with them, and how many there are.
 
-        Copies rank side by side, so a text whose only copy in the pool is this has no other.
+        Of more than `WITNESSES_MAX` the newest. Copies rank side by side, so a text whose only copy
+        in the pool is this has no other.
         """
         own = [row.row_id for row in group]
         if len(own) == 1:
-            return own
+            return own, 1
         view, filters = self._ranker.view, self._ranker.filters
-        sharing = view.sharing(view.passing(own, filters), filters)
-        members = list(dict.fromkeys([*own, *(i for same in sharing for i in same)]))
-        if len(members) <= WITNESSES_MAX:
-            return members
+        here = view.passing(own, filters)
+        sharing = view.sharing(here, filters, WITNESSES_MAX)
+        members = list(dict.fromkeys([*own, *(i for same, _ in sharing for i in same)]))
+        textless = sum(slot < 0 for slot in view.same_text(here).values())
+        count = sum(many for _, many in sharing) + textless + len(own) - len(here)
+        if count <= WITNESSES_MAX:
+            return members, count
         known = view.passing(members, filters)
-        return [known[at] for at in view.order(known, [0.0] * len(known))]
+        newest = [known[at] for at in view.order(known, [0.0] * len(known))]
+        return newest[:WITNESSES_MAX], count
 
     def hits(self) -> tuple[SearchHit, ...]:
         around = self._around()

@@ -66,14 +66,17 @@ def gather(
     *,
     mode: Mode,
     rows: int,
+    copies: int | None,
     besides: Sequence[int] = (),
     neighbours: bool = True,
 ) -> Pool:
     """At most `rows` candidates by words and as many by meaning, and `besides`.
 
+    Of rows with the same text at most `copies` are candidates, the newest; None: all are.
+
     A neighbour comes in only where it passes the filters, and lends only then.
     """
-    found = _found(view, filters, asked, vector, mode=mode, rows=rows)
+    found = _found(view, filters, asked, vector, mode=mode, rows=rows, copies=copies)
     candidates = list(dict.fromkeys([*found.words, *found.near, *besides]))
     following: dict[int, int] = {}
     row_ids = candidates
@@ -102,6 +105,7 @@ def _found(
     *,
     mode: Mode,
     rows: int,
+    copies: int | None,
 ) -> _Found:
     if asked.quotes:
         holding = view.search_holding(asked.quotes, asked.content, filters, QUOTED_MAX_ROWS)
@@ -112,8 +116,8 @@ def _found(
         return _Found(by_words, near, frozenset(scores), len(scores) > rows)
     words: dict[int, float] = {}
     if mode != "meaning" or vector is None:
-        words = dict[int, float](view.search_words(asked.content, filters, rows))
-    found = [] if vector is None else view.search_vectors(vector, filters, rows)
+        words = dict[int, float](view.search_words(asked.content, filters, rows, copies=copies))
+    found = [] if vector is None else view.search_vectors(vector, filters, rows, copies=copies)
     full = len(words) >= rows or len(found) >= rows
     return _Found(words, [hit.row_id for hit in found], None, full)
 

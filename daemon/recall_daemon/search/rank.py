@@ -20,6 +20,8 @@ from recall_daemon.search.query import SearchRequest
 # Candidates by words and as many by meaning. What a wider pool finds comes after what a narrower
 # one had, so the order of a page does not depend on how deep somebody reads.
 POOL_ROWS = (50, 200, 1_000)
+# Of a text that many rows have: they are one hit, and some of them have better neighbours.
+COPIES = 4
 HALF_LIFE = timedelta(days=30)
 
 
@@ -84,6 +86,7 @@ class Ranker:
             self.vector,
             mode=self.request.mode,
             rows=POOL_ROWS[number],
+            copies=COPIES if self.request.fold else None,
             besides=list(matches),
             neighbours=first,
         )
