@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from recall_daemon.index.feed import StoredRow
 from recall_daemon.search.answer import Context, Scores, SearchHit, Turn, Witness
-from recall_daemon.search.exact import VERBATIM
+from recall_daemon.search.exact import BY_ID, VERBATIM
 from recall_daemon.search.explain import explain
 from recall_daemon.search.passages import Passage, best_passage
 from recall_daemon.search.rank import Ranked, Ranker
@@ -42,11 +42,12 @@ class Page:
         """The group's rows and those that share a text with them, and how many there are.
 
         Of more than `WITNESSES_MAX` the newest. Copies rank side by side, so a text whose only copy
-        in the pool is this has no other.
+        in the pool is this has no other. Of rows that were asked for by their id no copy under
+        another id takes the place.
         """
         own = [row.row_id for row in group]
-        if len(own) == 1:
-            return own, 1
+        if len(own) == 1 or group[0].exact == BY_ID:
+            return own, len(own)
         view, filters = self._ranker.view, self._ranker.filters
         here = view.passing(own, filters)
         sharing = view.sharing(here, filters, WITNESSES_MAX)

@@ -167,10 +167,11 @@ def test_telling_words_are_the_same_in_other_spacing_and_case(text):
     assert all(word.strip() for word in words)
 
 
-def test_an_id_that_several_systems_use_is_not_answered_by_a_copy_under_another(search, store):
-    store.put(1, "The cluster is in Frankfurt", memory_id="note-17", system_id="a")
-    store.put(2, "The cluster is in Frankfurt", memory_id="note-17", system_id="b")
-    store.put(3, "The cluster is in Frankfurt", memory_id="zz-9", system_id="c")  # the newest
+def test_an_id_that_several_systems_use_is_not_answered_by_a_copy_under_another(search, store, day):
+    text = "The cluster is in Frankfurt"
+    store.put(1, text, memory_id="note-17", system_id="a", created_at=day(1))
+    store.put(2, text, memory_id="note-17", system_id="b", created_at=day(2))
+    store.put(3, text, memory_id="zz-9", system_id="c", created_at=day(3))
     first = search("note-17").hits[0]
     assert first.memory_id == "note-17"
     assert {(w.system_id, w.memory_id) for w in first.witnesses} == {
