@@ -7,6 +7,9 @@ questions, and the same for each conversation. A hit counts for every witness it
 
 `meaning` and `words` are the index's own two searches, `rrf` their reciprocal-rank fusion (k = 60)
 over pools of 100, and `ours` is the search as it is served. Prints one JSON object.
+
+`--documentation` asks the summary lines of installed packages' docstrings for the paragraphs below
+them: nothing in the ranking was chosen by these.
 """
 
 from __future__ import annotations
@@ -36,9 +39,12 @@ from recall_wire import layout
 from recall_wire.buckets import open_bucket
 from recall_wire.manifest import DataFile, Head, Manifest, Producer, Source, now_utc, sha256_hex
 from recall_wire.records import to_batch
+from summaries import documentation
 
 CUTS = (5, 10, 50)
 POOL = 100
+# Of the documentation.
+PARAGRAPHS, QUESTIONS = 6_000, 600
 RRF_K = 60
 
 # The memories of one hit, best hit first.
@@ -48,13 +54,18 @@ Method = Callable[[str], Hits]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder of conversation files")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--data", type=Path, help="folder of conversation files")
+    what.add_argument(
+        "--documentation", action="store_true", help="installed packages' docstrings instead"
+    )
     parser.add_argument("--json", type=Path, help="write the result here, too")
     parser.add_argument("--keep", type=Path, help="keep the hub here, so that a second run is fast")
     arguments = parser.parse_args()
-    found = conversations(arguments.data)
+    found = documentation(PARAGRAPHS, QUESTIONS, 0) if arguments.documentation else None
+    found = found or conversations(arguments.data)
     with tempfile.TemporaryDirectory() as scratch:
-        folder = (arguments.keep or Path(scratch)) / _digest(arguments.data)
+        folder = (arguments.keep or Path(scratch)) / _digest(found)
         result = asyncio.run(measure(found, folder))
     text = json.dumps(result, indent=2)
     print(text)
@@ -179,12 +190,10 @@ def _means(recalls: Sequence[dict[int, float]]) -> dict[str, float]:
     return {str(cut): round(fmean(recall[cut] for recall in recalls), 4) for cut in CUTS}
 
 
-def _digest(folder: Path) -> str:
-    """Names the hub that `--keep` keeps: other data, another hub."""
-    digest = hashlib.sha256()
-    for path in sorted(folder.glob("*.json")):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()[:16]
+def _digest(found: Sequence[Conversation]) -> str:
+    """Names the hub that `--keep` keeps: other memories, another hub."""
+    memories = [(conversation.system_id, conversation.turns) for conversation in found]
+    return hashlib.sha256(repr(memories).encode()).hexdigest()[:16]
 
 
 if __name__ == "__main__":
