@@ -69,6 +69,10 @@ class Core:
         """Bring the index up to the store; returns the changes applied. Blocking."""
         return self.index.apply(self.feed)
 
+    def fetch_words(self) -> int:
+        """Give the index the words of cold rows that it lacks; returns how many rows. Blocking."""
+        return self.index.fetch_words(self.feed)
+
     def adopt(self, space_id: str) -> None:
         """Have the index take over a space's vectors. Blocking."""
         self.index.adopt(StoreFeed(self.store, lambda: space_id))
@@ -178,6 +182,7 @@ class Hub:
         """Index and embed everything there is; returns how many texts still wait."""
         core = self.core
         await asyncio.to_thread(core.follow)
+        await asyncio.to_thread(core.fetch_words)
         embedder = await asyncio.to_thread(core.embedder.get)
         if embedder is not None:
             await asyncio.to_thread(self.backlog.drain, embedder)
@@ -323,6 +328,7 @@ def _forgetting(core: Core, archive: Archive, pushing: Callable[[], set[str]]) -
             pushing=pushing,
         ),
         data_dir=core.settings.data_dir,
+        purge_interval=timedelta(seconds=core.settings.purge_interval_s),
         now=core.now,
     )
 

@@ -63,6 +63,7 @@ class HubSettings(BucketSettings):
     backup_keep_daily: int = Field(7, ge=0)
     backup_keep_weekly: int = Field(4, ge=0)
     expire_snapshots_after_s: float = Field(0.0, ge=0, allow_inf_nan=False)
+    purge_interval_s: float = Field(_DAY_S, ge=0, le=3650 * _DAY_S, allow_inf_nan=False)
 
     embedder: Literal["auto", "minilm", "hash", "hash:2"] = "auto"
     model_dir: Path | None = None

@@ -201,7 +201,8 @@ def print_receipt(console: Console, told: Json) -> None:
     where = ", ".join(f"{name} {count}" for name, count in told["systems"].items() if count)
     console.print(f"[bold]{told['forgotten']} {done}[/]{before}  [cyan]{escape(where)}[/]")
     if not told["dry_run"] and told["purge"] == "pending":
-        console.print("their bytes leave this disk by the job purge: `recalld jobs`")
+        due = told["purge_due_at"][:16].replace("T", " ")
+        console.print(f"their bytes leave this disk by the job purge, due {due} UTC; or --purge")
     for name in told["rewritten"]:
         console.print(f"  [green]taken out of[/]  {escape(name)}", soft_wrap=True)
     for holder in told["still_in"]:

@@ -33,6 +33,7 @@ def forget(
     until: datetime | None = None,
     query: str | None = None,
     rewrite: Annotated[bool, Flag] = False,
+    purge: Annotated[bool, Flag] = False,
     dry_run: Annotated[bool, Flag] = False,
     yes: Annotated[bool, Flag] = False,
     json_: AsJson = False,
@@ -51,6 +52,9 @@ def forget(
         Memories whose text holds this word for word, whatever the case and white space.
     rewrite
         Take everything that was forgotten, now or before, out of the bucket, too.
+    purge
+        Return when no byte of it is left in the data folder. By itself a running daemon does that
+        once per purge_interval_s; without one it is always done.
     dry_run
         Only say what would be forgotten, and where it is.
     yes
@@ -59,7 +63,7 @@ def forget(
     from recall_daemon.tables import print_receipt
 
     criteria = Criteria(ids, system, project, since, until, query)
-    with _forgetting(criteria, rewrite, config) as forget_:
+    with _forgetting(criteria, {"rewrite": rewrite, "purge": purge}, config) as forget_:
         if not dry_run and not yes:
             _confirm(criteria, rewrite, forget_)
         answer = forget_(dry_run)
@@ -85,7 +89,9 @@ def _confirm(criteria: Criteria, rewrite: bool, forget_: Forget) -> None:
 
 
 @contextmanager
-def _forgetting(criteria: Criteria, rewrite: bool, config: Path | None) -> Iterator[Forget]:
+def _forgetting(
+    criteria: Criteria, flags: dict[str, bool], config: Path | None
+) -> Iterator[Forget]:
     """By the daemon that runs; without one, in this process, which also purges the disk."""
     from recall_daemon.lock import running_at
 
@@ -94,10 +100,12 @@ def _forgetting(criteria: Criteria, rewrite: bool, config: Path | None) -> Itera
     if url is not None:
         from recall_daemon.remote import RemoteHub
 
-        hub, body = RemoteHub(url), criteria.to_json() | {"rewrite": rewrite}
+        hub, body = RemoteHub(url), criteria.to_json() | flags
         yield lambda dry_run: hub.forget(body | {"dry_run": dry_run})
         return
     from recall_daemon.app import open_core, open_forgetting
 
     with open_core(settings) as core, open_forgetting(core) as forgetting:
+        rewrite = flags["rewrite"]
+        # Nobody else would purge before a daemon runs again.
         yield lambda dry_run: forgetting.forget(criteria, rewrite=rewrite, dry_run=dry_run)

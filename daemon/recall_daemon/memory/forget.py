@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,7 @@ class Forgetting:
         cold_texts: ColdTexts,
         copies: LocalCopies,
         data_dir: Path,
+        purge_interval: timedelta,
         now: Callable[[], datetime],
     ) -> None:
         self._store = store
@@ -54,7 +55,7 @@ class Forgetting:
         self._now = now
         self._one = threading.Lock()
         self._in_bucket = InBucket(store, archive, cold, data_dir)
-        self.purge = Purge(store, cold, copies)
+        self.purge = Purge(store, cold, copies, interval=purge_interval, now=now)
 
     def forget(
         self,
@@ -68,7 +69,7 @@ class Forgetting:
 
         When this returns, the rows are gone from store and searches, the bucket's log says so, and
         the receipt names what in the bucket still holds them. With `purge` no file of the data
-        folder holds a byte of them either; without, that is left to the job. With `rewrite`
+        folder holds a byte of them either; without, the job purges when it is due. With `rewrite`
         whatever was forgotten until now, by this call or before, is taken out of the bucket's
         objects, too. Doing it again does what is left. `dry_run` changes nothing.
 
@@ -83,12 +84,12 @@ class Forgetting:
         if dry_run:
             self._look_around(chosen, notes)
             left = self._in_bucket.left(chosen)
-            return receipt(chosen, left, notes, purge=self._purge_state(), dry_run=True)
+            return receipt(chosen, left, notes, purge_due_at=self.purge.due_at(), dry_run=True)
         if purge:
             self._purge(notes)
         self._look_around(chosen, notes)
         left = self._left(chosen, rewrite, notes)
-        return receipt(chosen, left, notes, purge=self._purge_state(), dry_run=False)
+        return receipt(chosen, left, notes, purge_due_at=self.purge.due_at(), dry_run=False)
 
     def _chosen(self, criteria: Criteria, rewrite: bool) -> Selected:
         chosen = select(self._store, self._cold_texts, criteria)
@@ -129,9 +130,6 @@ class Forgetting:
                 f"the data folder still holds freed bytes of it: {error}; `recalld jobs run purge` "
                 "tries again"
             )
-
-    def _purge_state(self) -> str:
-        return "pending" if self.purge.is_due() else "done"
 
     def _left(self, chosen: Selected, rewrite: bool, notes: Notes) -> Left:
         gone = self._as_they_are(chosen)

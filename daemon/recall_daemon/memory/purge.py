@@ -2,7 +2,7 @@
 
 A forget takes the rows away at once; their bytes stay in freed places of the store's file and in
 deleted documents of the index until both are written anew, which takes as long as there are rows.
-Forgets in a row share one purge.
+So all forgets of an interval share one purge, unless somebody asks for one at once.
 """
 
 from __future__ import annotations
@@ -10,16 +10,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 
 from recall_daemon.jobs import Job, Progress
 from recall_daemon.memory.erase import ColdFiles
 from recall_daemon.store import purge as marks
-from recall_daemon.store.store import Store
+from recall_daemon.store.purge import STEPS, Step
+from recall_daemon.store.store import Connection, Store
 
 KIND = "purge"
-EVERY = timedelta(minutes=1)
-_STEPS = 3
+LOOK_EVERY = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
@@ -37,44 +38,83 @@ class LocalCopies:
 
 
 class Purge:
-    """Blocking; safe from several threads: one purges at a time, who waited has nothing to do."""
+    """Blocking; safe from several threads: one purges at a time, who waited has nothing to do.
 
-    def __init__(self, store: Store, cold: ColdFiles, copies: LocalCopies) -> None:
+    The job purges at most once per `interval`; `run` does at once what is left.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        cold: ColdFiles,
+        copies: LocalCopies,
+        *,
+        interval: timedelta,
+        now: Callable[[], datetime],
+    ) -> None:
         self._store = store
         self._cold = cold
         self._copies = copies
+        self._interval = interval
+        self._now = now
         self._one = threading.Lock()
 
     @property
     def job(self) -> Job:
-        return Job(KIND, EVERY, self.run, self.is_due)
+        return Job(KIND, LOOK_EVERY, self.run, self.is_due)
+
+    def is_pending(self) -> bool:
+        """Whether this disk may still hold bytes of what was forgotten."""
+        with self._store.read() as connection:
+            return marks.is_pending(connection)
+
+    def due_at(self) -> datetime | None:
+        """When the job does what is left; None where nothing is."""
+        with self._store.read() as connection:
+            if not marks.is_pending(connection):
+                return None
+            last = marks.finished_at(connection)
+        now = self._now()
+        # A clock that was set back must not put it off any longer.
+        return now if last is None else max(min(last, now) + self._interval, now)
 
     def is_due(self) -> bool:
-        with self._store.read() as connection:
-            return marks.is_due(connection)
+        """Whether something is left, and the last purge was an interval ago."""
+        due_at = self.due_at()
+        return due_at is not None and due_at <= self._now()
 
     def run(self, progress: Progress) -> None:
         """Leave no byte of what was forgotten before this in the data folder. Idempotent.
 
-        Cold files first: without their bucket the index cannot be made anew with every word. Raises
-        what the bucket raises, `StoreFailed` where a long read is in the way, `DiskFull`: it stays
-        due, and searches do not find it meanwhile.
+        Raises what the bucket raises, `StoreFailed` where a long read is in the way, `DiskFull`:
+        what is left stays pending, what was done is not done again, and searches do not find it
+        meanwhile.
         """
         with self._one:
             with self._store.read() as connection:
-                if not marks.is_due(connection):
-                    return
                 upto = marks.asked(connection)
-            self._steps(progress)
-            self._store.write(lambda connection: marks.settle(connection, upto))
-            progress.update(_STEPS, detail="nothing that was forgotten is on this disk")
+                left = [step for step in STEPS if marks.is_left(connection, step)]
+            if not left:
+                return
+            self._steps(left, upto, progress)
+            self._store.write(lambda connection: marks.finish(connection, self._now()))
+            progress.update(len(STEPS), detail="nothing that was forgotten is on this disk")
 
-    def _steps(self, progress: Progress) -> None:
-        progress.update(0, _STEPS, "cold files are written anew")
-        damaged = self._cold.renew()
-        progress.update(1, detail="; ".join(["the store is written anew", *damaged[:3]]))
-        self._store.rewrite()
-        progress.update(2, detail="the index is made anew")
-        self._copies.purge_index()
-        # Last: until the cold files were new, any search could bring old ranges here again.
-        self._copies.clear_cache()
+    def _steps(self, left: list[Step], upto: int, progress: Progress) -> None:
+        """Cold files first: without their bucket the index cannot be made anew with every word.
+        The cache last: until the cold files are new, any search brings old ranges here again."""
+        steps: dict[Step, tuple[str, Callable[[], object]]] = {
+            "cold": ("cold files are written anew", self._cold.renew),
+            "store": ("the store is written anew", self._store.rewrite),
+            "index": ("the index is made anew", self._copies.purge_index),
+            "cache": ("cold texts that were read lately go", self._copies.clear_cache),
+        }
+        for number, (step, (detail, work)) in enumerate(steps.items()):
+            if step in left:
+                progress.update(number, len(STEPS), detail)
+                work()
+                self._store.write(partial(_settle, step, upto))
+
+
+def _settle(step: Step, upto: int, connection: Connection) -> None:
+    marks.settle(connection, step, upto)

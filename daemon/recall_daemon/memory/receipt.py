@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from recall_daemon.memory.remains import Holder
@@ -38,9 +39,12 @@ class Notes:
     sentences: list[str] = field(default_factory=list)
 
 
-def receipt(chosen: Selected, left: Left, notes: Notes, *, purge: str, dry_run: bool) -> Json:
-    """`purge`: done, or pending where the disk still holds freed bytes; `forgotten` rows are out of
-    store and searches, and the bucket's log says so."""
+def receipt(
+    chosen: Selected, left: Left, notes: Notes, *, purge_due_at: datetime | None, dry_run: bool
+) -> Json:
+    """`purge`: done, or pending where the disk still holds freed bytes, until the job `purge` has
+    run, at `purge_due_at` or soon after; `forgotten` rows are out of store and searches, and the
+    bucket's log says so."""
     new = chosen.to_forget
     count, same = notes.same
     return {
@@ -50,7 +54,8 @@ def receipt(chosen: Selected, left: Left, notes: Notes, *, purge: str, dry_run: 
         "systems": _per_system(chosen),
         "ids": _told([(row.system_id, row.memory_id) for row in new]),
         "ids_left_out": max(len(new) - IDS_TOLD, 0),
-        "purge": purge,
+        "purge": "pending" if purge_due_at else "done",
+        "purge_due_at": purge_due_at.isoformat() if purge_due_at else None,
         "still_in": [holder.to_json() for holder in left.holders],
         "older_backups": list(left.backups),
         "rewritten": list(left.rewritten),

@@ -29,19 +29,19 @@ def install(app: FastAPI, forgetting: Forgetting) -> None:
 
     @app.post("/v1/forget")
     def forget(body: Annotated[Json, Body()]) -> JSONResponse:
-        """`{ids?, system?, project?, since?, until?, query?, rewrite?, dry_run?}` → the receipt.
+        """`{ids?, system?, project?, since?, until?, query?, rewrite?, purge?, dry_run?}` → the
+        receipt.
 
-        The rows are gone when it answers; what they left on the disk goes by the job `purge`. With
-        `rewrite` it answers when the bucket is rewritten, which takes as long as there is to read.
+        The rows are gone when it answers; what they left on the disk goes by the job `purge`, the
+        receipt says when. With `purge` it answers when that is done, with `rewrite` when the bucket
+        is rewritten: both take as long as there is to read.
         """
-        rewrite, dry_run = _flag(body, "rewrite"), _flag(body, "dry_run")
+        flags = {name: _flag(body, name) for name in _FLAGS}
         criteria = Criteria.from_json({k: v for k, v in body.items() if k not in _FLAGS})
-        return JSONResponse(
-            forgetting.forget(criteria, rewrite=rewrite, dry_run=dry_run, purge=False)
-        )
+        return JSONResponse(forgetting.forget(criteria, **flags))
 
 
-_FLAGS = ("rewrite", "dry_run")
+_FLAGS = ("rewrite", "purge", "dry_run")
 
 
 def _flag(body: Json, name: str) -> bool:

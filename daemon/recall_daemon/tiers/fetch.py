@@ -51,7 +51,7 @@ class ColdTexts:
             for row_id, row in rows.items()
             if row.cold_file is not None and row.cold_row is not None
         ]
-        found = self._read(places, None) if places else {}
+        found = self._read(places) if places else {}
         return {row_id: _filled(row, found.get(row_id)) for row_id, row in rows.items()}
 
     def cold_texts(self, row_ids: Sequence[int]) -> dict[int, str]:
@@ -91,12 +91,13 @@ class ColdTexts:
         self._groups.cache.clear()
 
     def _read_many(self, places: Sequence[ColdPlace]) -> dict[int, FarContent | RecallError]:
-        """In the order of the files, so that a range serves all that lie together."""
+        """In the order of the files, so that a range serves all that lie together; past the cache,
+        which is the searches'."""
         found: dict[int, FarContent | RecallError] = {}
         ordered = sorted(places, key=lambda place: (place.file_no, place.row))
         for start in range(0, len(ordered), BULK_ROWS):
             some = ordered[start : start + BULK_ROWS]
-            answers = self._read(some, BULK_TIMEOUT_S)
+            answers = self._read(some, bulk=True)
             for answer in answers.values():
                 if isinstance(answer, TransientError):
                     raise answer
@@ -104,10 +105,11 @@ class ColdTexts:
         return found
 
     def _read(
-        self, places: Sequence[ColdPlace], timeout_s: float | None
+        self, places: Sequence[ColdPlace], *, bulk: bool = False
     ) -> dict[int, FarContent | RecallError]:
         groups = self._groups.locate(places)
-        tables = self._groups.read(groups.values(), timeout_s=timeout_s)
+        timeout_s = BULK_TIMEOUT_S if bulk else None
+        tables = self._groups.read(groups.values(), timeout_s=timeout_s, cached=not bulk)
         found: dict[int, FarContent | RecallError] = {}
         for place in places:
             table = tables[groups[place]] if place in groups else _unknown(place)

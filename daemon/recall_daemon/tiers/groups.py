@@ -87,18 +87,19 @@ class Groups:
         return self._files({group[0]})[group[0]][1].first_rows[group[1]]
 
     def read(
-        self, groups: Iterable[Group], *, timeout_s: float | None = None
+        self, groups: Iterable[Group], *, timeout_s: float | None = None, cached: bool = True
     ) -> dict[Group, pa.Table | RecallError]:
         """Columns text and metadata of each row group, or why they could not be had.
 
         All are asked for at once; what has not come within the time (that of the settings unless
-        one is given) is `ColdAway`.
+        one is given) is `ColdAway`. With `cached` False the cache is neither asked nor filled: who
+        reads everything would drive out what searches have read lately.
         """
         wanted = sorted(set(groups))
         files = self._files({file_no for file_no, _ in wanted})
-        data = self._cached(wanted, files)
+        data = self._cached(wanted, files) if cached else {}
         missing = [group for group in wanted if group not in data]
-        fetched = self._fetch(_requests(missing, files), timeout_s or self._timeout_s)
+        fetched = self._fetch(_requests(missing, files), timeout_s or self._timeout_s, cached)
         return {
             group: cold_object.decode(files[group[0]][1], group[1], found)
             if isinstance(found, bytes)
@@ -147,11 +148,11 @@ class Groups:
         return data
 
     def _fetch(
-        self, requests: Sequence[_Request], timeout_s: float
+        self, requests: Sequence[_Request], timeout_s: float, keep: bool
     ) -> dict[Group, bytes | RecallError]:
         if self._clock() < self._away_until:
             return {group: self._away for request in requests for group in _of(request)}
-        running = {self._pool.submit(self._get, request): request for request in requests}
+        running = {self._pool.submit(self._get, request, keep): request for request in requests}
         done, late = wait(running, timeout=timeout_s)
         answers: dict[Group, bytes | RecallError] = {}
         for future in done:
@@ -170,7 +171,7 @@ class Groups:
                 self._away = ColdAway(str(answer))
                 self._away_until = self._clock() + self._timeout_s
 
-    def _get(self, request: _Request) -> dict[Group, bytes | RecallError]:
+    def _get(self, request: _Request, keep: bool) -> dict[Group, bytes | RecallError]:
         """Each row group's bytes, proven by its digest before anything reads them."""
         file, span = request.file, request.range
         data = self._cold.bucket.get_range(file.key, span.start, span.length)
@@ -179,7 +180,8 @@ class Groups:
             at = request.layout.ranges[group]
             piece = data[at.start - span.start : at.start - span.start + at.length]
             if cold_object.digest(piece) == cold_object.expected(file, group):
-                self.cache.put(GroupKey(file.sha256, group), piece)
+                if keep:
+                    self.cache.put(GroupKey(file.sha256, group), piece)
                 answers[file.file_no, group] = piece
             else:
                 answers[file.file_no, group] = ColdDamaged(f"the cold file {file.key} is damaged")

@@ -134,6 +134,10 @@ async def test_the_route_forgets_at_once_and_leaves_the_disk_to_the_job(
             await hub.hub.jobs.run("purge")
             assert holding(hub.hub.core.settings.data_dir) == []
             assert (await ask(ids=["m1"])).json()["purge"] == "done"
+            told = (await ask(ids=["m0"])).json()
+            assert (told["purge"], told["purge_due_at"]) == ("pending", "2026-01-03T00:00:00+00:00")
+            told = (await ask(ids=["m3"], purge=True)).json()
+            assert (told["purge"], told["purge_due_at"]) == ("done", None)
 
             for body, status, code in (
                 ({}, 422, "forget_invalid"),

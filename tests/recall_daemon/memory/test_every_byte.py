@@ -206,7 +206,7 @@ async def test_a_restore_from_an_older_backup_does_not_bring_it_back(
 
     restored(publisher, data_dir(hub).with_name("restored"))
     async with open_test_hub("restored") as hub:
-        assert hub.hub.forgetting.purge.is_due()
+        assert hub.hub.forgetting.purge.is_pending()
         await hub.once()
         assert hub.verify() == before
         assert hub.search(SECRET, mode="words") == []
@@ -234,7 +234,7 @@ async def test_a_row_forgotten_while_its_cold_file_is_written_is_purged_again(
         with monkeypatch.context() as patch:
             patch.setattr(cold, "put", and_forget)
             await ages(hub)
-        assert hub.hub.forgetting.purge.is_due()
+        assert hub.hub.forgetting.purge.is_pending()
         await hub.hub.jobs.run("purge")
         hub.hub.forgetting.forget(Criteria(ids=IDS), rewrite=True)
         assert holding(publisher.root) == holding(data_dir(hub)) == []

@@ -284,7 +284,7 @@ async def test_a_thousand_forgets_share_one_purge(open_test_hub: Any, publisher:
         run = await hub.hub.jobs.run("purge")
         assert (run.state, run.detail) == ("done", "nothing that was forgotten is on this disk")
         assert holding(data_dir(hub)) == []
-        assert not hub.hub.forgetting.purge.is_due()
+        assert not hub.hub.forgetting.purge.is_pending()
         inode = (data_dir(hub) / "store.duckdb").stat().st_ino
         await hub.hub.jobs.run("purge")
         assert (data_dir(hub) / "store.duckdb").stat().st_ino == inode  # not written again
@@ -294,15 +294,15 @@ async def test_what_an_instance_forgets_is_purged_too(open_test_hub: Any, publis
     publisher.publish("a", 1, records(5, [2]))
     async with open_test_hub() as hub:
         await hub.once()
-        assert not hub.hub.forgetting.purge.is_due()
+        assert not hub.hub.forgetting.purge.is_pending()
         publisher.publish("a", 2, [Record("m2", op="forget"), Record("never-seen", op="forget")])
         await hub.once()
-        assert hub.hub.forgetting.purge.is_due()
+        assert hub.hub.forgetting.purge.is_pending()
         await hub.hub.jobs.run("purge")
         assert holding(data_dir(hub)) == []
         publisher.publish("a", 3, [Record("not-here-either", op="forget")])
         await hub.once()
-        assert not hub.hub.forgetting.purge.is_due()
+        assert not hub.hub.forgetting.purge.is_pending()
 
 
 async def test_what_is_forgotten_while_a_purge_runs_waits_for_the_next(
@@ -322,9 +322,9 @@ async def test_what_is_forgotten_while_a_purge_runs_waits_for_the_next(
         with monkeypatch.context() as patch:
             patch.setattr(store, "rewrite", and_forget)
             hub.hub.forgetting.purge.run(Progress())
-        assert hub.hub.forgetting.purge.is_due()
+        assert hub.hub.forgetting.purge.is_pending()
         hub.hub.forgetting.purge.run(Progress())
-        assert not hub.hub.forgetting.purge.is_due()
+        assert not hub.hub.forgetting.purge.is_pending()
         assert holding(data_dir(hub)) == []
 
 

@@ -165,6 +165,16 @@ def test_whole_files_are_read_for_the_index(cold: Any) -> None:
         cold.tiers.texts.cold_texts(list(by_id))
 
 
+def test_whole_files_do_not_drive_out_what_searches_have_read(cold: Any) -> None:
+    one = cold.all_rows()["m9"]
+    cold.tiers.texts.with_texts({one.row_id: one})
+    before, asked = cold.tiers.report()["cold"]["cache"], len(cold.bucket.calls)
+    assert len(cold.tiers.texts.cold_texts([row.row_id for row in cold.all_rows().values()])) == 500
+    assert cold.tiers.sample_problems(500) == []
+    assert len(cold.bucket.calls) > asked
+    assert cold.tiers.report()["cold"]["cache"] == before
+
+
 def test_near_ranges_are_one_request_and_far_ones_are_not(
     cold: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
