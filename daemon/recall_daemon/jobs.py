@@ -151,12 +151,27 @@ class Jobs:
         return await self._work(job, await self._begin(job))
 
     async def start(self, kind: str) -> JobRun:
-        """Begin a job now and return its run, still going, while `schedule` runs."""
+        """Begin a job now and return its run, still going, while `schedule` runs.
+
+        Raises `JobStopped` where the hub is stopping, and what `run` raises.
+        """
         job = self._job(kind)
-        if self._group is None:
-            raise JobStopped("the hub is stopping")
+        group = self._group
+        if group is None:
+            raise _stopping()
         live = await self._begin(job)
-        self._group.create_task(self._work(job, live))
+        work = self._work(job, live)
+        try:
+            if self._group is not group:
+                raise _stopping()
+            group.create_task(work)
+        except (JobStopped, RuntimeError) as error:  # a group that ends takes no task any more
+            work.close()
+            del self._live[kind]
+            why = _stopping()
+            ended = replace(live.run, state="failed", finished_at=self._now(), detail=str(why))
+            await self._record(ended)
+            raise why from error
         return live.run
 
     def listed(self) -> Json:
@@ -251,6 +266,10 @@ class Jobs:
         except TransientError as error:
             # The next start marks it; until then it reads as running, which it does not any more.
             log.warning("job.not_recorded", kind=run.kind, error=str(error))
+
+
+def _stopping() -> JobStopped:
+    return JobStopped("the hub is stopping", hint="ask again when it runs")
 
 
 def run_json(kind: str, job: Job | None, run: JobRun | None) -> Json:

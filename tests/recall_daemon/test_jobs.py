@@ -143,6 +143,41 @@ async def test_stopping_ends_a_thread_at_its_next_step(store: Store) -> None:
     assert len(caught) == 1
 
 
+@pytest.mark.parametrize("ends", ["the schedule", "another job"])
+async def test_a_start_while_the_hub_stops_is_refused_and_leaves_nothing_running(
+    store: Store, monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
+    jobs = make(store, Job("age", None, lambda _: None))
+    schedule = asyncio.create_task(jobs.schedule())
+    while jobs._group is None:
+        await asyncio.sleep(0)
+    begin = jobs._begin
+
+    async def broken() -> None:
+        raise StoreBroken("the disk is gone")
+
+    async def and_stop(job: Job) -> Any:
+        live = await begin(job)
+        if ends == "the schedule":
+            schedule.cancel()
+            await asyncio.wait({schedule})
+        else:
+            group = jobs._group
+            assert group is not None
+            broke = group.create_task(broken())
+            await asyncio.wait({broke})
+        return live
+
+    monkeypatch.setattr(jobs, "_begin", and_stop)
+    with pytest.raises(JobStopped, match="the hub is stopping"):
+        await jobs.start("age")
+    with pytest.raises((asyncio.CancelledError, ExceptionGroup)):
+        await schedule
+    assert newest(store, "age").state == "failed"
+    monkeypatch.undo()
+    assert (await jobs.run("age")).state == "done"
+
+
 async def test_what_a_killed_process_left_is_marked_failed(store: Store) -> None:
     store.write(lambda connection: table.begin(connection, "age", NOW))
     make(store, Job("age", None, lambda progress: None))
