@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import threading
 from collections.abc import Callable, Coroutine
 
 import structlog
@@ -17,7 +18,7 @@ from recall_daemon.operations import Json
 from recall_daemon.serve.routes import make_app
 from recall_daemon.serve.server import Server, bind, url_of
 from recall_daemon.settings import HubSettings
-from recall_wire.errors import TransientError
+from recall_wire.errors import RecallError, TerminalError, TransientError
 
 log = structlog.get_logger(__name__)
 
@@ -31,13 +32,16 @@ class Daemon:
         self._hub = hub
         self._merged = merged
         self._to_embed = asyncio.Event()
+        self._lacking = asyncio.Event()
         self._stopping = False
+        self._catching_up = threading.Lock()
         self._followed = False
         self._index_failure: str | None = None
+        self._embed_failure: str | None = None
         self._report = PollReport()
 
     def tasks(self) -> list[Callable[[], Coroutine[None, None, None]]]:
-        return [self._beat, self._follow, self._embed, self._hub.jobs.schedule]
+        return [self._beat, self._follow, self._fetch_words, self._embed, self._hub.jobs.schedule]
 
     def stop(self) -> None:
         """Have the embedding thread and the jobs end after their present step."""
@@ -61,13 +65,32 @@ class Daemon:
         while True:
             await self._merged.wait()
             self._merged.clear()
+            await asyncio.to_thread(self._catch_up)
+            if self._hub.core.index.counts.lacking_rows:
+                self._lacking.set()
+
+    def _catch_up(self) -> None:
+        """A failure is told once: the next merge, or the next poll, has it follow from here.
+
+        What it did take in serves. A terminal failure is no reason to end, either: the next start
+        would meet the same, and answer nothing.
+        """
+        with self._catching_up:
             try:
-                await asyncio.to_thread(self._hub.core.follow)
+                self._hub.core.follow()
                 self._followed, self._index_failure = True, None
-            except TransientError as error:
-                # Nothing is lost: the next merge, or the next poll, has it follow from here.
-                self._index_failure = str(error)
-                log.warning("index.failed", error=str(error))
+            except (TransientError, TerminalError) as error:
+                self._index_failure = _told_once("index.failed", error, self._index_failure)
+
+    async def _fetch_words(self) -> None:
+        """The words of cold rows, which take as long as the bucket does, beside all else."""
+        while True:
+            await self._lacking.wait()
+            self._lacking.clear()
+            try:
+                await asyncio.to_thread(self._hub.core.fetch_words)
+            except (TransientError, TerminalError) as error:
+                log.warning("index.words_failed", error=str(error))
 
     async def _embed(self) -> None:
         self._to_embed.set()
@@ -76,14 +99,15 @@ class Daemon:
             self._to_embed.clear()
             try:
                 await asyncio.to_thread(self._drain)
-            except TransientError as error:
+                self._embed_failure = None
+            except (TransientError, TerminalError) as error:
                 # The backlog is derived from the store: the next poll wakes this up again.
-                log.warning("embedding.failed", error=str(error))
+                self._embed_failure = _told_once("embedding.failed", error, self._embed_failure)
 
     def _drain(self) -> None:
         embedder = self._hub.core.embedder.get()
         if embedder is not None:
-            self._hub.core.follow()
+            self._catch_up()
             self._hub.backlog.drain(embedder, stop=lambda: self._stopping)
 
     def ready(self) -> Json:
@@ -91,7 +115,7 @@ class Daemon:
         embedder = self._hub.core.embedder
         parts = {
             "index": self._index_health(),
-            "model": "ok" if embedder.space_id() else embedder.why_not,
+            "model": self._embed_failure or "ok" if embedder.space_id() else embedder.why_not,
             "bucket": "; ".join(self._report.errors[:3]) or "ok",
             "disk": self._hub.pipeline.disk_problem() or "ok",
         }
@@ -106,6 +130,14 @@ class Daemon:
             followed=self._followed,
             failure=self._index_failure,
         )
+
+
+def _told_once(event: str, error: RecallError, before: str | None) -> str:
+    """Logs a failure that is not the one before; returns what it says."""
+    said = str(error)
+    if said != before:
+        log.warning(event, error=said)
+    return said
 
 
 async def run(settings: HubSettings, *, announce: Announce) -> None:

@@ -9,10 +9,13 @@ from typing import Any
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from recall_daemon import daemon
 from recall_daemon.app import Core
-from recall_daemon.errors import StoreBroken, StoreFailed
+from recall_daemon.backlog import Backlog
+from recall_daemon.errors import StoreBroken, StoreFailed, StoreRefused
+from recall_daemon.index.state import State, VectorInvalid
 from recall_daemon.ingest.pipeline import Pipeline
 from recall_daemon.settings import HubSettings
 from recall_wire.records import Record
@@ -80,15 +83,17 @@ def test_a_full_disk_is_told_and_search_goes_on(settings: HubSettings, publisher
     assert (state["parts"]["disk"], sorted(hits)) == ("ok", ["m", "n"])
 
 
-def _found_by(settings: HubSettings, hits: int = 1) -> tuple[dict[str, Any], list[str]]:
+def _found_by(
+    settings: HubSettings, hits: int = 1, *, ready: bool = True
+) -> tuple[dict[str, Any], list[str]]:
     """What a hub that runs until its search has so many hits says of itself, and those hits.
 
     Each in a loop of its own, as each would be a process of its own.
     """
-    return asyncio.run(_asked(settings, hits))
+    return asyncio.run(_asked(settings, hits, ready))
 
 
-async def _asked(settings: HubSettings, hits: int) -> tuple[dict[str, Any], list[str]]:
+async def _asked(settings: HubSettings, hits: int, ready: bool) -> tuple[dict[str, Any], list[str]]:
     told: asyncio.Queue[str] = asyncio.Queue()
     running = asyncio.create_task(daemon.run(settings, announce=told.put_nowait))
     try:
@@ -100,10 +105,57 @@ async def _asked(settings: HubSettings, hits: int) -> tuple[dict[str, Any], list
                 answer = await client.post("/v1/search", json={"query": "one", "fold": False})
                 found = [hit["memory_id"] for hit in answer.json()["hits"]]
                 state = (await client.get("/readyz")).json()
-                if len(found) >= hits and state["ready"]:
+                if len(found) >= hits and state["ready"] is ready:
                     return state, found
                 await asyncio.sleep(0.02)
     finally:
         running.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await running
+
+
+def test_a_terminal_failure_of_the_index_is_told_and_all_else_goes_on(
+    settings: HubSettings, publisher: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Were the hub to end, the next start would meet the same vector, and answer nothing."""
+    publisher.publish("a", 1, [Record("m", text="one")])
+    _found_by(settings)
+    publisher.publish("a", 2, [Record("n", text="one more")])
+
+    def invalid(*_: object) -> None:
+        raise VectorInvalid("the store gave a vector of another length")
+
+    with monkeypatch.context() as patch, capture_logs() as logs:
+        patch.setattr(State, "drain_space", invalid)
+        state, hits = _found_by(settings, hits=2, ready=False)
+    assert (state["ready"], sorted(hits)) == (False, ["m", "n"])
+    assert state["parts"]["index"] == "the store gave a vector of another length"
+    assert [entry["event"] for entry in logs].count("index.failed") == 1
+
+    state, hits = _found_by(settings, hits=2)
+    assert (state["parts"]["index"], sorted(hits)) == ("ok", ["m", "n"])
+
+
+async def test_a_terminal_failure_of_the_embedding_is_told_once(
+    settings: HubSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = [asyncio.Event() for _ in range(3)]
+    loop, calls, drain = asyncio.get_running_loop(), [0], Backlog.drain
+
+    def refused(*arguments: Any, **options: Any) -> int:
+        loop.call_soon_threadsafe(tried[min(calls[0], 2)].set)
+        calls[0] += 1
+        if calls[0] <= 2:
+            raise StoreRefused("the store cannot hold these values")
+        return drain(*arguments, **options)
+
+    monkeypatch.setattr(Backlog, "drain", refused)
+    quick = settings.model_copy(update={"poll_interval_s": 0.05})
+    with capture_logs() as logs:
+        running = asyncio.create_task(daemon.run(quick, announce=lambda _: None))
+        await asyncio.wait_for(tried[2].wait(), 30)
+        assert not running.done()
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+    assert [entry["event"] for entry in logs].count("embedding.failed") == 1

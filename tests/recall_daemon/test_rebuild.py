@@ -126,7 +126,7 @@ def counts(**values: Any) -> Counts:
             {"lacking_rows": 3},
             True,
             None,
-            "3 cold rows are not found by their words: texts are away",
+            "3 cold rows lack their words: texts are not fetched yet",
         ),
         ({"why_not_sealed": "E"}, True, None, "its newest vectors stay in memory: E"),
         (

@@ -114,6 +114,12 @@ class Columns:
         """The last change_no taken in of each row."""
         return self._change_of.view[row_ids]
 
+    def has(self, row_ids: Array, change_nos: Array) -> Array:
+        """Which of the rows are live here as of exactly that change, as a mask."""
+        self._grow_to(row_ids)
+        live = self._ordinal_of.view[row_ids] >= 0
+        return np.asarray(live & (self._change_of.view[row_ids] == change_nos))
+
     def present(self, row_ids: Array) -> Array:
         """Those of the row ids that have a live version now."""
         return row_ids[self._ordinal_of.view[row_ids] >= 0]

@@ -13,7 +13,7 @@ from recall_daemon.index.analysis import composed, humps
 from recall_daemon.index.columns import FIELDS
 
 TOKENIZER = "memory"
-# Rows whose text lies in the bucket and could not be fetched; they are found by it later.
+# Rows whose text lies in the bucket and is not fetched yet; they are found by it later.
 LACKING = "lacking"
 TEXT = "text"
 # The first half of the text's hash: rows of the same text have the same.

@@ -43,6 +43,9 @@ class Feed(Protocol):
         tier is cold: see `cold_texts`.
         """
 
+    def rows_now(self, row_ids: Sequence[int]) -> pa.Table:
+        """The live rows among `row_ids`, as `row_changes` gives them, in no order."""
+
     def vector_changes(self, space_id: str, after: int, limit: int) -> pa.Table:
         """Passages of a space with `change_no > after`, ascending by change_no, at most `limit`.
 

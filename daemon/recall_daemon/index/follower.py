@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import structlog
 
+from recall_daemon.index.cold_words import fetch_words
 from recall_daemon.index.durable import (
     Damaged,
     IndexFailed,
@@ -42,8 +43,8 @@ class Counts:
     """Live rows; vectors that count, of which `tail_vectors` are in no segment; the rest.
 
     `unusable_vectors` hold NaN or infinity; `lacking_rows` are without words, for their texts
-    could not be fetched. `applied` are the watermarks. `progress`: of all changes, how many are
-    taken in, by what serves or, while `rebuilding`, by what is to take its place.
+    are not fetched from the bucket yet. `applied` are the watermarks. `progress`: of all changes,
+    how many are taken in, by what serves or, while `rebuilding`, by what is to take its place.
     `why_not_sealed`: why the newest vectors stay in memory.
     """
 
@@ -88,6 +89,7 @@ class Index:
         self._folder = folder
         self._applying = threading.Lock()
         self._rebuilding = threading.Lock()
+        self._fetching = threading.Lock()
         self._settled = threading.Condition()
         self._generation = 1
         self._state = State(None, dim)
@@ -102,14 +104,31 @@ class Index:
         """Take in what is new, batch by batch, until nothing is; returns the changes applied.
 
         Readers see each batch as soon as it is whole. Whatever the feed raises leaves the batches
-        before it applied. Raises `IndexFailed`, and `StateClosed` after `close`.
+        before it applied. Words of cold rows wait for `fetch_words`. Raises `IndexFailed`, and
+        `StateClosed` after `close`.
         """
-        with self._applying, _guarded():
-            self._open()
-            applied = self._state.drain(feed, self._publish)
-        with self._settled:
-            self._settled.notify_all()
-        return applied
+        try:
+            with self._applying, _guarded():
+                self._open()
+                return self._state.drain(feed, self._publish)
+        finally:
+            with self._settled:
+                self._settled.notify_all()
+
+    def fetch_words(self, feed: Feed) -> int:
+        """Index the words of cold rows, whose texts lie in the bucket; returns how many rows.
+
+        For a thread of its own: it takes as long as the bucket does, and holds nothing up. After
+        a failure it asks for nothing for a minute. Beside another call it does nothing. Raises
+        `IndexFailed`, and `StateClosed` once what it works for is closed.
+        """
+        if not self._fetching.acquire(blocking=False):
+            return 0
+        try:
+            with _guarded():
+                return fetch_words(self._current[0], feed, self._applying, self._publish)
+        finally:
+            self._fetching.release()
 
     def wait_for(self, change_no: int, timeout_s: float) -> bool:
         """Wait until every row change up to `change_no` is found; False where it takes longer."""
@@ -119,7 +138,7 @@ class Index:
     def _open(self) -> None:
         """Begin in the folder's present generation; the others are leftovers."""
         if self._closed:
-            raise StateClosed("the index is closed")
+            raise StateClosed
         if self._opened or self._folder is None:
             return
         make_folder(self._folder)
@@ -162,6 +181,7 @@ class Index:
             try:
                 total = feed.last_change()
                 applied = fresh.drain(feed, lambda: told(fresh.progress, total))
+                fetch_words(fresh, feed, nullcontext(), lambda: told(fresh.progress, total))
                 with self._applying:
                     applied += fresh.drain(feed, lambda: None)
                     self._take_over(fresh, generation)
@@ -218,7 +238,7 @@ class Index:
         self._closed = True
         for state in (self._aside, self._state):
             if state is not None:
-                state.stopped = True
+                state.stop()
         with self._rebuilding, self._applying:
             self._state.close()
 

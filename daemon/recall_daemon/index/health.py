@@ -21,5 +21,5 @@ def health(counts: Counts, last_change: int, *, followed: bool, failure: str | N
     if counts.why_not_sealed is not None:
         return f"its newest vectors stay in memory: {counts.why_not_sealed}"
     if counts.lacking_rows:
-        return f"{counts.lacking_rows} cold rows are not found by their words: texts are away"
+        return f"{counts.lacking_rows} cold rows lack their words: texts are not fetched yet"
     return f"{OK}, and being made anew: {how_far}" if counts.rebuilding else OK

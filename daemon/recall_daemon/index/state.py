@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import structlog
 
 from recall_daemon.index.columns import Columns, last_of_each
 from recall_daemon.index.durable import Damaged, make_folder, remove
 from recall_daemon.index.feed import Feed
 from recall_daemon.index.growable import Array
+from recall_daemon.index.interruptible import Interruptible
 from recall_daemon.index.selection import Selections
 from recall_daemon.index.slots import TextSlots
 from recall_daemon.index.spaces import Settled, Space, folder_of
@@ -23,9 +24,6 @@ from recall_daemon.index.words import Words
 from recall_wire.errors import TerminalError, TransientError
 
 BATCH_ROWS = 20_000
-# How long rows without words wait until their texts are asked for again.
-LACKING_RETRY_S = 60.0
-_LACKING_ROWS = 100_000
 
 log = structlog.get_logger(__name__)
 
@@ -36,6 +34,9 @@ class VectorInvalid(TerminalError):
 
 class StateClosed(TransientError):
     """The index was closed while it took changes in."""
+
+    def __init__(self) -> None:
+        super().__init__("the index is closed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class State:
         self, folder: Path | None, dim: int, *, on_sealed: Callable[[], None] = lambda: None
     ) -> None:
         self.folder = folder
-        self.stopped = False
+        self._asking = Interruptible(StateClosed)
         self._dim = dim
         self._on_sealed = on_sealed
         self._rows_upto = 0
@@ -73,7 +74,8 @@ class State:
         self._words_ahead = False
         self._adopted = False
         self._proven = folder is None
-        self._ask_again_at = 0.0
+        # When texts of cold rows may be asked for again (monotonic).
+        self.ask_again_at = 0.0
 
     # Opening
 
@@ -148,7 +150,6 @@ class State:
         if not self._proven:
             applied += self._prove_words(feed, publish)
         applied += self.drain_vectors(feed, publish)
-        self._ask_for_lacking(feed, publish)
         return applied
 
     def _follow_space(self, feed: Feed, publish: Callable[[], None]) -> None:
@@ -163,8 +164,8 @@ class State:
     def _drain_rows(self, feed: Feed, publish: Callable[[], None]) -> int:
         applied, upto = 0, feed.last_change()
         while (changes := feed.row_changes(self.rows_from, BATCH_ROWS)).num_rows:
-            self._go_on()
-            applied += self._apply_rows(changes, feed)
+            self.check_open()
+            applied += self._apply_rows(changes)
             publish()
         # Nothing up to `upto` is left: vectors' changes have numbers of the same counter.
         self.settled = Settled(self.columns.view(), max(self.settled.upto, upto))
@@ -176,7 +177,7 @@ class State:
         """The change after which rows or their words may be missing."""
         return min(self._rows_upto, self.words.watermark)
 
-    def _apply_rows(self, changes: pa.Table, feed: Feed) -> int:
+    def _apply_rows(self, changes: pa.Table) -> int:
         """Words first: should they fail, nothing else has changed and the batch comes again."""
         row_ids, change_nos = changes["row_id"].to_numpy(), changes["change_no"].to_numpy()
         new = self.columns.is_new(row_ids, change_nos)
@@ -184,20 +185,20 @@ class State:
         upto = int(change_nos.max())
         taken = new | for_words
         if taken.any():
-            self._take(changes.filter(pa.array(taken)).combine_chunks(), new[taken], upto, feed)
+            self._take(changes.filter(pa.array(taken)).combine_chunks(), new[taken], upto)
         self.words.reached(upto)
         self._rows_upto = max(self._rows_upto, upto)
         return int(np.count_nonzero(taken))
 
-    def _take(self, kept: pa.Table, new: Array, upto: int, feed: Feed) -> None:
+    def _take(self, kept: pa.Table, new: Array, upto: int) -> None:
         row_ids = kept["row_id"].to_numpy()
         is_live = kept["live"].to_numpy()
         ahead, self._words_ahead = self._words_ahead, True
         gone = row_ids if ahead else self.columns.present(row_ids[new])
-        live, lacking = _with_cold_texts(kept.filter(kept["live"]), feed)
+        live = kept.filter(kept["live"])
         added = live.filter(pa.array(new[is_live])).combine_chunks()
         coded = self.columns.code(added, self._slots.of_texts(added["text_hash"]))
-        self.words.replace(gone.tolist(), live, upto=upto, lacking=lacking)
+        self.words.replace(gone.tolist(), live, upto=upto, lacking=_without_texts(live))
         if new.any():
             self.columns.replace(row_ids[new], kept["change_no"].to_numpy()[new], coded)
         self._words_ahead = ahead
@@ -232,37 +233,31 @@ class State:
         while (
             changes := feed.vector_changes(space.space_id, vectors.watermark, BATCH_ROWS)
         ).num_rows:
-            self._go_on()
+            self.check_open()
             vectors.put(changes, _matrix(changes["vector"].combine_chunks(), self._dim))
             applied += changes.num_rows
             space.keep_up(self.settled, wait=wait)
             publish()
         return applied
 
-    def _go_on(self) -> None:
-        if self.stopped:
-            raise StateClosed("the index is being closed")
+    # Words of cold rows
 
-    def _ask_for_lacking(self, feed: Feed, publish: Callable[[], None]) -> None:
-        """Index the words of rows whose texts could not be had before, now and then."""
-        now = time.monotonic()
-        if now < self._ask_again_at:
-            return
-        self._ask_again_at = now + LACKING_RETRY_S
-        wanted = np.asarray(self.words.view().lacking(_LACKING_ROWS), dtype=np.int64)
-        wanted = self.columns.present(wanted)
-        after = int(self.columns.change_of(wanted).min(initial=0)) - 1
-        while len(wanted) and (changes := feed.row_changes(after, BATCH_ROWS)).num_rows:
-            after = int(changes["change_no"].to_numpy().max())
-            these = np.isin(changes["row_id"].to_numpy(), wanted) & changes["live"].to_numpy()
-            rows, lacking = _with_cold_texts(changes.filter(pa.array(these)), feed)
-            if len(lacking):
-                return
-            if rows.num_rows:
-                found = rows["row_id"].to_numpy()
-                self.words.replace(found.tolist(), rows, upto=self.words.watermark)
-                wanted = wanted[~np.isin(wanted, found)]
-                publish()
+    def ask(self, feed: Feed, row_ids: Sequence[int]) -> Mapping[int, str]:
+        """As `feed.cold_texts`, but `stop` does not wait for a bucket that hangs."""
+        return self._asking.call(lambda: feed.cold_texts(row_ids))
+
+    def give_words(self, rows: pa.Table) -> int:
+        """Index the texts of rows that were without; one that changed since is left alone."""
+        row_ids = rows["row_id"].to_numpy()
+        same = self.columns.has(row_ids, rows["change_no"].to_numpy())
+        if same.any():
+            given = rows.filter(pa.array(same)).combine_chunks()
+            self.words.replace(row_ids[same].tolist(), given, upto=self.words.watermark)
+        return int(np.count_nonzero(same))
+
+    def check_open(self) -> None:
+        """Raises `StateClosed`."""
+        self._asking.check()
 
     # What there is
 
@@ -284,36 +279,22 @@ class State:
             self._slots.keys,
         )
 
+    def stop(self) -> None:
+        """Have what is under way give up. From any thread."""
+        self._asking.stop()
+
     def close(self) -> None:
         """Give up what is under way and let go of the folder."""
-        self.stopped = True
+        self.stop()
         self.space.close()
         self.words.close()
 
 
-def _with_cold_texts(rows: pa.Table, feed: Feed) -> tuple[pa.Table, frozenset[int]]:
-    """Live rows with the texts of cold ones, and which of those could not be had."""
-    if "tier" not in rows.column_names:
-        return rows, frozenset()
-    row_ids, texts = rows["row_id"].to_pylist(), rows["text"].to_pylist()
-    hashes, tiers = rows["text_hash"].to_pylist(), rows["tier"].to_pylist()
-    cold = [
-        at
-        for at, (text, text_hash, tier) in enumerate(zip(texts, hashes, tiers, strict=True))
-        if tier == "cold" and text is None and text_hash is not None
-    ]
-    if not cold:
-        return rows, frozenset()
-    try:
-        found = feed.cold_texts([row_ids[at] for at in cold])
-    except TransientError as error:
-        log.warning("index.words_lacking", rows=len(cold), error=str(error))
-        found = {}
-    for at in cold:
-        texts[at] = found.get(row_ids[at])
-    column = rows.schema.get_field_index("text")
-    filled = rows.set_column(column, "text", pa.array(texts, pa.string()))
-    return filled, frozenset(row_ids[at] for at in cold if texts[at] is None)
+def _without_texts(live: pa.Table) -> frozenset[int]:
+    """The cold rows that have a text, which lies in the bucket alone: see `cold_words`."""
+    is_far = pc.and_(pc.equal(live["tier"], "cold"), pc.is_null(live["text"]))
+    wanted = pc.and_(is_far, pc.is_valid(live["text_hash"]))
+    return frozenset(live["row_id"].filter(wanted).to_pylist())
 
 
 def _matrix(vectors: pa.Array, dim: int) -> Array:

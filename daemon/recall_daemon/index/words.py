@@ -20,6 +20,7 @@ from tantivy import (
     FieldType,
     Index,
     Occur,
+    Order,
     Query,
     Schema,
     Searcher,
@@ -194,10 +195,16 @@ class WordsView:
                 return
             start += _LISTED_ROW_IDS
 
-    def lacking(self, limit: int) -> list[int]:
-        """Rows whose text could not be had when they were indexed."""
-        these = Query.term_query(self.schema, LACKING, TEXT, index_option="basic")
-        return [row_id for row_id, _ in self._hits(these, limit)]
+    def lacking(self, after: int, limit: int) -> list[int]:
+        """Row ids above `after` whose text is not here yet, ascending, at most `limit`."""
+        these = _both(
+            Query.term_query(self.schema, LACKING, TEXT, index_option="basic"),
+            Query.range_query(self.schema, "row_id", FieldType.Unsigned, after + 1, None),
+        )
+        found = self.searcher.search(
+            these, limit, count=False, order_by_field="row_id", order=Order.Asc
+        )
+        return [int(row_id) for row_id, _ in found.hits]
 
     @property
     def lacking_rows(self) -> int:
@@ -320,8 +327,8 @@ class Words:
     ) -> None:
         """Take out the documents of the `gone` row ids and add the live `rows`; all or nothing.
 
-        `upto` becomes the watermark, when the documents are safe. `lacking`: rows whose text could
-        not be had. Raises `IndexFailed` and OSError: whether the documents are there is then not
+        `upto` becomes the watermark, when the documents are safe. `lacking`: rows whose text is
+        not here yet. Raises `IndexFailed` and OSError: whether the documents are there is then not
         known, and the next that replaces them takes out all that may be.
         """
         try:

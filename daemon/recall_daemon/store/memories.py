@@ -55,6 +55,11 @@ _ROW = (
     "text_hash, summary, cold_file, cold_row"
 )
 
+_CHANGE = (
+    "row_id, change_no, state = 'live' AS live, system_id, memory_id, kind, text, text_hash, "
+    "created_at, project, namespace, session_id, agent_id, user_id, tags, tier"
+)
+
 
 def row_changes(connection: Connection, after: int, limit: int) -> pa.Table:
     """Rows with a higher change_no than `after`, lowest first.
@@ -62,7 +67,7 @@ def row_changes(connection: Connection, after: int, limit: int) -> pa.Table:
     At most `limit` rows and, past the first, `FEED_BYTES` of text.
     """
     return connection.sql(
-        """
+        f"""
         WITH next AS (
             SELECT change_no, coalesce(strlen(text), 0) AS bytes
             FROM memories WHERE change_no > $after ORDER BY change_no LIMIT $limit
@@ -70,13 +75,20 @@ def row_changes(connection: Connection, after: int, limit: int) -> pa.Table:
             SELECT change_no FROM next WINDOW whole AS (ORDER BY change_no)
             QUALIFY row_number() OVER whole = 1 OR sum(bytes) OVER whole <= $max_bytes
         )
-        SELECT row_id, change_no, state = 'live' AS live, system_id, memory_id, kind, text,
-               text_hash, created_at, project, namespace, session_id, agent_id, user_id, tags, tier
-        FROM memories
+        SELECT {_CHANGE} FROM memories
         WHERE change_no > $after AND change_no <= (SELECT max(change_no) FROM bounded)
         ORDER BY change_no
         """,
         params={"after": after, "limit": limit, "max_bytes": FEED_BYTES},
+    ).to_arrow_table()
+
+
+def rows_now(connection: Connection, row_ids: Sequence[int]) -> pa.Table:
+    """The live rows among `row_ids`, in the columns of `row_changes`."""
+    return connection.sql(
+        f"SELECT {_CHANGE} FROM memories WHERE state = 'live' AND row_id IN "
+        "(SELECT unnest($row_ids::BIGINT[]))",
+        params={"row_ids": list(row_ids)},
     ).to_arrow_table()
 
 
@@ -198,6 +210,10 @@ class StoreFeed:
     def row_changes(self, after: int, limit: int) -> pa.Table:
         with self._store.read() as connection:
             return row_changes(connection, after, limit)
+
+    def rows_now(self, row_ids: Sequence[int]) -> pa.Table:
+        with self._store.read() as connection:
+            return rows_now(connection, row_ids)
 
     def vector_changes(self, space_id: str, after: int, limit: int) -> pa.Table:
         with self._store.read() as connection:

@@ -135,6 +135,9 @@ class MemoryStore:
         )[: min(limit, self.page_rows)]
         return self._table(newer)
 
+    def rows_now(self, row_ids: Sequence[int]) -> pa.Table:
+        return self._table([self.live_rows[i] for i in row_ids if i in self.live_rows])
+
     def _table(self, rows: Sequence[Row]) -> pa.Table:
         columns = {f.name: [getattr(row, f.name) for row in rows] for f in ROW_SCHEMA}
         columns["tags"] = [list(tags) for tags in columns["tags"]]

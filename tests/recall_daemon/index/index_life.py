@@ -78,6 +78,7 @@ class Life:
 
     def check(self):
         self.index.apply(self.store)
+        self.index.fetch_words(self.store)
         for filters in (Filters(), Filters(projects=("a",)), Filters(tags=("x", "z"))):
             query = self.random.integers(-9, 9, DIM).tolist()
             found = self.index.search_vectors(query, filters, 7)

@@ -53,6 +53,17 @@ def test_a_deleted_row_is_fed_as_gone(store: Store, rows: Rows) -> None:
     ]
 
 
+def test_live_rows_are_fed_by_their_ids(store: Store, rows: Rows) -> None:
+    merge(store, 1, rows([Record(str(n), text=f"text {n}", tags=("t",)) for n in range(4)]))
+    merge(store, 2, rows([Record("1", op="delete")]))
+    with store.read() as connection:
+        changes = memories.row_changes(connection, 0, 10)
+        found = memories.rows_now(connection, [1, 2, 4, 99])
+        assert memories.rows_now(connection, []).num_rows == 0
+    expected = [row for row in changes.to_pylist() if row["row_id"] in (1, 4)]
+    assert (found.sort_by("row_id").to_pylist(), found.schema) == (expected, changes.schema)
+
+
 def test_a_row_comes_with_all_it_is_shown_with(store: Store, rows: Rows) -> None:
     merge(store, 7, rows([Record("m", text="one", tags=("t",), created_at=NOW)]))
     with store.read() as connection:
