@@ -68,12 +68,6 @@ class GroupCache:
             self._known()[key.name] = len(data)
             self._bytes += len(data)
 
-    def evict(self, keys: Iterable[GroupKey]) -> None:
-        """Remove row groups. Idempotent."""
-        with self._lock:
-            for key in keys:
-                self._drop(key.name)
-
     def clear(self) -> None:
         """Remove everything: no text of any cold row is left here."""
         with self._lock:

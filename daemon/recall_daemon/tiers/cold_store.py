@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -40,6 +41,7 @@ class ColdStore:
         self._store = store
         self._open_bucket = open_bucket
         self._bucket: Bucket | None = None
+        self._opening = threading.Lock()
         self._folder = folder
         self._now = now
         self._sleep = sleep
@@ -47,8 +49,9 @@ class ColdStore:
 
     @property
     def bucket(self) -> Bucket:
-        """Raises `NoColdBucket`."""
-        self._bucket = self._bucket or self._open_bucket()
+        """Opened at the first need, once. Raises `NoColdBucket`."""
+        with self._opening:
+            self._bucket = self._bucket or self._open_bucket()
         if self._bucket is None:
             raise NoColdBucket(
                 "there is no bucket for cold rows",

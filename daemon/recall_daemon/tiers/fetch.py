@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
@@ -82,10 +82,6 @@ class ColdTexts:
         counted = {sentence: wrong.count(sentence) for sentence in dict.fromkeys(wrong)}
         return [f"{count} cold rows: {sentence}" for sentence, count in counted.items()]
 
-    def evict(self, places: Iterable[ColdPlace]) -> None:
-        """Remove the row groups of those places from the local cache. Idempotent."""
-        self._groups.evict(places)
-
     def clear_cache(self) -> None:
         """Remove everything from the local cache: also what dead copies in a file left there."""
         self._groups.cache.clear()
@@ -107,16 +103,18 @@ class ColdTexts:
     def _read(
         self, places: Sequence[ColdPlace], *, bulk: bool = False
     ) -> dict[int, FarContent | RecallError]:
-        groups = self._groups.locate(places)
+        located = self._groups.locate(places)
         timeout_s = BULK_TIMEOUT_S if bulk else None
-        tables = self._groups.read(groups.values(), timeout_s=timeout_s, cached=not bulk)
+        tables = self._groups.read(located, timeout_s=timeout_s, cached=not bulk)
         found: dict[int, FarContent | RecallError] = {}
         for place in places:
-            table = tables[groups[place]] if place in groups else _unknown(place)
-            first = self._groups.first_row(groups[place]) if place in groups else 0
-            found[place.row_id] = (
-                table if isinstance(table, RecallError) else _row(table, place.row - first)
-            )
+            group = located.groups.get(place)
+            if group is None:
+                found[place.row_id] = _unknown(place)
+            elif isinstance(table := tables[group], RecallError):
+                found[place.row_id] = table
+            else:
+                found[place.row_id] = _row(table, place.row - located.first_row(group))
         return self._confirmed(found)
 
     def _confirmed(

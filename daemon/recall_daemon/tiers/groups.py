@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import groupby
@@ -30,6 +30,22 @@ RANGE_BYTES = 8 << 20
 LAYOUTS = 64
 
 Group = tuple[int, int]  # file_no, row group
+Files = Mapping[int, tuple[ColdFile, Layout]]
+
+
+@dataclass(frozen=True)
+class Located:
+    """Places with their row groups, and how the files were laid out when they were looked up.
+
+    What is asked of it later needs no file that the store has given up meanwhile.
+    """
+
+    groups: Mapping[ColdPlace, Group]
+    files: Files
+
+    def first_row(self, group: Group) -> int:
+        """The position in its file of a row group's first row."""
+        return self.files[group[0]][1].first_rows[group[1]]
 
 
 @dataclass(frozen=True)
@@ -72,22 +88,19 @@ class Groups:
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def locate(self, places: Iterable[ColdPlace]) -> dict[ColdPlace, Group]:
+    def locate(self, places: Iterable[ColdPlace]) -> Located:
         """The row group of each place; one whose file is not known is left out."""
         wanted = list(places)
         files = self._files({place.file_no for place in wanted})
-        return {
+        groups = {
             place: (place.file_no, files[place.file_no][1].group_of(place.row))
             for place in wanted
             if place.file_no in files
         }
-
-    def first_row(self, group: Group) -> int:
-        """The position in its file of a row group's first row."""
-        return self._files({group[0]})[group[0]][1].first_rows[group[1]]
+        return Located(groups, files)
 
     def read(
-        self, groups: Iterable[Group], *, timeout_s: float | None = None, cached: bool = True
+        self, located: Located, *, timeout_s: float | None = None, cached: bool = True
     ) -> dict[Group, pa.Table | RecallError]:
         """Columns text and metadata of each row group, or why they could not be had.
 
@@ -95,8 +108,7 @@ class Groups:
         one is given) is `ColdAway`. With `cached` False the cache is neither asked nor filled: who
         reads everything would drive out what searches have read lately.
         """
-        wanted = sorted(set(groups))
-        files = self._files({file_no for file_no, _ in wanted})
+        wanted, files = sorted(set(located.groups.values())), located.files
         data = self._cached(wanted, files) if cached else {}
         missing = [group for group in wanted if group not in data]
         fetched = self._fetch(_requests(missing, files), timeout_s or self._timeout_s, cached)
@@ -106,12 +118,6 @@ class Groups:
             else found
             for group, found in (data | fetched).items()
         }
-
-    def evict(self, places: Iterable[ColdPlace]) -> None:
-        """Remove what the cache has of the row groups of those places. Idempotent."""
-        groups = set(self.locate(places).values())
-        files = self._files({file_no for file_no, _ in groups})
-        self.cache.evict(GroupKey(files[no][0].sha256, group) for no, group in groups)
 
     def _files(self, file_nos: set[int]) -> dict[int, tuple[ColdFile, Layout]]:
         with self._lock:
@@ -135,9 +141,7 @@ class Groups:
             while len(self._layouts) > LAYOUTS:
                 self._layouts.popitem(last=False)
 
-    def _cached(
-        self, wanted: Sequence[Group], files: dict[int, tuple[ColdFile, Layout]]
-    ) -> dict[Group, bytes | RecallError]:
+    def _cached(self, wanted: Sequence[Group], files: Files) -> dict[Group, bytes | RecallError]:
         data: dict[Group, bytes | RecallError] = {}
         for file_no, group in wanted:
             file = files[file_no][0]
@@ -188,7 +192,7 @@ class Groups:
         return answers
 
 
-def _requests(groups: Sequence[Group], files: dict[int, tuple[ColdFile, Layout]]) -> list[_Request]:
+def _requests(groups: Sequence[Group], files: Files) -> list[_Request]:
     """As few ranges as there can be with small gaps. `groups` is sorted."""
     requests = []
     for file_no, of_file in groupby(groups, key=lambda group: group[0]):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -18,6 +18,7 @@ from recall_daemon.tiers.errors import NoColdBucket
 from recall_daemon.tiers.fetch import ColdTexts
 from recall_daemon.tiers.groups import Groups
 from recall_daemon.tiers.sweep import NamedByBackups, Sweep
+from recall_wire.errors import TerminalError, TransientError
 
 Json = dict[str, Any]
 
@@ -26,7 +27,8 @@ LAST_RUN = "last_ageing"
 
 @dataclass(frozen=True)
 class Run:
-    """What a run of ageing did. `problem`: why nothing turned cold, or a file was left alone."""
+    """What a run of ageing did. `problem`: why nothing turned cold, or it was not ended, or a file
+    was left alone."""
 
     at: str
     to_warm: int
@@ -94,7 +96,7 @@ class Tiers:
             run = self._cool(to_warm, warm_s, told, named_by_backups)
         except NoColdBucket as error:
             run = Run(self._at(), to_warm, 0, _per_s(to_warm, warm_s), 0.0, problem=str(error))
-        self._store.write(lambda c: ledger.set_fact(c, LAST_RUN, json.dumps(asdict(run))))
+        self._record(run)
         told(run.to_warm + run.to_cold, run.to_warm + run.to_cold, _sentence(run))
         return run
 
@@ -104,18 +106,26 @@ class Tiers:
         started = self._clock()
         to_cold = self._ageing.to_cold(told)
         cold_s = self._clock() - started
-        compacted = self.compaction.run(told)
-        deleted, kept = self._sweep(named_by_backups)
-        return Run(
+        run = Run(
             at=self._at(),
             to_warm=to_warm,
             to_cold=to_cold,
             warm_rows_per_s=_per_s(to_warm, warm_s),
             cold_rows_per_s=_per_s(to_cold, cold_s),
-            compacted_files=compacted.files,
-            deleted_objects=deleted,
-            problem="; ".join([*compacted.damaged[:3], *kept]) or None,
         )
+        try:
+            compacted = self.compaction.run(told)
+            run = replace(run, compacted_files=compacted.files)
+            deleted, kept = self._sweep(named_by_backups)
+        except (TransientError, TerminalError) as error:
+            # The rows are moved all the same.
+            self._record(replace(run, problem=str(error)))
+            raise
+        problem = "; ".join([*compacted.damaged[:3], *kept]) or None
+        return replace(run, deleted_objects=deleted, problem=problem)
+
+    def _record(self, run: Run) -> None:
+        self._store.write(lambda c: ledger.set_fact(c, LAST_RUN, json.dumps(asdict(run))))
 
     def due(self) -> Json:
         """`{to_warm, to_cold}`: how many rows a run would move. Read-only."""
@@ -146,7 +156,7 @@ class Tiers:
         }
 
     def last_run(self) -> Json | None:
-        """The newest run that ended well, with the fields of `Run`. Read-only."""
+        """The newest run that came as far as moving rows, with the fields of `Run`. Read-only."""
         with self._store.read() as connection:
             last = ledger.fact(connection, LAST_RUN)
         return json.loads(last) if last else None

@@ -166,6 +166,27 @@ def test_nothing_goes_while_it_is_not_known_what_backups_need(many: Any) -> None
     assert len(many.bucket.objects) == 7
 
 
+@pytest.mark.parametrize("step", ["compaction", "sweep"])
+def test_a_run_that_ends_early_says_what_it_moved(
+    many: Any, make_record: Any, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    many.merge([make_record(n) for n in range(100, 107)])
+    many.pass_days(100)
+
+    def away(*_: Any) -> None:
+        raise BucketUnreachable("no answer")
+
+    monkeypatch.setattr(getattr(many.tiers, step), "run", away)
+    with pytest.raises(BucketUnreachable):
+        many.tiers.age(named_by_backups=set)
+    last = many.tiers.last_run()
+    assert (last["at"], last["to_cold"]) == (many.now.isoformat(), 7)
+    assert (last["problem"], last["compacted_files"]) == (
+        "no answer",
+        0 if step == "compaction" else 7,
+    )
+
+
 def test_forgetting_rewrites_files_whatever_their_share(many: Any) -> None:
     many.merge([Record("m7", op="forget")])
     numbers = [row[0] for row in many.sql("SELECT file_no FROM cold_files ORDER BY file_no")]

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
-from datetime import timedelta
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from recall_daemon.store import cold_files
 from recall_daemon.tiers import groups as groups_module
+from recall_daemon.tiers.cold_store import ColdStore
 from recall_wire.errors import BucketUnreachable, TransientError
+from recall_wire.records import Record
 
 Change = Callable[[bytes], bytes]
 
@@ -186,16 +190,60 @@ def test_near_ranges_are_one_request_and_far_ones_are_not(
     assert len(cold.bucket.calls) == 1 + 4
 
 
-def test_what_is_evicted_is_not_on_this_disk_any_more(cold: Any) -> None:
-    cold.texts()
-    folder = cold.folder / "hub" / "cache" / "cold"
-    entries = len(list(folder.iterdir()))
-    with cold.store.read() as connection:
-        [place] = cold_files.places(connection, [cold.all_rows()["m9"].row_id])
-    cold.tiers.texts.evict([place])
-    assert len(list(folder.iterdir())) == entries - 1
-    cold.tiers.texts.clear_cache()
-    assert list(folder.iterdir()) == []
+def test_a_file_that_is_dropped_while_it_is_read_costs_its_texts_alone(
+    cold: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a forget with `rewrite` drops it; a hit says so, a search goes on."""
+    locate = cold.tiers._groups.locate
+
+    def and_drop(places: Any) -> Any:
+        located = locate(places)
+        [(file_no, key)] = cold.sql("SELECT file_no, key FROM cold_files")
+        cold.bucket.delete(key)
+        cold.store.write(lambda c: cold_files.remove(c, file_no))
+        cold.tiers._groups._layouts.clear()
+        return located
+
+    monkeypatch.setattr(cold.tiers._groups, "locate", and_drop)
+    missing = cold.missing()
+    assert len(missing) == 500
+    assert "is missing or cut short" in missing["m9"]
+
+
+def test_each_footer_of_a_page_is_read_once_however_many_files_it_needs(
+    cold: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("one", "two"):
+        cold.merge([Record(name, text=name)])
+        cold.pass_days(100)
+        cold.tiers.age()
+    monkeypatch.setattr(groups_module, "LAYOUTS", 1)
+    parsed: list[int] = []
+    layout_of = groups_module.cold_object.layout_of
+
+    def counted(size: int, footer: bytes) -> Any:
+        parsed.append(size)
+        return layout_of(size, footer)
+
+    monkeypatch.setattr(groups_module.cold_object, "layout_of", counted)
+    assert all(cold.texts().values())
+    assert len(parsed) == 3
+
+
+def test_the_bucket_is_opened_once_however_many_threads_need_it(store: Any, tmp_path: Any) -> None:
+    both = threading.Barrier(2)
+    opened: list[object] = []
+
+    def slow() -> Any:
+        opened.append(object())
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait(timeout=0.5)  # the other one would open it now
+        return opened[-1]
+
+    cold = ColdStore(store, slow, folder=tmp_path, hub_id="h", now=datetime.now)
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda _: cold.bucket, range(2)))
+    assert found == [opened[0]] * 2
 
 
 def test_a_sample_of_whole_rows_has_no_problems(cold: Any) -> None:
