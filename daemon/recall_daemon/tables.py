@@ -74,7 +74,8 @@ def _analyzer() -> TextAnalyzer:
 
 def _print_context(console: Console, hit: Json, side: str) -> None:
     for turn in (hit.get("context") or {}).get(side, ()):
-        console.print(f"   [dim]{_when(turn)}  {escape(_short(turn['text'] or '(not here)'))}[/]")
+        said = turn["text"] or turn["summary"] or turn["text_missing"] or ""
+        console.print(f"   [dim]{_when(turn)}  {escape(_short(said))}[/]")
 
 
 def _print_beside(console: Console, hit: Json) -> None:

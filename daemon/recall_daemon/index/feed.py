@@ -109,5 +109,5 @@ class Texts(Protocol):
     def with_texts(self, rows: Mapping[int, Any]) -> Mapping[int, StoredRow]:
         """The same rows; cold ones have their text, or say in `text_missing` why not."""
 
-    def find_ids(self, memory_ids: Sequence[str]) -> Sequence[int]:
-        """The live rows, of whichever system, whose memory_id is one of these."""
+    def find_ids(self, ids: Sequence[str]) -> Sequence[int]:
+        """The live rows that one of these names: MEMORY_ID of any system, or SYSTEM/MEMORY_ID."""

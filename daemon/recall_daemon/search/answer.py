@@ -32,11 +32,13 @@ class Witness:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A neighbour of a hit in its session. `text` None: it could not be fetched."""
+    """A neighbour of a hit in its session; without a text as a hit is."""
 
     memory_id: str
     text: str | None
     created_at: datetime | None
+    summary: str | None
+    text_missing: str | None
 
 
 @dataclass(frozen=True, slots=True)

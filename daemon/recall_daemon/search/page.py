@@ -135,10 +135,13 @@ def _context(turns: _Turns | None, rows: Mapping[int, StoredRow]) -> Context | N
     if turns is None:
         return None
     before, after = (
-        tuple(Turn(rows[i].memory_id, rows[i].text, rows[i].created_at) for i in side if i in rows)
-        for side in (turns.before, turns.after)
+        tuple(_turn(rows[i]) for i in side if i in rows) for side in (turns.before, turns.after)
     )
     return Context(before, after)
+
+
+def _turn(row: StoredRow) -> Turn:
+    return Turn(row.memory_id, row.text, row.created_at, row.summary, row.text_missing)
 
 
 def _scores(ranked: Ranked) -> Scores:

@@ -135,20 +135,28 @@ def texts_of(connection: Connection, row_ids: Sequence[int]) -> dict[int, str | 
     return {int(row_id): text for row_id, text in rows}
 
 
-def find_ids(connection: Connection, memory_ids: Sequence[str]) -> list[int]:
-    """The row ids of live rows, of whichever system, with one of these memory ids, ascending.
+def find_ids(connection: Connection, ids: Sequence[str]) -> list[int]:
+    """The row ids of live rows that one of these names, ascending: MEMORY_ID, of whichever system,
+    or SYSTEM/MEMORY_ID.
 
     A few at a time: with so many a list is found by the index in half the time of a join.
     """
-    if not memory_ids:
+    if not ids:
         return []
-    these = ", ".join("?" * len(memory_ids))
+    wanted = set(ids)
+    # A system's id has no slash, a memory's may have some.
+    likely = sorted({*wanted, *(one.partition("/")[2] for one in wanted)} - {""})
+    these = ", ".join("?" * len(likely))
     rows = connection.execute(
-        f"SELECT row_id FROM memories WHERE state = 'live' AND memory_id IN ({these}) "
-        "ORDER BY row_id",
-        list(memory_ids),
+        "SELECT row_id, system_id, memory_id FROM memories "
+        f"WHERE state = 'live' AND memory_id IN ({these}) ORDER BY row_id",
+        likely,
     ).fetchall()
-    return [int(row[0]) for row in rows]
+    return [
+        int(row_id)
+        for row_id, system_id, memory_id in rows
+        if memory_id in wanted or f"{system_id}/{memory_id}" in wanted
+    ]
 
 
 def counts(connection: Connection) -> dict[str, int]:
@@ -233,9 +241,9 @@ class StoreFeed:
         """The same rows; cold ones have their text, or say in `text_missing` why not."""
         return self._far.with_texts(rows) if self._far else dict(rows)
 
-    def find_ids(self, memory_ids: Sequence[str]) -> list[int]:
+    def find_ids(self, ids: Sequence[str]) -> list[int]:
         with self._store.read() as connection:
-            return find_ids(connection, memory_ids)
+            return find_ids(connection, ids)
 
     def cold_texts(self, row_ids: Sequence[int]) -> dict[int, str]:
         """The texts of cold rows, by row id. Raises `TransientError` where the bucket is away."""

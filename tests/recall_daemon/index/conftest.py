@@ -176,8 +176,12 @@ class MemoryStore:
     def local_texts(self, row_ids: Sequence[int]) -> dict[int, str | None]:
         return {row_id: row.text for row_id, row in self.rows(row_ids).items()}
 
-    def find_ids(self, memory_ids: Sequence[str]) -> list[int]:
-        return [i for i, row in self.live_rows.items() if row.memory_id in memory_ids]
+    def find_ids(self, ids: Sequence[str]) -> list[int]:
+        return [
+            i
+            for i, row in self.live_rows.items()
+            if row.memory_id in ids or f"{row.system_id}/{row.memory_id}" in ids
+        ]
 
 
 @pytest.fixture

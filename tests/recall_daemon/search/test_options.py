@@ -336,6 +336,16 @@ def test_a_cold_text_that_is_away_says_so(search, cold):
     assert hit.text_missing == "the bucket does not answer"
 
 
+def test_the_turns_around_say_so_too(search, cold):
+    conversation(cold, ["turn 1", "the quorum", "turn 3"])
+    cold.away = "the bucket does not answer"
+    context = search("quorum", context=1, limit=1).to_json()["hits"][0]["context"]
+    for turn in (*context["before"], *context["after"]):
+        assert turn["text"] is None
+        assert turn["summary"] == f"about {turn['memory_id']}"
+        assert turn["text_missing"] == "the bucket does not answer"
+
+
 def test_cold_rows_are_verbatim_by_the_index_alone(search, cold):
     cold.put(1, f"{'preamble ' * 40}the team was told about it on channel nine")
     for row_id in range(2, 30):

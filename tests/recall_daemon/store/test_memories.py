@@ -70,3 +70,19 @@ def test_a_row_comes_with_all_it_is_shown_with(store: Store, rows: Rows) -> None
         row = memories.by_row_ids(connection, [1, 99])[1]
     assert (row.memory_id, row.text, row.tags, row.created_at) == ("m", "one", ("t",), NOW)
     assert (row.seq, row.tier, row.merged_at) == (7, "hot", NOW)
+
+
+def test_a_row_is_named_by_its_id_alone_or_behind_its_system(store: Store, rows: Rows) -> None:
+    for system_id in ("a", "b"):
+        table = rows([Record("m"), Record("x/m"), Record("a/m")])
+        place = Place(system_id, 1)
+        store.write(lambda c, place=place, table=table: merge_rows(c, place, table, NOW))
+    with store.read() as connection:
+
+        def found(*ids: str) -> list[int]:
+            return memories.find_ids(connection, ids)
+
+        assert found("m") == [1, 4]
+        assert found("b/m", "b/x/m") == [4, 5]
+        assert found("a/m") == [1, 3, 6]
+        assert found("x/m", "c/m", "/m", "b/") == [2, 5]
