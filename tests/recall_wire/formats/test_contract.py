@@ -101,6 +101,13 @@ def test_times_that_nothing_can_hold_are_null(tmp_path: Path) -> None:
     assert table["created_at"].to_pylist() == [None, datetime(1970, 1, 1, tzinfo=UTC), None]
 
 
+def test_the_last_moment_of_the_year_9999_is_kept(tmp_path: Path) -> None:
+    last = datetime.max.replace(tzinfo=UTC)
+    times = pa.array([last], pa.timestamp("us", "UTC"))
+    table = _read(_write(tmp_path, {"memory_id": ["a"], "created_at": times}), rows=1)
+    assert table["created_at"].to_pylist() == [last]
+
+
 @pytest.mark.parametrize("keep", [0, 4, 100, -1, -9])
 def test_truncated_files(tmp_path: Path, keep: int) -> None:
     path = _write(tmp_path, {"memory_id": ["a"] * 100})

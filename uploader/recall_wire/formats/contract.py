@@ -24,7 +24,7 @@ from recall_wire.records import RECORD_SCHEMA, TEXT_MAX_BYTES, conform
 MAX_BYTES = 2 << 30
 _TIMES = ("created_at", "updated_at")
 _EARLIEST = pa.scalar(datetime(1, 1, 1, tzinfo=UTC), pa.timestamp("us", tz="UTC"))
-_LATEST = pa.scalar(datetime(9999, 12, 31, tzinfo=UTC), pa.timestamp("us", tz="UTC"))
+_LATEST = pa.scalar(datetime.max.replace(tzinfo=UTC), pa.timestamp("us", tz="UTC"))
 
 
 @dataclass
@@ -88,5 +88,5 @@ def _checked(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 def _known_years(column: pa.Array) -> pa.Array:
     """Times outside the years 1 to 9999 become null: nothing downstream could hold them."""
-    inside = pc.and_(pc.greater_equal(column, _EARLIEST), pc.less(column, _LATEST))
+    inside = pc.and_(pc.greater_equal(column, _EARLIEST), pc.less_equal(column, _LATEST))
     return pc.if_else(inside, column, pa.scalar(None, column.type))
