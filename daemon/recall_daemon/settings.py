@@ -10,6 +10,8 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator
 
+from recall_wire.buckets.location import parse_url
+from recall_wire.errors import SettingsInvalid
 from recall_wire.settings import BucketSettings, load
 
 ENV_PREFIX = "RECALLD_"
@@ -81,6 +83,17 @@ class HubSettings(BucketSettings):
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return value.expanduser().absolute() if value else None
+
+    @field_validator("cold_bucket_url")
+    @classmethod
+    def _bucket(cls, value: str | None) -> str | None:
+        """Else it would be found out when the first row turns cold."""
+        try:
+            if value is not None:
+                parse_url(value)
+        except SettingsInvalid as error:
+            raise ValueError(str(error)) from None
+        return value
 
     @field_validator("time_zone")
     @classmethod

@@ -46,6 +46,7 @@ def test_every_key_has_one_comment() -> None:
         ("RECALLD_POLL_INTERVAL_S", "0", "poll_interval_s"),
         ("RECALLD_POLL_INTERVAL_S", "inf", "poll_interval_s"),
         ("RECALLD_S3_ACCESS_KEY_ID", "only-one", "only one of"),
+        ("RECALLD_COLD_BUCKET_URL", "ftp://x", "cold_bucket_url, .* 'ftp://x' is not a bucket URL"),
     ],
 )
 def test_a_wrong_value_is_one_sentence(
