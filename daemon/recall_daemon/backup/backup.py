@@ -210,8 +210,9 @@ def pack(source: Path, target: Path, check: Callable[[], None]) -> None:
             stream.write(chunk)
 
 
-def unpack(source: Path, target: Path) -> None:
-    """The reverse of `pack`. Raises `BackupDamaged`."""
+def unpack(source: Path, target: Path, *, bytes_: int) -> None:
+    """The reverse of `pack`, which must give so many bytes. Raises `BackupDamaged`."""
+    written = 0
     try:
         with (
             pa.OSFile(str(source), "rb") as file,
@@ -219,9 +220,15 @@ def unpack(source: Path, target: Path) -> None:
             target.open("xb") as sink,
         ):
             while chunk := stream.read(_CHUNK_BYTES):
+                written += len(chunk)
+                if written > bytes_:
+                    break
                 sink.write(chunk)
     except pa.ArrowException as error:
         raise BackupDamaged(f"{source.name} cannot be unpacked: {error}") from error
+    if written != bytes_:
+        told = "more" if written > bytes_ else f"{written}"
+        raise BackupDamaged(f"{source.name} unpacks to {told}, not to the {bytes_} bytes told")
 
 
 def _manifest(

@@ -12,7 +12,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from recall_daemon.backup.backup import unpack
@@ -118,6 +118,8 @@ def _fetch(bucket: Bucket, hub_id: str, to: datetime | None, aside: Path) -> Bac
     manifest = next((m for m in _newest_first(shelf, to) if to is None or m.created_at <= to), None)
     if manifest is None:
         return None
+    if manifest.hub_id != hub_id:
+        raise _damaged(manifest, f"is of another hub, {manifest.hub_id[:40]!r}")
     check_version(manifest.schema_version)
     packed = aside / layout.BACKUP_STORE
     key = layout.backup_key(hub_id, manifest.backup_id, layout.BACKUP_STORE)
@@ -127,7 +129,7 @@ def _fetch(bucket: Bucket, hub_id: str, to: datetime | None, aside: Path) -> Bac
         raise _damaged(manifest, "is absent or too large") from error
     if sha256 != manifest.sha256:
         raise _damaged(manifest, f"has sha256 {sha256[:16]}…")
-    unpack(packed, aside / FILE_NAME)
+    unpack(packed, aside / FILE_NAME, bytes_=manifest.store_bytes)
     packed.unlink()
     return manifest
 
@@ -158,6 +160,7 @@ def _complete(
         _check_hash(store, manifest)
     if hub_id is not None:
         store.write(lambda connection: ledger.set_fact(connection, "hub_id", hub_id))
+        too_late = _none_as_old(bucket, hub_id, to) if manifest is None and to else []
         replayed = replay(store, bucket, hub_id, to=to)
         store.write(make_heir)
     prepared = Prepared(
@@ -165,10 +168,20 @@ def _complete(
         backup=manifest.backup_id if manifest else None,
         log_entries=replayed.entries if hub_id else 0,
         to=to.isoformat() if to else None,
-        could_be_missing=list(replayed.problems) if hub_id else [],
+        could_be_missing=[*too_late, *replayed.problems] if hub_id else [],
     )
     store.write(lambda c: ledger.set_fact(c, _FACT, json.dumps(asdict(prepared))))
     return prepared
+
+
+def _none_as_old(bucket: Bucket, hub_id: str, to: datetime) -> list[str]:
+    """A sentence that says so."""
+    made = [time_of(backup_id) for backup_id in Shelf(bucket, hub_id).whole()]
+    oldest = f"the oldest is of {min(made):%FT%TZ}" if made else "there is none"
+    return [
+        f"no backup was made before {to.astimezone(UTC):%FT%TZ}, {oldest}: the snapshots of then "
+        "that are still in the bucket are all there is"
+    ]
 
 
 def _check_hash(store: Store, manifest: BackupManifest) -> None:

@@ -250,3 +250,42 @@ def test_a_damaged_manifest_hides_no_older_backup(open_keeper: Any, restored: An
         with restored(keeper.bucket, "older", to=then) as (prepared, found):
             assert prepared.backup == first
             assert found.logical_hash() == wanted
+
+
+def test_a_time_before_the_first_backup_is_told(open_keeper: Any, restored: Any) -> None:
+    with open_keeper() as keeper:
+        keeper.merge(1, "one")
+        long_ago = keeper.clock[0] - timedelta(days=9)
+        with restored(keeper.bucket, "none", to=long_ago) as (prepared, _):
+            assert "there is none" in prepared.could_be_missing[0]
+        keeper.backup()
+        keeper.clock[0] += timedelta(days=1)
+        keeper.backup()
+        with restored(keeper.bucket, "earlier", to=long_ago) as (prepared, _):
+            assert prepared.could_be_missing == [
+                "no backup was made before 2026-02-21T12:00:00Z, the oldest is of "
+                "2026-03-02T12:00:01Z: the snapshots of then that are still in the bucket are all "
+                "there is"
+            ]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"hub_id": "other"}, "is of another hub, 'other'"),
+        ({"store_bytes": 4096}, "unpacks to more, not to the 4096 bytes told"),
+        ({"store_bytes": 1 << 30}, "not to the 1073741824 bytes told"),
+    ],
+)
+def test_a_manifest_that_says_what_is_not_so_is_refused(
+    open_keeper: Any, restored: Any, tmp_path: Path, change: dict[str, Any], says: str
+) -> None:
+    with open_keeper() as keeper:
+        keeper.merge(1, "one")
+        backup_id = keeper.backup()
+        told = parse_backup(keeper.bucket.get(marker_key(backup_id), max_bytes=1 << 20), backup_id)
+        wrong = told.model_copy(update=change).model_dump_json().encode()
+        keeper.bucket.put(marker_key(backup_id), wrong)
+        with pytest.raises(BackupDamaged, match=says), restored(keeper.bucket, "new"):
+            pass
+        assert list((tmp_path / "new").iterdir()) == []
