@@ -11,15 +11,15 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from recall_daemon.commands.program import AsJson, Config, app, print_answer
+from recall_daemon.commands.program import PENDING, AsJson, Config, app, print_answer
 from recall_daemon.errors import ForgetRefused
 from recall_daemon.memory.criteria import Criteria
 from recall_daemon.operations import Json
 from recall_daemon.settings import load_settings
 
 Flag = Parameter(negative="")
-# A receipt for criteria; with `dry_run` of what would be done.
-Forget = Callable[[bool], Json]
+# A receipt for criteria: with `dry_run` of what would be done, and of rows up to an id if any.
+Forget = Callable[[bool, int | None], Json]
 
 
 @app.command
@@ -38,11 +38,12 @@ def forget(
     yes: Annotated[bool, Flag] = False,
     json_: AsJson = False,
     config: Config = None,
-) -> None:
+) -> int:
     """Forget memories for good: later snapshots, restores and replays cannot bring them back.
 
     Everything that is given must hold; a system or project given twice means either. Prints a
-    receipt: what was forgotten, and which objects of the bucket still hold it.
+    receipt: what was forgotten, and which objects of the bucket still hold it. Exit 3 where the
+    bucket could not be asked.
 
     Parameters
     ----------
@@ -64,28 +65,32 @@ def forget(
 
     criteria = Criteria(ids, system, project, since, until, query)
     with _forgetting(criteria, {"rewrite": rewrite, "purge": purge}, config) as forget_:
-        if not dry_run and not yes:
-            _confirm(criteria, rewrite, forget_)
-        answer = forget_(dry_run)
+        upto_row = None if dry_run or yes else _confirm(criteria, rewrite, forget_)
+        answer = forget_(dry_run, upto_row)
     print_answer(answer, json_, lambda console: print_receipt(console, answer))
+    return PENDING if answer["bucket"] == "pending" else 0
 
 
-def _confirm(criteria: Criteria, rewrite: bool, forget_: Forget) -> None:
-    """Ask the person at the terminal. Without one, ids alone are clear enough."""
+def _confirm(criteria: Criteria, rewrite: bool, forget_: Forget) -> int | None:
+    """Ask the person at the terminal; returns the newest row that was counted.
+
+    Without a terminal, ids alone are clear enough.
+    """
     if not sys.stdin.isatty():
         if set(criteria.to_json()) == {"ids"}:
-            return
+            return None
         raise ForgetRefused(
             "nobody is asked here, and this may name more than is meant",
             hint="look with --dry-run, then give --yes",
         )
-    told = forget_(True)
+    told = forget_(True, None)
     where = ", ".join(told["systems"])
     bucket = " and take them, and all that was forgotten before, out of the bucket" * rewrite
     asked = f"Forget {told['forgotten']} memories of {where} for good{bucket}? [y/N] "
     print(asked, end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise ForgetRefused("nothing was forgotten")
+    return int(told["last_row_id"])
 
 
 @contextmanager
@@ -101,11 +106,15 @@ def _forgetting(
         from recall_daemon.remote import RemoteHub
 
         hub, body = RemoteHub(url), criteria.to_json() | flags
-        yield lambda dry_run: hub.forget(body | {"dry_run": dry_run})
+        yield lambda dry_run, upto_row: hub.forget(
+            body | {"dry_run": dry_run, "upto_row": upto_row}
+        )
         return
     from recall_daemon.app import open_core, open_forgetting
 
     with open_core(settings) as core, open_forgetting(core) as forgetting:
         rewrite = flags["rewrite"]
         # Nobody else would purge before a daemon runs again.
-        yield lambda dry_run: forgetting.forget(criteria, rewrite=rewrite, dry_run=dry_run)
+        yield lambda dry_run, upto_row: forgetting.forget(
+            criteria, rewrite=rewrite, dry_run=dry_run, upto_row=upto_row
+        )

@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from recall_daemon.backup.archive import Archive
-from recall_daemon.errors import ForgetHeld, NothingToForget
+from recall_daemon.errors import NothingToForget
 from recall_daemon.jobs import Progress
 from recall_daemon.memory.criteria import Criteria
 from recall_daemon.memory.erase import ColdFiles
@@ -23,7 +23,7 @@ from recall_daemon.store import selection
 from recall_daemon.store.forget import forget_rows, note_forgotten
 from recall_daemon.store.selection import Identity, Row
 from recall_daemon.store.store import Connection, Store
-from recall_wire.errors import BucketRefused, TerminalError, TransientError
+from recall_wire.errors import TerminalError, TransientError
 
 log = structlog.get_logger(__name__)
 
@@ -64,6 +64,7 @@ class Forgetting:
         rewrite: bool = False,
         dry_run: bool = False,
         purge: bool = True,
+        upto_row: int | None = None,
     ) -> Json:
         """Forget what meets the criteria for ever, and return the receipt.
 
@@ -71,14 +72,17 @@ class Forgetting:
         the receipt names what in the bucket still holds them. With `purge` no file of the data
         folder holds a byte of them either; without, the job purges when it is due. With `rewrite`
         whatever was forgotten until now, by this call or before, is taken out of the bucket's
-        objects, too. Doing it again does what is left. `dry_run` changes nothing.
+        objects, too. Doing it again does what is left. `dry_run` changes nothing;
+        with its `last_row_id` as `upto_row` no memory is forgotten that has come since.
 
-        Raises `NothingToForget`, `ForgetInvalid`, `ForgetHeld` and `LogNotShipped` (both say what
-        was done until then), `HubClash`: doing it again goes on.
+        Where the bucket cannot be looked into, or rewritten, the receipt says `bucket: pending` and
+        why. Raises `NothingToForget`, `ForgetInvalid`, `ForgetHeld` and `HubClash` with nothing
+        forgotten, and `LogNotShipped`, which says what was done. Doing it again goes on.
         """
         with self._one:
-            chosen = self._chosen(criteria, rewrite)
-            notes = Notes(self._saying_the_same(chosen))
+            last_row_id = self._last_row_id() if upto_row is None else upto_row
+            chosen = self._chosen(criteria, rewrite, last_row_id)
+            notes = Notes(last_row_id, self._saying_the_same(chosen))
             if not dry_run:
                 self._forget(chosen.to_forget, notes)
         if dry_run:
@@ -91,8 +95,12 @@ class Forgetting:
         left = self._left(chosen, rewrite, notes)
         return receipt(chosen, left, notes, purge_due_at=self.purge.due_at(), dry_run=False)
 
-    def _chosen(self, criteria: Criteria, rewrite: bool) -> Selected:
-        chosen = select(self._store, self._cold_texts, criteria)
+    def _last_row_id(self) -> int:
+        with self._store.read() as connection:
+            return selection.last_row(connection)
+
+    def _chosen(self, criteria: Criteria, rewrite: bool, upto_row: int) -> Selected:
+        chosen = select(self._store, self._cold_texts, criteria, upto_row=upto_row)
         if rewrite:
             gone = forgotten_before(self._store).gone
             chosen = Selected(chosen.to_forget, gone, chosen.unread)
@@ -132,18 +140,20 @@ class Forgetting:
             )
 
     def _left(self, chosen: Selected, rewrite: bool, notes: Notes) -> Left:
+        """The rows are gone: whatever the bucket says, the receipt tells what was done."""
         gone = self._as_they_are(chosen)
         try:
             if not rewrite:
                 return self._in_bucket.left(gone)
             left, damaged = self._in_bucket.rewrite(gone)
-        except (TransientError, BucketRefused) as error:
+        except (TransientError, TerminalError) as error:
+            log.warning("forget.bucket_left", error=str(error))
             what = "rewritten" if rewrite else "looked into"
-            raise ForgetHeld(
-                f"{len(chosen.to_forget)} memories are forgotten, but the bucket could not be "
-                f"{what}: {error}",
-                hint="ask again by their ids, or with rewrite: that goes on with all of them",
-            ) from error
+            notes.sentences.append(
+                f"the bucket could not be {what}: {error}; what of it still holds them is not "
+                "known: ask again by their ids, or with rewrite, which goes on with all of them"
+            )
+            return Left.unknown()
         notes.sentences += damaged
         return left
 

@@ -19,12 +19,18 @@ IDS_TOLD = 100
 @dataclass(frozen=True)
 class Left:
     """What in the bucket holds them: objects of snapshots and other hubs, cold files by number,
-    backups by id. `rewritten`: what does not hold them any more, or is gone."""
+    backups by id. `rewritten`: what does not hold them any more, or is gone. `is_known`: whether
+    the bucket could be asked."""
 
     objects: Sequence[Holder]
     cold: Mapping[int, Holder]
     backups: Sequence[str]
     rewritten: Sequence[str] = ()
+    is_known: bool = True
+
+    @classmethod
+    def unknown(cls) -> Left:
+        return cls((), {}, (), is_known=False)
 
     @property
     def holders(self) -> list[Holder]:
@@ -33,8 +39,10 @@ class Left:
 
 @dataclass
 class Notes:
-    """What is found out on the way. `same`: how many other memories say the same, and some."""
+    """What is found out on the way. `last_row_id`: the newest row that was looked at; `same`: how
+    many other memories say the same, and some."""
 
+    last_row_id: int = 0
     same: tuple[int, list[Identity]] = (0, [])
     sentences: list[str] = field(default_factory=list)
 
@@ -43,8 +51,9 @@ def receipt(
     chosen: Selected, left: Left, notes: Notes, *, purge_due_at: datetime | None, dry_run: bool
 ) -> Json:
     """`purge`: done, or pending where the disk still holds freed bytes, until the job `purge` has
-    run, at `purge_due_at` or soon after; `forgotten` rows are out of store and searches, and the
-    bucket's log says so."""
+    run, at `purge_due_at` or soon after; `bucket`: done, or pending where it could not be looked
+    into or rewritten, so that what is named is not all; `forgotten` rows are out of store and
+    searches, and the bucket's log says so."""
     new = chosen.to_forget
     count, same = notes.same
     return {
@@ -54,8 +63,10 @@ def receipt(
         "systems": _per_system(chosen),
         "ids": _told([(row.system_id, row.memory_id) for row in new]),
         "ids_left_out": max(len(new) - IDS_TOLD, 0),
+        "last_row_id": notes.last_row_id,
         "purge": "pending" if purge_due_at else "done",
         "purge_due_at": purge_due_at.isoformat() if purge_due_at else None,
+        "bucket": "done" if left.is_known else "pending",
         "still_in": [holder.to_json() for holder in left.holders],
         "older_backups": list(left.backups),
         "rewritten": list(left.rewritten),

@@ -51,8 +51,11 @@ class Selected:
         return found
 
 
-def select(store: Store, cold_texts: ColdTexts, criteria: Criteria) -> Selected:
-    """The memories that meet the criteria, perhaps none.
+def select(
+    store: Store, cold_texts: ColdTexts, criteria: Criteria, *, upto_row: int | None = None
+) -> Selected:
+    """The memories that meet the criteria, perhaps none; of those that the hub had got until it
+    gave the row id `upto_row`.
 
     By id and system what is deleted or was forgotten before is found too: its text may still lie in
     the bucket. Raises `NothingToForget` where a named id is not known, `ForgetInvalid` where it
@@ -67,6 +70,7 @@ def select(store: Store, cold_texts: ColdTexts, criteria: Criteria) -> Selected:
         criteria.project or None,
         criteria.since,
         criteria.until,
+        upto_row,
     )
     if criteria.query is not None:
         return _holding(store, cold_texts, wanted, normal(criteria.query))

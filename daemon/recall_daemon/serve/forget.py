@@ -29,19 +29,28 @@ def install(app: FastAPI, forgetting: Forgetting) -> None:
 
     @app.post("/v1/forget")
     def forget(body: Annotated[Json, Body()]) -> JSONResponse:
-        """`{ids?, system?, project?, since?, until?, query?, rewrite?, purge?, dry_run?}` → the
-        receipt.
+        """`{ids?, system?, project?, since?, until?, query?, rewrite?, purge?, dry_run?,
+        upto_row?}` → the receipt. `upto_row`: the `last_row_id` of a dry run; what came later
+        stays.
 
         The rows are gone when it answers; what they left on the disk goes by the job `purge`, the
         receipt says when. With `purge` it answers when that is done, with `rewrite` when the bucket
         is rewritten: both take as long as there is to read.
         """
         flags = {name: _flag(body, name) for name in _FLAGS}
-        criteria = Criteria.from_json({k: v for k, v in body.items() if k not in _FLAGS})
-        return JSONResponse(forgetting.forget(criteria, **flags))
+        criteria = Criteria.from_json({k: v for k, v in body.items() if k not in _OPTIONS})
+        upto_row = _row_id(body.get("upto_row"))
+        return JSONResponse(forgetting.forget(criteria, upto_row=upto_row, **flags))
 
 
 _FLAGS = ("rewrite", "purge", "dry_run")
+_OPTIONS = (*_FLAGS, "upto_row")
+
+
+def _row_id(value: object) -> int | None:
+    if value is None or (type(value) is int and 0 <= value < 1 << 63):
+        return value
+    raise ForgetInvalid("upto_row is not a row id")
 
 
 def _flag(body: Json, name: str) -> bool:

@@ -14,7 +14,8 @@ Identity = tuple[str, str]
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a memory must be; None allows all. `states`: any of them."""
+    """What a memory must be; None allows all. `states`: any of them; `upto_row`: the highest row
+    id."""
 
     states: Sequence[str]
     ids: Sequence[Identity] | None = None
@@ -22,6 +23,7 @@ class Wanted:
     projects: Sequence[str] | None = None
     since: datetime | None = None
     until: datetime | None = None
+    upto_row: int | None = None
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ def _conditions(wanted: Wanted) -> tuple[str, dict[str, Any]]:
         "projects": ("project IN (SELECT unnest($projects::VARCHAR[]))", wanted.projects),
         "since": ("m.created_at >= $since", wanted.since),
         "until": ("m.created_at < $until", wanted.until),
+        "upto_row": ("row_id <= $upto_row", wanted.upto_row),
     }
     where = [sql for sql, value in told.values() if value is not None]
     values = {name: value for name, (_, value) in told.items() if value is not None}

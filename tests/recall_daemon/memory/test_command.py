@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # traces
 from traces import SECRET, holding, records
 
 from recall_daemon.commands import program
+from recall_daemon.memory.forget import Forgetting
 from recall_daemon.serve import forget as forget_routes
 from recall_daemon.serve.guard import Guard
 
@@ -82,9 +83,18 @@ def test_at_a_terminal_it_asks(
     assert (code, out) == (2, "")
     assert "Forget 1 memories of a for good? [y/N] recalld: nothing was forgotten" in err
 
+    upto: list[int | None] = []
+    forget = Forgetting.forget
+
+    def seen(*arguments: Any, **options: Any) -> Any:
+        upto.append(options["upto_row"])
+        return forget(*arguments, **options)
+
+    monkeypatch.setattr(Forgetting, "forget", seen)
     monkeypatch.setattr(sys, "stdin", Terminal("yes\n"))
     code, out, err = recalld("forget", "m1")
     assert code == 0
+    assert upto == [None, 4]  # what comes after the count was not meant
     assert "1 forgotten  a 1" in out
     assert "1 rows in  systems/a/snapshots/000000000001/memories-" in out
 
@@ -149,6 +159,9 @@ async def test_the_route_forgets_at_once_and_leaves_the_disk_to_the_job(
                 ({"everything": True}, 422, "forget_invalid"),
                 ({"ids": ["m1"], "rewrite": "yes"}, 422, "forget_invalid"),
                 ({"query": 7}, 422, "forget_invalid"),
+                ({"ids": ["m1"], "upto_row": "9"}, 422, "forget_invalid"),
+                ({"ids": ["m1"], "upto_row": -1}, 422, "forget_invalid"),
+                ({"ids": ["m1"], "purge": 1}, 422, "forget_invalid"),
             ):
                 refused = await http.post(
                     "/v1/forget",

@@ -190,6 +190,20 @@ async def test_what_names_nothing_or_too_much_changes_nothing(
         assert hub.verify() == before
 
 
+async def test_what_came_after_the_count_is_not_meant(open_test_hub: Any, publisher: Any) -> None:
+    publisher.publish("a", 1, FIVE)
+    async with open_test_hub() as hub:
+        await hub.once()
+        for criteria in (Criteria(query=SECRET), Criteria(project=("q",))):
+            counted = hub.hub.forgetting.forget(criteria, dry_run=True)
+            late = [Record(f"late{counted['last_row_id']}", text=secret(9), project="q")]
+            publisher.publish("a", 2 + len(late) + counted["last_row_id"], late)
+            await hub.once()
+            told = hub.hub.forgetting.forget(criteria, upto_row=counted["last_row_id"], purge=False)
+            assert told["ids"] == counted["ids"]
+            assert rows(hub)[f"a/{late[0].memory_id}"] == "live"
+
+
 async def test_strange_ids_are_forgotten_and_no_others(open_test_hub: Any, publisher: Any) -> None:
     strange = ["b/m0", "'; --", "%", "日本/語", "x" * 500, " ", "a/b/c"]
     publisher.publish("a", 1, [Record(name, text=secret(n)) for n, name in enumerate(strange)])
