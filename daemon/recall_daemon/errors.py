@@ -58,6 +58,10 @@ class NotInQuarantine(TerminalError):
     """No quarantined snapshot with that system and number."""
 
 
+class VerifyInvalid(TerminalError):
+    """A proof that cannot be made as it was asked for."""
+
+
 # Background work
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from recall_daemon.errors import VerifyInvalid
 from recall_daemon.index.follower import Held, Index
 from recall_daemon.index.growable import Array
 from recall_daemon.index.vectors import LARGEST
@@ -27,6 +28,7 @@ _HALF_FLOAT = 2.0**-10
 _HALF_STEP = 0.51
 _SAMPLED_AT_A_TIME = 1_000
 _NAMED = 3
+SAMPLE_MAX = 10_000
 
 
 class Verification:
@@ -45,8 +47,14 @@ class Verification:
         """`{ok, logical_hash, problems}`: one sentence for each thing that is wrong.
 
         With `sample`, the words and the vectors of so many random texts are compared too, and so
-        many random cold rows fetched. Raises `TransientError` where their bucket does not answer.
+        many random cold rows fetched. Raises `VerifyInvalid` for more than `SAMPLE_MAX`, and
+        `TransientError` where their bucket does not answer.
         """
+        if not 0 <= sample <= SAMPLE_MAX:
+            raise VerifyInvalid(
+                f"a sample of {sample} rows is not between 0 and {SAMPLE_MAX}",
+                hint="each is fetched and compared; ask several times for more",
+            )
         with self._store.read() as connection:
             problems = audit.problems(connection)
             logical_hash = audit.logical_hash(connection)

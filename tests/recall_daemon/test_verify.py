@@ -6,7 +6,9 @@ import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import httpx
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -366,3 +368,13 @@ def test_what_changes_at_any_moment_of_the_comparison_is_tolerated(
 
     assert index_problems(store, index, feed) == []
     assert changed
+
+
+async def test_a_sample_has_a_bound(open_test_hub: Any) -> None:
+    async with open_test_hub() as hub:
+        transport = httpx.ASGITransport(hub.app(), raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
+            for sample, status in ((10_000, 200), (10_001, 422), (-1, 422)):
+                answer = await http.get("/v1/verify", params={"sample": sample})
+                assert answer.status_code == status
+            assert "is not between 0 and 10000" in answer.json()["detail"]

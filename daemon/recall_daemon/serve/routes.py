@@ -6,11 +6,11 @@ from collections.abc import Callable
 from importlib.metadata import version
 from typing import Annotated
 
-from fastapi import Body, FastAPI, Query
+from fastapi import Body, FastAPI
 from fastapi.responses import JSONResponse
 
 from recall_daemon.backup.archive import Archive
-from recall_daemon.errors import NotInQuarantine
+from recall_daemon.errors import NotInQuarantine, VerifyInvalid
 from recall_daemon.ingest.pushed import Pushes
 from recall_daemon.jobs import Jobs
 from recall_daemon.memory.forget import Forgetting
@@ -49,7 +49,7 @@ def make_app(
     )
     subjects = (push, job_routes, backup_routes, forget_routes)
     statuses = {kind: status for one in subjects for kind, status in one.STATUSES.items()}
-    problem.install(app, {NotInQuarantine: 404, **statuses})
+    problem.install(app, {NotInQuarantine: 404, VerifyInvalid: 422, **statuses})
     _health(app, ready)
     _search(app, hub)
     _operations(app, hub)
@@ -95,7 +95,7 @@ def _operations(app: FastAPI, hub: HubApi) -> None:
         return JSONResponse(hub.systems())
 
     @app.get("/v1/verify")
-    def verify(sample: Annotated[int, Query(ge=0)] = 0) -> JSONResponse:
+    def verify(sample: int = 0) -> JSONResponse:
         """Proves the store against itself, its ledger and the index. Reads everything: slow."""
         return JSONResponse(hub.verify(sample))
 
