@@ -78,6 +78,10 @@ class IndexView:
         ordinals = self.columns.ordinals(list(found))
         return self._ordered(ordinals, np.asarray(list(found.values()), dtype=np.float64), k)
 
+    def search_rare(self, query: str, filters: CodedFilters, k: int) -> list[Scored]:
+        """The k rows that hold most of the query's rare terms, however long they are."""
+        return self._ranked(self.words.rare(query, filters, k), filters, k)
+
     def search_phrase(self, query: str, filters: CodedFilters, k: int) -> list[Scored]:
         """Rows with all the query's terms side by side (three at least), shortest texts first."""
         return self._ranked(self.words.phrase(query, filters, k), filters, k)
@@ -132,6 +136,10 @@ class IndexView:
         _, first, length = self._runs([row_id])
         _, places = self.vectors.best(np.asarray(query, dtype=np.float32), first, length)
         return self.vectors.span(int(places[0])) if len(places) else None
+
+    def passage_counts(self, row_ids: Sequence[int]) -> Array:
+        """How many passages each row's text has, int64; 0 where it has no vector."""
+        return self.vectors.runs(self.columns.slot[self.columns.ordinals(row_ids)])[1]
 
     def vectors_of(self, row_ids: Sequence[int]) -> dict[int, Array]:
         """The vector of the beginning of each row that has one, float32[dim]."""

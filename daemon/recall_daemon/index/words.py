@@ -49,6 +49,9 @@ HELD_TERMS = 64
 # A float32 score tells 24 bits apart.
 COVERAGE_MAX_TERMS = 20
 _UNITS_MAX = 32
+# A term that so few rows have, or one in a hundred, is rare.
+RARE_ROWS = 50
+_RARE_IDF = math.log(100)
 _WRITER_HEAP_BYTES = 64 << 20
 _LISTED_ROW_IDS = 50_000
 
@@ -123,6 +126,20 @@ class WordsView:
         if words is not None:
             wanted.append((Occur.Should, words))
         return self._top(self._within(Query.boolean_query(wanted), filters), k)
+
+    def rare(self, query: str, filters: CodedFilters, k: int) -> list[tuple[int, float]]:
+        """The k rows that hold most of the query's rare terms, by the sum of their idf.
+
+        However long a row is, and whatever else it holds: BM25 finds a word at the end of a long
+        text after all short texts that hold a common one.
+        """
+        least = min(_RARE_IDF, math.log1p((self.rows - RARE_ROWS) / RARE_ROWS)) if self.rows else 0
+        terms = [
+            Query.const_score_query(term, idf)
+            for _, idf, term in self._telling(composed(query))
+            if idf >= least
+        ]
+        return self._hits(self._within(_any(terms), filters), k) if terms else []
 
     def coverage(self, query: str, row_ids: Sequence[int]) -> Coverage:
         """Which of the query's terms each of the rows holds; some hundred rows at a time.

@@ -10,10 +10,10 @@ An answer rarely repeats the question's words: they stand in the turn before it.
 and takes nothing away, so a memory without a session has its own score. What a neighbour's cosine
 has above that of the average candidate says something; the rest any row of the store has.
 
-Terms are counted, not their frequency: over short memories BM25 mostly prefers the shortest. It has
-two parts here. A text so long that BM25 gives it less than half of what its terms are worth (a
-transcript holds every word somewhere) counts for so much less; and a twentieth of `words` is BM25
-itself, which tells rows apart that hold the same terms. Figures: `bench/retrieval.py`.
+Terms are counted, not their frequency: over short memories BM25 mostly prefers the shortest. A long
+text holds every common word somewhere: there a term counts as far as its being there is no chance. A
+twentieth of `words` is BM25 itself, which tells rows apart that hold the same terms. Figures:
+`bench/retrieval.py`.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def _words(pool: Pool, distances: list[tuple[float, Places]]) -> tuple[Floats, F
     """The rows' own words, those together with what was lent, and how each term is held."""
     weights, own = pool.coverage.weights, pool.coverage.holds.astype(np.float64)
     worth = own @ weights
-    own *= _not_too_long(pool.bm25, worth)[:, None]
+    own *= _told(pool, worth)
     held = own.copy()
     for share, places in distances:
         lent = np.where((places >= 0)[:, None], own[np.maximum(places, 0)], 0)
@@ -119,14 +119,20 @@ def _words(pool: Pool, distances: list[tuple[float, Places]]) -> tuple[Floats, F
     return rest * (own @ weights) + bm25, rest * (held @ weights) + bm25, held
 
 
-def _not_too_long(bm25: Floats, worth: Floats) -> Floats:
-    """1, or less for a long text: then BM25 gives it less than half of its terms' idf.
+def _told(pool: Pool, worth: Floats) -> Floats:
+    """What it tells that a row holds a term, in [0, 1]; of shape (rows, terms).
 
-    A row that the words did not find has at most the BM25 of the last one that they found.
+    A text of n passages holds by mere chance what one of n texts holds: (1 - share) ** (n - 1) is
+    how likely it is that n - 1 of them do not, `share` being that of all rows that have the term.
+    Where the passages are not known, a text counts less that BM25 gives less than half of its
+    terms' idf; a row that the words did not find has at most the BM25 of the last that they found.
     """
-    found = bm25[bm25 > 0]
-    known = np.where(bm25 > 0, bm25, found.min() if len(found) else 0.0)
-    return np.minimum(1, _LONG_TEXT * known / np.maximum(worth, 1e-9))
+    share = np.exp(-pool.coverage.weights)
+    by_length = (1 - share)[None, :] ** np.maximum(pool.passages - 1, 0)[:, None]
+    found = pool.bm25[pool.bm25 > 0]
+    known = np.where(pool.bm25 > 0, pool.bm25, found.min() if len(found) else 0.0)
+    by_bm25 = np.minimum(1, _LONG_TEXT * known / np.maximum(worth, 1e-9))
+    return np.where((pool.passages > 0)[:, None], by_length, by_bm25[:, None])
 
 
 def _relative(bm25: Floats) -> Floats:

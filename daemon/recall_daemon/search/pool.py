@@ -30,15 +30,17 @@ class Pool:
     """Candidates and their neighbours; arrays by position.
 
     `meaning` is the cosine (NaN: the row has no vector), None where none was looked for; `bm25` is
-    0 for a row that the words did not find. `next` is the position of the row that follows in the
-    session, -1 for none in the pool. `found` are candidates, the others are neighbours of one.
-    `full`: a list was cut off, so that a larger pool would hold more.
+    0 for a row that the words did not find. `passages`: how many its text has, 0: not known. `next`
+    is the position of the row that follows in the session, -1 for none in the pool. `found` are
+    candidates, the others are neighbours of one. `full`: a list was cut off, so that a larger pool
+    would hold more.
     """
 
     row_ids: list[int]
     meaning: Floats | None
     bm25: Floats
     coverage: Coverage
+    passages: Places
     next: Places
     found: npt.NDArray[np.bool_]
     may_hit: npt.NDArray[np.bool_]
@@ -90,6 +92,7 @@ def gather(
         meaning=_meaning(view, vector, row_ids),
         bm25=np.asarray([found.words.get(row_id, 0.0) for row_id in row_ids], dtype=np.float64),
         coverage=view.coverage(asked.content, row_ids),
+        passages=view.passage_counts(row_ids),
         next=np.asarray([place.get(following.get(i, -1), -1) for i in row_ids], dtype=np.int64),
         found=np.arange(len(row_ids)) < len(candidates),
         may_hit=np.asarray([only is None or i in only for i in row_ids], dtype=np.bool_),
@@ -119,6 +122,9 @@ def _found(
         words = dict[int, float](view.search_words(asked.content, filters, rows, copies=copies))
     found = [] if vector is None else view.search_vectors(vector, filters, rows, copies=copies)
     full = len(words) >= rows or len(found) >= rows
+    if mode == "hybrid":
+        rare = view.search_rare(asked.content, filters, rows // 2)
+        words |= {hit.row_id: 0.0 for hit in rare if hit.row_id not in words}
     return _Found(words, [hit.row_id for hit in found], None, full)
 
 

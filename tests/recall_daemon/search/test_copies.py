@@ -47,3 +47,22 @@ def test_unfolded_every_row_is_a_hit(store, crowded):
     search = Search(crowded, store, None)
     hits = search.search(SearchRequest("deploy", limit=50, fold=False)).hits
     assert len({hit.memory_id for hit in hits}) == 50
+
+
+@pytest.mark.parametrize(
+    "query", ["zanzibar", "melanie zanzibar", "password of the harbour zanzibar"]
+)
+def test_a_rare_word_in_a_long_text_comes_before_common_words_in_short_ones(store, embedder, query):
+    common = "melanie caroline password deploy garden harbour weather music".split()
+    for row_id in range(1, 600):
+        store.put(row_id, f"{common[row_id % 8]} {common[row_id % 7]} talk of day {row_id}")
+    long_text = " ".join(f"{common[at % 8]} said much" for at in range(4_000)) + " zanzibar quorum"
+    store.put(600, long_text)
+    store.embed(long_text, *[embedder(long_text).tolist()] * 60)
+    index = Index(store.dim)
+    index.apply(store)
+    search = Search(index, store, embedder)
+    best = [hit.memory_id for hit in search.search(SearchRequest(query)).hits[:5]]
+    assert "m600" in best  # the words' toy meanings have the others' say in it
+    found = search.search(SearchRequest("caroline talk", limit=100)).hits
+    assert found[0].memory_id != "m600"

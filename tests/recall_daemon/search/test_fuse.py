@@ -12,7 +12,16 @@ from recall_daemon.search.pool import Pool
 NAN = np.nan
 
 
-def pool(*, meaning=None, holds=None, weights=(), bm25=None, following=None, found=None):
+def pool(
+    *,
+    meaning=None,
+    holds=None,
+    weights=(),
+    bm25=None,
+    passages=None,
+    following=None,
+    found=None,
+):
     """A pool whose rows, where nothing else is said, are candidates that hold no term."""
     known = next(x for x in (meaning, bm25, holds, following) if x is not None)
     count = len(known)
@@ -27,6 +36,7 @@ def pool(*, meaning=None, holds=None, weights=(), bm25=None, following=None, fou
             np.asarray(weights, dtype=np.float64),
             np.asarray(holds, dtype=np.bool_).reshape(count, len(weights)),
         ),
+        passages=np.asarray([0] * count if passages is None else passages, dtype=np.int64),
         next=np.asarray([-1] * count if following is None else following, dtype=np.int64),
         found=np.asarray([True] * count if found is None else found, dtype=np.bool_),
         may_hit=np.ones(count, dtype=np.bool_),
@@ -137,3 +147,11 @@ def test_scores_stay_between_0_and_1(meaning, bm25, mode):
 @pytest.mark.parametrize("mode", ["hybrid", "words", "meaning"])
 def test_no_candidates(mode):
     assert fuse(pool(meaning=[]), mode).score.tolist() == []
+
+
+def test_in_a_long_text_a_common_term_tells_nothing_and_a_rare_one_what_it_tells_elsewhere():
+    common, rare = np.log(4), np.log(10_000)
+    both = [[1, 1]] * 2
+    fused = fuse(pool(weights=[rare, common], holds=both, passages=[60, 1]), "hybrid")
+    assert fused.held[0] == pytest.approx([(1 - 1e-4) ** 59, 0.75**59])
+    assert fused.held[1] == pytest.approx([1, 1])
