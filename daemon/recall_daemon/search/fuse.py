@@ -11,8 +11,8 @@ and takes nothing away, so a memory without a session has its own score. What a 
 has above that of the average candidate says something; the rest any row of the store has.
 
 Terms are counted, not their frequency: over short memories BM25 mostly prefers the shortest. A long
-text holds every common word somewhere: there a term counts as far as its being there is no chance. A
-twentieth of `words` is BM25 itself, which tells rows apart that hold the same terms. Figures:
+text holds every common word somewhere: there a term counts as far as its being there is no chance.
+A twentieth of `words` is BM25 itself, which tells rows apart that hold the same terms. Figures:
 `bench/retrieval.py`.
 """
 

@@ -53,7 +53,7 @@ def test_unfolded_every_row_is_a_hit(store, crowded):
     "query", ["zanzibar", "melanie zanzibar", "password of the harbour zanzibar"]
 )
 def test_a_rare_word_in_a_long_text_comes_before_common_words_in_short_ones(store, embedder, query):
-    common = "melanie caroline password deploy garden harbour weather music".split()
+    common = ["melanie", "caroline", "password", "deploy", "garden", "harbour", "weather", "music"]
     for row_id in range(1, 600):
         store.put(row_id, f"{common[row_id % 8]} {common[row_id % 7]} talk of day {row_id}")
     long_text = " ".join(f"{common[at % 8]} said much" for at in range(4_000)) + " zanzibar quorum"
