@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from recall_daemon.backlog import Backlog
 from recall_daemon.backup.archive import Archive, jobs_of, make_archive
+from recall_daemon.backup.owner import take_over
 from recall_daemon.backup.promptly import PromptShipping
 from recall_daemon.embed.choose import open_embedder
 from recall_daemon.embed.lazy import DIM, LazyEmbedder
@@ -31,7 +32,7 @@ from recall_daemon.memory.erase import ColdFiles
 from recall_daemon.memory.forget import Forgetting
 from recall_daemon.memory.purge import LocalCopies
 from recall_daemon.model_change import ModelChange
-from recall_daemon.models import Models, remembered, reopener
+from recall_daemon.models import Models, export_dropper, remembered, reopener
 from recall_daemon.operations import Operations
 from recall_daemon.rebuild import rebuild_job
 from recall_daemon.search.engine import Search
@@ -178,6 +179,11 @@ class Hub:
     async def poll(self, patience_s: float | None = None) -> PollReport:
         return await self.pipeline.poll(patience_s)
 
+    async def poll_as_owner(self, patience_s: float | None = None) -> PollReport:
+        """A poll of the hub that works under this id, which a restored one becomes by it."""
+        await asyncio.to_thread(take_over, self.archive.bucket, self.core.store)
+        return await self.poll(patience_s)
+
     async def finish(self) -> int:
         """Index and embed everything there is; returns how many texts still wait."""
         core = self.core
@@ -289,7 +295,9 @@ def _hub(core: Core, bucket: AsyncBucket, readers: Readers, on_merged: Callable[
         now=core.now,
     )
     backlog = Backlog(core.store, on_embedded=on_merged, cold_texts=core.feed.cold_texts)
-    model_change = ModelChange(core.store, core.embedder, backlog, core.adopt)
+    model_change = ModelChange(
+        core.store, core.embedder, backlog, core.adopt, export_dropper(settings.data_dir)
+    )
     forgetting = _forgetting(core, archive, pushes.systems)
     return Hub(
         core,

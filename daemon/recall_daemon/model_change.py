@@ -26,16 +26,23 @@ DROP_PASSAGES = 20_000
 class ModelChange:
     """Every step is derived from the store: whatever stops it, the next run goes on from there.
 
-    `adopt` has the index take over a space's vectors.
+    `adopt` has the index take over a space's vectors; `drop_export` removes what the data folder
+    holds of weights, by their revision.
     """
 
     def __init__(
-        self, store: Store, models: Models, backlog: Backlog, adopt: Callable[[str], None]
+        self,
+        store: Store,
+        models: Models,
+        backlog: Backlog,
+        adopt: Callable[[str], None],
+        drop_export: Callable[[str], None],
     ) -> None:
         self._store = store
         self._models = models
         self._backlog = backlog
         self._adopt = adopt
+        self._drop_export = drop_export
 
     @property
     def job(self) -> Job:
@@ -85,6 +92,11 @@ class ModelChange:
                 )
 
     def _drop(self, progress: Progress) -> None:
+        """The export first: once no passage is left, nothing says any more that there is one."""
+        with self._store.read() as connection:
+            revisions = spaces.unlisted_revisions(connection)
+        for revision in revisions:
+            self._drop_export(revision)
         dropped = 0
         while count := self._store.write(
             lambda connection: spaces.drop_unlisted(connection, DROP_PASSAGES)

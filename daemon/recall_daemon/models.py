@@ -60,6 +60,17 @@ def reopener(data_dir: Path, threads: int | None) -> Reopen:
     return reopen
 
 
+def export_dropper(data_dir: Path) -> Callable[[str], None]:
+    """Removes what was exported of the weights of a revision. Idempotent."""
+
+    def drop(revision: str) -> None:
+        from recall_daemon.embed.export import drop_export
+
+        drop_export(data_dir, revision)
+
+    return drop
+
+
 def _kept(space: Space, data_dir: Path, threads: int | None) -> Embedder | None:
     """The export of the space's weights; None where there is none."""
     from recall_daemon.embed.export import kept_model

@@ -85,6 +85,25 @@ async def test_the_new_space_takes_over_and_nothing_of_the_old_is_left(
         assert not hub.hub.model_change.is_needed()
 
 
+async def test_the_export_of_the_old_weights_goes_and_no_other(
+    filled: Any, open_test_hub: Any, tmp_path: Path
+) -> None:
+    await filled()
+    old, new = spaces.revision_of(OLD), spaces.revision_of(NEW)
+    folders = {name: tmp_path / "hub/models" / f"all-MiniLM-L6-v2-{name}" for name in (old, new)}
+    assert old != new
+    for folder in folders.values():
+        folder.mkdir(parents=True)
+        (folder / "model.onnx").write_bytes(b"x")
+    async with open_test_hub(embedder="hash:2") as hub:
+        with pytest.raises(JobStopped):
+            hub.hub.model_change.run(StopAfter(1))
+        assert folders[old].exists()  # it still serves
+        await hub.once()
+        assert not hub.hub.model_change.is_needed()
+    assert [folder.exists() for folder in folders.values()] == [False, True]
+
+
 async def test_the_old_space_serves_until_the_new_one_is_complete(
     filled: Any, open_test_hub: Any, publisher: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

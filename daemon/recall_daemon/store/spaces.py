@@ -23,8 +23,12 @@ class Space:
 
     @property
     def revision(self) -> str:
-        """The part of the id (`model@revision:dim`) that tells one set of weights from another."""
-        return self.space_id.rpartition("@")[2].partition(":")[0]
+        return revision_of(self.space_id)
+
+
+def revision_of(space_id: str) -> str:
+    """The part of the id (`model@revision:dim`) that tells one set of weights from another."""
+    return space_id.rpartition("@")[2].partition(":")[0]
 
 
 def listed(connection: Connection) -> dict[SpaceState, Space]:
@@ -87,6 +91,12 @@ def unlisted(connection: Connection) -> list[str]:
         "WHERE space_id NOT IN (SELECT space_id FROM spaces) ORDER BY space_id"
     ).fetchall()
     return [row[0] for row in rows]
+
+
+def unlisted_revisions(connection: Connection) -> set[str]:
+    """The weights of those spaces, but for weights that a listed space has, too."""
+    used = {space.revision for space in listed(connection).values()}
+    return {revision_of(space_id) for space_id in unlisted(connection)} - used
 
 
 def texts_done(connection: Connection, space_id: str) -> int:
