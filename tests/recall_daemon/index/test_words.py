@@ -115,3 +115,14 @@ def test_scores_of_chosen_rows_equal_those_of_the_search(index):
     view, _ = index.view_for(Filters())
     searched = dict(index.search_words("kafka consumer poll records", k=50))
     assert view.words.scores("kafka consumer poll records", list(ROWS)) == searched
+
+
+def test_among_many_rows_common_words_find_no_row_where_others_do(store, monkeypatch):
+    monkeypatch.setattr("recall_daemon.index.words.COMMON_MIN_ROWS", 4)
+    for row_id, text in enumerate(["the shop", "the shop", "the lake", "a the boat"], start=1):
+        store.put(row_id, text)
+    index = Index(4)
+    index.apply(store)
+    assert {hit.row_id for hit in index.search_words("the lake")} == {3}
+    assert {hit.row_id for hit in index.search_words("the")} == {1, 2, 3, 4}
+    assert {hit.row_id for hit in index.search_words("the zeppelin")} == {1, 2, 3, 4}
