@@ -54,7 +54,7 @@ class Daemon:
 
     async def _poll(self) -> None:
         patience_s = self._hub.core.settings.poll_interval_s
-        self._report = await poll_safely(lambda: self._hub.poll(patience_s))
+        self._report = await poll_safely(lambda: self._hub.poll_as_owner(patience_s))
         await self._hub.pushes.expire()
         self._merged.set()
         self._to_embed.set()

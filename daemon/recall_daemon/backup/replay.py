@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from recall_daemon.backup.log import read_log
+from recall_daemon.backup.log_objects import read_log
 from recall_daemon.store import journal
 from recall_daemon.store.forget import forget_rows
 from recall_daemon.store.journal import JournalEntry

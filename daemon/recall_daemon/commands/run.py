@@ -41,7 +41,7 @@ def once(*, config: Config = None, json_: AsJson = False) -> int:
     async def work() -> Json:
         with open_core(settings) as core:
             async with open_hub(core) as hub:
-                report = await until_done(hub.poll, hub.finish, sleep=asyncio.sleep)
+                report = await until_done(hub.poll_as_owner, hub.finish, sleep=asyncio.sleep)
         return {
             "merged": report.merged,
             "changed_rows": report.changed_rows,

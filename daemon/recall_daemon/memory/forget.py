@@ -11,7 +11,8 @@ from typing import Any
 import structlog
 
 from recall_daemon.backup.archive import Archive
-from recall_daemon.errors import NothingToForget
+from recall_daemon.backup.owner import check_owner
+from recall_daemon.errors import HubClash, NothingToForget
 from recall_daemon.jobs import Progress
 from recall_daemon.memory.criteria import Criteria
 from recall_daemon.memory.erase import ColdFiles
@@ -118,6 +119,7 @@ class Forgetting:
             return selection.saying_the_same(connection, hashes, chosen.row_ids, IDS_TOLD)
 
     def _forget(self, rows: Sequence[Row], notes: Notes) -> None:
+        self._check_owner()
         for start in range(0, len(rows), BATCH_ROWS):
             batch = [(row.system_id, row.memory_id) for row in rows[start : start + BATCH_ROWS]]
             self._store.write(lambda c, batch=batch: _forget(c, batch, self._now()))  # type: ignore[misc]
@@ -128,6 +130,15 @@ class Forgetting:
             log.warning("forget.index_behind", error=str(error))
             notes.sentences.append(f"the index follows later: {error}")
         self._archive.log.ship_now()
+
+    def _check_owner(self) -> None:
+        """Raises `HubClash`: what is forgotten in a hub that was replaced is forgotten nowhere."""
+        try:
+            check_owner(self._archive.bucket, self._store)
+        except HubClash:
+            raise
+        except (TransientError, TerminalError):
+            return  # shipping the log says what is wrong with the bucket
 
     def _purge(self, notes: Notes) -> None:
         try:

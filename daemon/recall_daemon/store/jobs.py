@@ -66,6 +66,11 @@ def fail_left_over(connection: Connection, now: datetime) -> int:
     return len(rows)
 
 
+def drop_running(connection: Connection) -> None:
+    """Forget runs that are under way: they are another process's, of which this is a copy."""
+    connection.execute("DELETE FROM jobs WHERE state = 'running'")
+
+
 def latest(connection: Connection) -> dict[str, JobRun]:
     """The newest run of each kind."""
     rows = connection.execute(

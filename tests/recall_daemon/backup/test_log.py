@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from recall_daemon.backup.log import decode, encode, read_log
+from recall_daemon.backup.log_objects import decode, encode, read_log
 from recall_daemon.errors import HubClash, LogDamaged, LogNotShipped
 from recall_daemon.jobs import Progress
 from recall_daemon.store import journal, ledger
@@ -101,7 +101,7 @@ def test_a_changed_entry_is_noticed(open_keeper: Any) -> None:
     with open_keeper() as keeper:
         keeper.forget("x")
         with keeper.store.read() as connection:
-            entries = journal.unshipped(connection, 10)
+            entries = journal.unshipped(connection, 10, 1 << 20)
     data = encode(HUB, entries)
     assert decode(data, "k") == entries
     entries[0].body["identities"] = []

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from recall_daemon.backup import restore
-from recall_daemon.backup.log import read_log
+from recall_daemon.backup.log_objects import read_log
 from recall_daemon.backup.owner import hub_id
 from recall_daemon.backup.promptly import PromptShipping
 from recall_daemon.errors import LogNotShipped

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from recall_daemon.backup import restore
-from recall_daemon.backup.log import encode
+from recall_daemon.backup.log_objects import encode
 from recall_daemon.backup.manifest import parse_backup
+from recall_daemon.backup.owner import take_over
 from recall_daemon.errors import BackupDamaged, HubClash, RestoreRefused, StoreTooNew
-from recall_daemon.store import journal
+from recall_daemon.store import jobs, journal, memories
 from recall_daemon.store.forget import forget_rows
 from recall_daemon.store.journal import JournalEntry
 from recall_wire import layout
@@ -136,6 +137,35 @@ def test_the_restored_hub_takes_over_and_the_old_one_is_told(
                 with pytest.raises(HubClash, match="names another data folder"):
                     refused()
             found.backup()
+
+
+def test_what_the_old_hub_did_until_it_was_replaced_is_taken_in(
+    open_keeper: Any, restored: Any
+) -> None:
+    with open_keeper() as old:
+        story(old)
+        old.merge(9, "acknowledged late")
+        old.backup()
+        with restored(old.bucket, "new") as (_, found):
+            late = old.forget("m9-0")
+            old.archive().log.ship_now()
+            take_over(found.bucket, found.store)
+            assert found.forget("z") == late + 1
+            found.archive().log.ship_now()
+            take_over(found.bucket, found.store)
+            with pytest.raises(HubClash):
+                old.backup()
+            with found.store.read() as connection:
+                assert memories.find_ids(connection, ["m9-0"]) == []
+
+
+def test_a_copy_runs_nothing(open_keeper: Any, restored: Any) -> None:
+    with open_keeper() as old:
+        old.store.write(lambda c: jobs.begin(c, "backup", old.clock[0]))
+        old.merge(1, "one")
+        old.backup()
+        with restored(old.bucket, "new") as (_, found), found.store.read() as connection:
+            assert jobs.latest(connection) == {}
 
 
 def test_a_folder_with_something_in_it_is_refused(open_keeper: Any, tmp_path: Path) -> None:

@@ -15,9 +15,19 @@ sys.path.insert(0, str(Path(__file__).parent))  # traces
 
 from traces import DAYS_100, SECRET, holding, kept, records, secret
 
-from recall_daemon.errors import ForgetHeld, ForgetInvalid, LogNotShipped, NothingToForget
+from recall_daemon.backup.owner import hub_id
+from recall_daemon.errors import (
+    ForgetHeld,
+    ForgetInvalid,
+    HubClash,
+    LogNotShipped,
+    NothingToForget,
+)
 from recall_daemon.jobs import Progress
 from recall_daemon.memory.criteria import Criteria
+from recall_daemon.memory.rewrite import InBucket
+from recall_wire.errors import SettingsInvalid
+from recall_wire.layout import owner_key
 from recall_wire.records import Record
 
 
@@ -354,3 +364,41 @@ async def test_vectors_go_with_the_text(open_test_hub: Any, publisher: Any) -> N
         assert (after.rows, after.vectors) == (4, 4)
         with hub.hub.core.store.read() as connection:
             assert connection.execute("SELECT count(*) FROM passages").fetchall() == [(4,)]
+
+
+async def test_what_the_bucket_says_hides_no_forget(
+    open_test_hub: Any, publisher: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publisher.publish("a", 1, records(3, [0, 1]))
+    async with open_test_hub() as hub:
+        await hub.once()
+
+        def refused(*_: object) -> None:
+            raise SettingsInvalid("'ftp://x' is not a bucket URL")
+
+        for rewrite, told in ((False, "looked into"), (True, "rewritten")):
+            criteria = Criteria(ids=(f"m{rewrite:d}",))
+            with monkeypatch.context() as patch:
+                patch.setattr(InBucket, "rewrite" if rewrite else "left", refused)
+                receipt = hub.hub.forgetting.forget(
+                    Criteria(ids=(f"m{rewrite:d}",)), rewrite=rewrite
+                )
+            assert (receipt["forgotten"], receipt["bucket"]) == (1, "pending")
+            assert f"could not be {told}: 'ftp://x' is not a bucket URL" in receipt["notes"][-1]
+        assert forgotten(hub) == {"a/m0", "a/m1"}
+        assert hub.hub.forgetting.forget(Criteria(ids=("m0",)))["bucket"] == "done"
+
+
+async def test_a_hub_whose_id_was_taken_over_forgets_nothing(
+    open_test_hub: Any, publisher: Any
+) -> None:
+    publisher.publish("a", 1, records(3, [0]))
+    async with open_test_hub() as hub:
+        await hub.once()
+        bucket, own = hub.hub.archive.bucket, hub_id(hub.hub.core.store)
+        bucket.put(owner_key(own), b'{"holder": "another"}')
+        with pytest.raises(HubClash, match="names another data folder"):
+            hub.hub.forgetting.forget(Criteria(ids=("m0",)))
+        assert forgotten(hub) == set()
+        bucket.delete(owner_key(own))
+        assert hub.hub.forgetting.forget(Criteria(ids=("m0",)))["forgotten"] == 1
