@@ -380,9 +380,7 @@ async def test_what_the_bucket_says_hides_no_forget(
             criteria = Criteria(ids=(f"m{rewrite:d}",))
             with monkeypatch.context() as patch:
                 patch.setattr(InBucket, "rewrite" if rewrite else "left", refused)
-                receipt = hub.hub.forgetting.forget(
-                    Criteria(ids=(f"m{rewrite:d}",)), rewrite=rewrite
-                )
+                receipt = hub.hub.forgetting.forget(criteria, rewrite=rewrite)
             assert (receipt["forgotten"], receipt["bucket"]) == (1, "pending")
             assert f"could not be {told}: 'ftp://x' is not a bucket URL" in receipt["notes"][-1]
         assert forgotten(hub) == {"a/m0", "a/m1"}
