@@ -15,7 +15,7 @@ from recall_daemon.index.growable import Array
 from recall_daemon.index.selection import Selections
 from recall_daemon.index.slots import Keys
 from recall_daemon.index.vectors_view import VectorsView
-from recall_daemon.index.words import Coverage, WordsView
+from recall_daemon.index.words_view import Coverage, WordsView
 
 # So many texts, or groups of them, that crowd a search by words are set aside to see the rest.
 _CROWDS_MAX = 8

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from recall_daemon.index.filters import CodedFilters
 from recall_daemon.index.view import IndexView
-from recall_daemon.index.words import Coverage
+from recall_daemon.index.words_view import Coverage
 from recall_daemon.search.asked import Asked
 from recall_daemon.search.query import Mode
 

@@ -49,9 +49,7 @@ def test_unfolded_every_row_is_a_hit(store, crowded):
     assert len({hit.memory_id for hit in hits}) == 50
 
 
-@pytest.mark.parametrize(
-    "query", ["zanzibar", "melanie zanzibar", "password of the harbour zanzibar"]
-)
+@pytest.mark.parametrize("query", ["zanzibar", "melanie zanzibar"])
 def test_a_rare_word_in_a_long_text_comes_before_common_words_in_short_ones(store, embedder, query):
     common = ["melanie", "caroline", "password", "deploy", "garden", "harbour", "weather", "music"]
     for row_id in range(1, 600):

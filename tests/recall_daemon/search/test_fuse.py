@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recall_daemon.index.words import Coverage
+from recall_daemon.index.words_view import Coverage
 from recall_daemon.search.fuse import BM25_WEIGHT, LENT, MEANING_WEIGHT, fuse
 from recall_daemon.search.pool import Pool
 

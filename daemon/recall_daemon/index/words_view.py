@@ -1,0 +1,299 @@
+"""Searching the words, as they were at one moment: BM25, phrases, which terms a row holds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from tantivy import (
+    FieldType,
+    Occur,
+    Order,
+    Query,
+    Schema,
+    Searcher,
+    TextAnalyzer,
+)
+
+from recall_daemon.index.analysis import composed, humps, units
+from recall_daemon.index.documents import (
+    LACKING,
+    TEXT,
+    TEXT_KEY,
+    term_of,
+)
+from recall_daemon.index.filters import CodedFilters
+from recall_daemon.index.growable import Array
+
+QUERY_MAX_TERMS = 64
+PHRASE_MAX_TERMS = 4_096
+# What proves that a row's words are there.
+HELD_TERMS = 64
+# A float32 score tells 24 bits apart.
+COVERAGE_MAX_TERMS = 20
+_UNITS_MAX = 32
+_TIED_MAX = 40
+# Of that many rows and more, a term that this share of them holds has an idf below 1.3.
+COMMON_MIN_ROWS = 10_000
+COMMON_SHARE = 0.3
+# A term that so few rows have, or one in a hundred, is rare.
+RARE_ROWS = 50
+_RARE_IDF = math.log(100)
+_LISTED_ROW_IDS = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """`holds` is bool[rows, terms]; `weights` float64[terms] are the terms' idf, rarest first."""
+
+    terms: list[str]
+    weights: Array
+    holds: Array
+
+
+@dataclass(frozen=True, slots=True)
+class WordsView:
+    """The rows' words as they were at one moment. Scores are BM25; hits are (row id, score)."""
+
+    searcher: Searcher
+    schema: Schema
+    analyzer: TextAnalyzer
+
+    @property
+    def rows(self) -> int:
+        return int(self.searcher.num_docs)
+
+    def search(
+        self, query: str, filters: CodedFilters, k: int, *, without: Sequence[int] = ()
+    ) -> list[tuple[int, float]]:
+        """The k best rows that hold any of the query's words, and all that tie with the last.
+
+        Words that nearly every one of very many rows holds find none where others do.
+        `without`: the keys of texts that are not wanted (`Keys.high`).
+        """
+        words = self._words(query)
+        if words is None:
+            return []
+        unwanted = [
+            Query.term_query(self.schema, TEXT_KEY, key, index_option="basic") for key in without
+        ]
+        if unwanted:
+            words = Query.boolean_query(
+                [(Occur.Must, words), *((Occur.MustNot, text) for text in unwanted)]
+            )
+        return self._top(self._within(words, filters), k)
+
+    def scores(self, query: str, row_ids: Sequence[int]) -> dict[int, float]:
+        """The scores `search` would give these rows; a row with none of the words is absent."""
+        words = self._words(query)
+        if words is None or not row_ids:
+            return {}
+        these = Query.term_set_query(self.schema, "row_id", list(row_ids))
+        return dict(self._hits(_both(words, these), len(row_ids)))
+
+    def phrase(self, query: str, filters: CodedFilters, k: int) -> list[tuple[int, float]]:
+        """Rows that hold all terms of the query side by side; nothing below three terms."""
+        if len(self.analyzer.pre_tokenize(composed(query)).tokens) < 3:
+            return []
+        return self.holding([query], "", filters, k)
+
+    def holding(
+        self, phrases: Sequence[str], query: str, filters: CodedFilters, k: int
+    ) -> list[tuple[int, float]]:
+        """The k best rows, by the query's words, of those that hold every phrase side by side.
+
+        A phrase may be a single word. One without any term (punctuation) is held by every row;
+        when none has a term, nothing is found.
+        """
+        held = [phrase for text in phrases if (phrase := self._phrase(text)) is not None]
+        if not held:
+            return []
+        words = self._words(query)
+        wanted = [(Occur.Must, phrase) for phrase in held]
+        if words is not None:
+            wanted.append((Occur.Should, words))
+        return self._top(self._within(Query.boolean_query(wanted), filters), k)
+
+    def rare(self, query: str, filters: CodedFilters, k: int) -> list[tuple[int, float]]:
+        """The k rows that hold most of the query's rare terms, by the sum of their idf.
+
+        However long a row is, and whatever else it holds: BM25 finds a word at the end of a long
+        text after all short texts that hold a common one.
+        """
+        least = min(_RARE_IDF, math.log1p((self.rows - RARE_ROWS) / RARE_ROWS)) if self.rows else 0
+        terms = [
+            Query.const_score_query(term, idf)
+            for _, idf, term in self._telling(composed(query))
+            if idf >= least
+        ]
+        return self._hits(self._within(_any(terms), filters), k) if terms else []
+
+    def coverage(self, query: str, row_ids: Sequence[int]) -> Coverage:
+        """Which of the query's terms each of the rows holds; some hundred rows at a time.
+
+        Of a long query the `COVERAGE_MAX_TERMS` rarest terms that any row has.
+        """
+        terms = self._telling(composed(query))
+        holds = np.zeros((len(row_ids), len(terms)), dtype=np.bool_)
+        names, weights = [name for name, _, _ in terms], [weight for _, weight, _ in terms]
+        if terms and len(row_ids):
+            # Each term scores a power of two of its own, so that one query tells which are held.
+            bits = [Query.const_score_query(term, 2.0**at) for at, (_, _, term) in enumerate(terms)]
+            # Not a term set: walking its automaton in every segment takes longer than this.
+            these = [
+                Query.term_query(self.schema, "row_id", i, index_option="basic") for i in row_ids
+            ]
+            held = dict(self._hits(_both(_any(bits), _any(these)), len(row_ids)))
+            found = np.asarray([held.get(row_id, 0.0) for row_id in row_ids]).astype(np.int64)
+            holds = (found[:, None] >> np.arange(len(terms)) & 1).astype(np.bool_)
+        return Coverage(names, np.asarray(weights, dtype=np.float64), holds)
+
+    def _telling(self, plain: str) -> list[tuple[str, float, Query]]:
+        """Terms, and units of them, that some row has: the name, the idf and the query of each."""
+        words = self.analyzer.analyze(f"{plain} {humps(plain)}")
+        terms = dict.fromkeys(self._telling_rows(words))
+        found = [(t, idf, self._term(t)) for t in terms if (idf := self._idf(t)) > 0]
+        for unit in units(plain)[:_UNITS_MAX]:
+            parts = self.analyzer.analyze(unit)
+            weights = [self._idf(part) for part in parts]
+            if len(parts) > 1 and all(weights):
+                phrase = Query.phrase_query(self.schema, "text", parts)
+                found.append((unit, sum(weights), phrase))
+        return sorted(found, key=lambda item: -item[1])[:COVERAGE_MAX_TERMS]
+
+    def _idf(self, term: str) -> float:
+        """BM25's; 0 for a term that no row has."""
+        rows = self.searcher.doc_freq("text", term)
+        return math.log1p((self.rows - rows + 0.5) / (rows + 0.5)) if rows else 0.0
+
+    def _phrase(self, text: str, most: int = PHRASE_MAX_TERMS) -> Query | None:
+        tokens = self.analyzer.pre_tokenize(composed(text)).tokens[:most]
+        if not tokens:
+            return None
+        if len(tokens) == 1:  # tantivy panics on a phrase of a single term
+            return self._term(tokens[0].text)
+        first = tokens[0].position
+        places = [(token.position - first, token.text) for token in tokens]
+        return Query.phrase_query(self.schema, "text", places)
+
+    def holds(self, row_id: int, text: str) -> bool:
+        """Whether a row's document has the first `HELD_TERMS` terms of its text, side by side."""
+        phrase = self._phrase(text, HELD_TERMS)
+        if phrase is None:
+            return True
+        this = Query.term_query(self.schema, "row_id", row_id, index_option="basic")
+        return bool(self._hits(_both(phrase, this), 1))
+
+    def row_ids(self) -> Iterator[list[int]]:
+        """The row id of every document, ascending, in pieces of bounded size."""
+        start = 0
+        while True:
+            these = Query.range_query(
+                self.schema, "row_id", FieldType.Unsigned, start, start + _LISTED_ROW_IDS - 1
+            )
+            found = sorted(row_id for row_id, _ in self._hits(these, 2 * _LISTED_ROW_IDS))
+            if found:
+                yield found
+            elif not self._hits(
+                Query.range_query(self.schema, "row_id", FieldType.Unsigned, start, None), 1
+            ):
+                return
+            start += _LISTED_ROW_IDS
+
+    def lacking(self, after: int, limit: int) -> list[int]:
+        """Row ids above `after` whose text is not here yet, ascending, at most `limit`."""
+        these = _both(
+            Query.term_query(self.schema, LACKING, TEXT, index_option="basic"),
+            Query.range_query(self.schema, "row_id", FieldType.Unsigned, after + 1, None),
+        )
+        found = self.searcher.search(
+            these, limit, count=False, order_by_field="row_id", order=Order.Asc
+        )
+        return [int(row_id) for row_id, _ in found.hits]
+
+    @property
+    def lacking_rows(self) -> int:
+        these = Query.term_query(self.schema, LACKING, TEXT, index_option="basic")
+        return int(self.searcher.search(these, 1, count=True).count or 0)
+
+    def _words(self, query: str) -> Query | None:
+        plain = composed(query)
+        terms = self._rarest(self._telling_rows(self.analyzer.analyze(f"{plain} {humps(plain)}")))
+        clauses = [self._term(term) for term in terms]
+        clauses += self._together(plain)
+        return _any(clauses) if clauses else None
+
+    def _telling_rows(self, terms: list[str]) -> list[str]:
+        """Without the terms that so many rows hold that they tell next to nothing of any.
+
+        They take seven eighths of a search's time at 1,000,000 rows. Where nothing else is held by
+        any row, and among few rows, they stay.
+        """
+        if self.rows < COMMON_MIN_ROWS:
+            return terms
+        rows = {term: self.searcher.doc_freq("text", term) for term in terms}
+        rest = [term for term in terms if rows[term] <= COMMON_SHARE * self.rows]
+        return rest if any(rows[term] for term in rest) else terms
+
+    def _rarest(self, terms: list[str]) -> list[str]:
+        """Of a long query the rarest terms say most; their order is the query's."""
+        distinct = list(dict.fromkeys(terms))
+        if len(distinct) <= QUERY_MAX_TERMS:
+            return distinct
+        rows = {term: self.searcher.doc_freq("text", term) for term in distinct}
+        found = [term for term in distinct if rows[term]]
+        return sorted(found, key=lambda term: rows[term])[:QUERY_MAX_TERMS]
+
+    def _together(self, query: str) -> list[Query]:
+        terms = [self.analyzer.analyze(unit) for unit in units(query)[:_UNITS_MAX]]
+        # tantivy panics on a phrase of a single term.
+        return [Query.phrase_query(self.schema, "text", t) for t in terms if len(t) > 1]
+
+    def _term(self, term: str) -> Query:
+        # Not "position": a term query needs none, and reading them costs time.
+        return Query.term_query(self.schema, "text", term, index_option="freq")
+
+    def _within(self, query: Query, filters: CodedFilters) -> Query:
+        narrowed = query
+        for name, values in filters.plain.allowed().items():
+            terms = [term_of(value) for value in values]
+            narrowed = _both(narrowed, Query.term_set_query(self.schema, name, terms))
+        if filters.since_us is None and filters.until_us is None:
+            return narrowed
+        # `until` is exclusive; tantivy refuses an open side that is said to be exclusive.
+        last = None if filters.until_us is None else filters.until_us - 1
+        span = Query.range_query(
+            self.schema, "created_us", FieldType.Integer, filters.since_us, last
+        )
+        return _both(narrowed, span)
+
+    def _top(self, query: Query, k: int) -> list[tuple[int, float]]:
+        """tantivy breaks ties by where a row happens to lie, so fetch past a tie at the end.
+
+        Up to 40 k rows; past that the cut is arbitrary, but the same until the next change.
+        """
+        hits: list[tuple[int, float]] = []
+        for limit in (4 * k, _TIED_MAX * k):
+            hits = self._hits(query, limit)
+            if len(hits) < limit or hits[-1][1] < hits[k - 1][1]:
+                break
+        return [hit for hit in hits if hit[1] >= hits[min(k, len(hits)) - 1][1]]
+
+    def _hits(self, query: Query, limit: int) -> list[tuple[int, float]]:
+        hits = self.searcher.search(query, limit, count=False).hits
+        if not hits:
+            return []
+        row_ids = self.searcher.fast_field_values("row_id", [address for _, address in hits])
+        return [(int(row_id), score) for row_id, (score, _) in zip(row_ids, hits, strict=True)]
+
+
+def _any(clauses: Sequence[Query]) -> Query:
+    return Query.boolean_query([(Occur.Should, clause) for clause in clauses])
+
+
+def _both(query: Query, narrowing: Query) -> Query:
+    """`query` with its scores, only where `narrowing` matches."""
+    silent = Query.const_score_query(narrowing, 0.0)
+    return Query.boolean_query([(Occur.Must, query), (Occur.Must, silent)])
