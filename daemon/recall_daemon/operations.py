@@ -78,7 +78,7 @@ class Operations:
         self._verification = verification
 
     def search(self, request: SearchRequest) -> Json:
-        """`{query, degraded, hits}`; see `SearchHit`. Read-only."""
+        """`{query, degraded, incomplete, hits, …}`; see `SearchAnswer`. Read-only."""
         return self._search.search(request).to_json()
 
     def status(self) -> Json:

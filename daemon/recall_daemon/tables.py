@@ -29,6 +29,8 @@ def print_hits(console: Console, answer: Json, *, first: int = 1) -> None:
     """Each hit with where it came from, best first; `first` is the number of the first one."""
     if answer["degraded"]:
         console.print("[yellow]degraded: no model, words only[/]")
+    if answer["incomplete"]:
+        console.print("[yellow]incomplete: the index is being read, or lacks words of cold rows[/]")
     if answer.get("quotes_not_held"):
         quotes = " ".join(f'"{quote}"' for quote in answer["quotes_not_held"])
         console.print(f"[yellow]no memory holds {escape(_short(quotes))}; searched by its words[/]")

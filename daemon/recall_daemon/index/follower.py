@@ -95,6 +95,7 @@ class Index:
         self._state = State(None, dim)
         self._current = (self._state, self._state.view())
         self._opened = folder is None
+        self._started = False
         self._closed = False
         self._aside: State | None = None
 
@@ -112,8 +113,12 @@ class Index:
                 self._open()
                 return self._state.drain(feed, self._publish)
         finally:
-            with self._settled:
-                self._settled.notify_all()
+            self._notify()
+
+    def _notify(self) -> None:
+        with self._settled:
+            self._started = True
+            self._settled.notify_all()
 
     def fetch_words(self, feed: Feed) -> int:
         """Index the words of cold rows, whose texts lie in the bucket; returns how many rows.
@@ -134,6 +139,12 @@ class Index:
         """Wait until every row change up to `change_no` is found; False where it takes longer."""
         with self._settled:
             return self._settled.wait_for(lambda: self._state.settled.upto >= change_no, timeout_s)
+
+    def wait_for_start(self, timeout_s: float) -> None:
+        """Wait until a first `apply` or `rebuild` has ended, however it did, but no longer."""
+        if not self._started:
+            with self._settled:
+                self._settled.wait_for(lambda: self._started, timeout_s)
 
     def _open(self) -> None:
         """Begin in the folder's present generation; the others are leftovers."""
@@ -192,8 +203,7 @@ class Index:
                 raise
             finally:
                 self._aside = None
-        with self._settled:
-            self._settled.notify_all()
+        self._notify()
         return applied
 
     def _take_over(self, fresh: State, generation: int) -> None:
@@ -256,6 +266,12 @@ class Index:
                 texts=pa.table(texts),
                 view=state.view(),
             )
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether searches find all that the store had at the start, and cold rows by words."""
+        state, view = self._current
+        return state.is_caught_up and not view.words.lacking_rows
 
     @property
     def dim(self) -> int:

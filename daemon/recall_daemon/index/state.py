@@ -50,7 +50,8 @@ class Applied:
 class State:
     """One thread at a time calls `drain`; `view` gives what searches may keep.
 
-    `is_open`: what the folder has was read. `settled`: the rows when the last drain had them all.
+    `is_open`: what the folder has was read. `is_caught_up`: a drain has taken in all that there
+    was. `settled`: the rows when the last drain had them all.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class State:
         self._on_sealed = on_sealed
         self._rows_upto = 0
         self.is_open = False
+        self.is_caught_up = False
         self._opened_at = 0
         self._store_id = ""
         self._slots = TextSlots()
@@ -150,6 +152,7 @@ class State:
         if not self._proven:
             applied += self._prove_words(feed, publish)
         applied += self.drain_vectors(feed, publish)
+        self.is_caught_up = True
         return applied
 
     def _follow_space(self, feed: Feed, publish: Callable[[], None]) -> None:

@@ -95,6 +95,8 @@ class SearchHit:
 @dataclass(frozen=True, slots=True)
 class SearchAnswer:
     """`degraded`: the search went by words alone, since no meaning of the query could be had.
+    `incomplete`: memories may be missing, since the index is still being read or made from the
+    store, or lacks words of cold rows.
 
     `next_offset` is where the next page starts, None after the last. `quotes_not_held`: no memory
     has all of these, so none had to have them.
@@ -102,6 +104,7 @@ class SearchAnswer:
 
     query: str
     degraded: bool
+    incomplete: bool
     hits: tuple[SearchHit, ...]
     next_offset: int | None = None
     quotes_not_held: tuple[str, ...] = ()
@@ -110,6 +113,7 @@ class SearchAnswer:
         return {
             "query": self.query,
             "degraded": self.degraded,
+            "incomplete": self.incomplete,
             "hits": [hit.to_json() for hit in self.hits],
             "next_offset": self.next_offset,
             "quotes_not_held": list(self.quotes_not_held),

@@ -11,7 +11,7 @@ from recall_daemon.index.feed import Texts
 from recall_daemon.index.filters import CodedFilters
 from recall_daemon.index.follower import Index
 from recall_daemon.index.view import IndexView
-from recall_daemon.search.answer import SearchAnswer
+from recall_daemon.search.answer import SearchAnswer, SearchHit
 from recall_daemon.search.asked import Asked, read
 from recall_daemon.search.listing import Listing, Listings
 from recall_daemon.search.page import Page
@@ -19,6 +19,9 @@ from recall_daemon.search.pool import Vector
 from recall_daemon.search.query import REACH_MAX, SearchRequest
 from recall_daemon.search.query_vectors import EmbedQuery, QueryVectors
 from recall_daemon.search.rank import Ranker
+
+# How long searches wait for an index that is being opened, from the first one on.
+START_WAIT_S = 5.0
 
 
 def _now() -> datetime:
@@ -41,7 +44,8 @@ class Search:
     Filters apply before the candidates are cut. Equal scores: newest first, then row id. Without an
     embedder, or when it fails, the search goes by words alone and says `degraded`. A question that
     quotes what no memory holds together is answered by its words, and the answer names the quotes.
-    Pages after the first are cut from the ranking that the first one made, for some minutes.
+    Pages after the first are cut from the ranking that the first one made, for some minutes. Right
+    after the start it waits for the index, up to `START_WAIT_S`, and says `incomplete` after that.
     """
 
     def __init__(
@@ -58,21 +62,31 @@ class Search:
         self._vectors = QueryVectors(embed_query)
         self._now = now
         self._listings = Listings(clock_s)
+        self._clock_s = clock_s
+        self._waits_until: float | None = None
 
     def search(self, request: SearchRequest) -> SearchAnswer:
         asked = read(request.query)
+        incomplete = self._is_incomplete()  # before the view: it may be whole a moment later
         view, filters = self._index.view_for(request.filters)
         vector = self._vector(request, asked, view)
         degraded = vector is None and request.mode != "words"
         if filters is None:
-            return SearchAnswer(request.query, degraded, ())
+            return SearchAnswer(request.query, degraded, incomplete, ())
         not_held = _not_held(view, filters, asked)
         if not_held:
             asked = asked.without_quotes()
         ranker = Ranker(view, filters, asked, vector, request, self._texts, self._now())
         listing = self._listing(request, degraded)
         with listing.lock:
-            return replace(self._answer(listing, ranker, degraded), quotes_not_held=not_held)
+            hits, next_offset = self._cut(listing, ranker)
+        return SearchAnswer(request.query, degraded, incomplete, hits, next_offset, not_held)
+
+    def _is_incomplete(self) -> bool:
+        if self._waits_until is None:
+            self._waits_until = self._clock_s() + START_WAIT_S
+        self._index.wait_for_start(max(self._waits_until - self._clock_s(), 0.0))
+        return not self._index.is_complete
 
     def _vector(self, request: SearchRequest, asked: Asked, view: IndexView) -> Vector | None:
         """In the space of the view, for a model may take over at any moment."""
@@ -85,7 +99,8 @@ class Search:
         anew = request.offset == 0
         return self._listings.get((whole, degraded), anew=anew, fold=request.fold)
 
-    def _answer(self, listing: Listing, ranker: Ranker, degraded: bool) -> SearchAnswer:
+    def _cut(self, listing: Listing, ranker: Ranker) -> tuple[tuple[SearchHit, ...], int | None]:
+        """The page, and where the next one starts."""
         request = ranker.request
         page = Page(ranker)
         at = request.offset
@@ -98,4 +113,4 @@ class Search:
             if len(some) < wanted:
                 break
         more = at < min(len(listing.groups), REACH_MAX)
-        return SearchAnswer(request.query, degraded, page.hits(), at if more else None)
+        return page.hits(), at if more else None

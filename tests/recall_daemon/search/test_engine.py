@@ -44,7 +44,14 @@ def test_the_answer_says_what_where_from_and_why(search, store, day):
         seq=7,
     )
     answer = search("kafka consumers").to_json()
-    assert set(answer) == {"query", "degraded", "hits", "next_offset", "quotes_not_held"}
+    assert set(answer) == {
+        "query",
+        "degraded",
+        "incomplete",
+        "hits",
+        "next_offset",
+        "quotes_not_held",
+    }
     assert answer["next_offset"] is None
     (hit,) = answer["hits"]
     scores = hit.pop("scores")
