@@ -79,7 +79,7 @@ def _split(texts: list[str], folder: Path | None) -> tuple[list[str], list[str],
         rest = texts[held_back:]
     else:
         found = conversations(folder)
-        asked = [question.text.strip() for conversation in found for question in conversation.questions]
+        asked = [question.text.strip() for each in found for question in each.questions]
         source = f"the conversations in {folder.name}, those without quotations"
         rest = texts
     # What a query quotes must be in every hit of it, which is not what an exact scan looks for.
