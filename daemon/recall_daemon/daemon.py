@@ -140,13 +140,23 @@ def _told_once(event: str, error: RecallError, before: str | None) -> str:
     return said
 
 
-async def run(settings: HubSettings, *, announce: Announce) -> None:
-    """Run the hub until SIGTERM or SIGINT. `announce` gets the address once it answers."""
+async def run(
+    settings: HubSettings, *, announce: Announce, on_stop: Callable[[], None] = lambda: None
+) -> None:
+    """Run the hub until SIGTERM or SIGINT, which `on_stop` is told at once.
+
+    `announce` gets the address once it answers.
+    """
     with open_core(settings) as core, bind(settings.http_host, settings.http_port) as listener:
         loop = asyncio.get_running_loop()
         merged, stop = asyncio.Event(), asyncio.Event()
+
+        def told_to_stop() -> None:
+            on_stop()
+            stop.set()
+
         for name in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(name, stop.set)
+            loop.add_signal_handler(name, told_to_stop)
         async with open_hub(core, on_merged=_waker(loop, merged)) as hub:
             daemon = Daemon(hub, merged)
             app = make_app(

@@ -2,23 +2,58 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from dataclasses import asdict
 from datetime import datetime
-from urllib.parse import quote
+from pathlib import Path
+from urllib.parse import quote, urlsplit
 
 import httpx
 
 from recall_daemon.errors import HubUnreachable
+from recall_daemon.lock import running_at
 from recall_daemon.operations import Json
 from recall_daemon.search.query import SearchRequest
 from recall_daemon.store.ledger import Place
 from recall_wire.errors import TerminalError
 
 TIMEOUT_S = 120
+CONNECT_S = 5.0
+# A daemon that stops has closed its port before it lets go of its folder.
+LOOK_EVERY_S = 0.1
+LOOKS = 120
 
 
 class HubRefused(TerminalError):
     """The hub's own error, passed on."""
+
+
+def find_hub(folder: Path) -> RemoteHub | None:
+    """The daemon that works on a data folder; None where no process does.
+
+    One that is stopping is waited for. Raises `StoreBusy` for a process that answers nowhere, and
+    `HubUnreachable`.
+    """
+    for _ in range(LOOKS):
+        url = running_at(folder)
+        if url is None:
+            return None
+        if _listens(url):
+            return RemoteHub(url)
+        time.sleep(LOOK_EVERY_S)
+    raise HubUnreachable(f"the hub at {url} does not answer", hint="it may hang: see its log")
+
+
+def _listens(url: str) -> bool:
+    address = urlsplit(url)
+    try:
+        socket.create_connection((address.hostname, address.port), CONNECT_S).close()
+    except ConnectionRefusedError:
+        return False
+    except OSError as error:
+        raise HubUnreachable(f"the hub at {url} does not answer: {error}") from error
+    return True
 
 
 class RemoteHub:

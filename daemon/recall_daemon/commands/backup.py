@@ -164,13 +164,12 @@ def _ask(
     """The daemon's answer where one runs, else that of the store itself."""
     from recall_daemon.app import open_archive_bucket, open_core
     from recall_daemon.backup.archive import make_archive
-    from recall_daemon.lock import running_at
-    from recall_daemon.remote import RemoteHub
+    from recall_daemon.remote import find_hub
 
     settings = load_settings(config)
-    url = running_at(settings.data_dir)
-    if url is not None:
-        return remote(RemoteHub(url))
+    hub = find_hub(settings.data_dir)
+    if hub is not None:
+        return remote(hub)
     with open_core(settings) as core:
         bucket = open_archive_bucket(settings)
         try:

@@ -98,14 +98,12 @@ def _forgetting(
     criteria: Criteria, flags: dict[str, bool], config: Path | None
 ) -> Iterator[Forget]:
     """By the daemon that runs; without one, in this process, which also purges the disk."""
-    from recall_daemon.lock import running_at
+    from recall_daemon.remote import find_hub
 
     settings = load_settings(config)
-    url = running_at(settings.data_dir)
-    if url is not None:
-        from recall_daemon.remote import RemoteHub
-
-        hub, body = RemoteHub(url), criteria.to_json() | flags
+    hub = find_hub(settings.data_dir)
+    if hub is not None:
+        body = criteria.to_json() | flags
         yield lambda dry_run, upto_row: hub.forget(
             body | {"dry_run": dry_run, "upto_row": upto_row}
         )

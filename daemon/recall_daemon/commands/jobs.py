@@ -53,12 +53,11 @@ def run(kind: str, *, json_: AsJson = False, config: Config = None) -> int:
 
 def run_job(kind: str, config: Path | None) -> Json:
     """Run a job and return how it ended. Raises `JobUnknown`, `JobRunning`, and the like."""
-    from recall_daemon.lock import running_at
-    from recall_daemon.remote import RemoteHub
+    from recall_daemon.remote import find_hub
 
     settings = load_settings(config)
-    url = running_at(settings.data_dir)
-    return asyncio.run(_here(kind, settings)) if url is None else run_there(kind, RemoteHub(url))
+    hub = find_hub(settings.data_dir)
+    return asyncio.run(_here(kind, settings)) if hub is None else run_there(kind, hub)
 
 
 async def _here(kind: str, settings: HubSettings) -> Json:

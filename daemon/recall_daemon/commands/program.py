@@ -65,14 +65,12 @@ def _say(sentence: str, code: int) -> int:
 @contextmanager
 def open_hub_api(config: Path | None) -> Iterator[HubApi]:
     """The daemon that runs on the data folder, through its port; without one, the store itself."""
-    from recall_daemon.lock import running_at
+    from recall_daemon.remote import find_hub
 
     settings = load_settings(config)
-    url = running_at(settings.data_dir)
-    if url is not None:
-        from recall_daemon.remote import RemoteHub
-
-        yield RemoteHub(url)
+    hub = find_hub(settings.data_dir)
+    if hub is not None:
+        yield hub
         return
     from recall_daemon.app import open_core
 

@@ -26,19 +26,14 @@ def rebuild(*, json_: AsJson = False, config: Config = None) -> int:
 
 
 def _rebuild(config: Path | None, *, quiet: bool) -> Json:
-    from recall_daemon.lock import running_at
     from recall_daemon.rebuild import KIND
-    from recall_daemon.remote import RemoteHub
+    from recall_daemon.remote import find_hub
     from recall_daemon.tables import showing_progress
 
     settings = load_settings(config)
-    url = running_at(settings.data_dir)
+    hub = find_hub(settings.data_dir)
     with showing_progress(quiet=quiet) as tell:
-        return (
-            asyncio.run(_here(settings, tell))
-            if url is None
-            else run_there(KIND, RemoteHub(url), tell)
-        )
+        return asyncio.run(_here(settings, tell)) if hub is None else run_there(KIND, hub, tell)
 
 
 async def _here(settings: HubSettings, tell: Tell) -> Json:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import threading
 
 from recall_daemon.commands.program import PENDING, AsJson, Config, app, print_answer
 from recall_daemon.operations import Json
 from recall_daemon.settings import load_settings
+
+# From the signal to the end of the process, at most.
+STOP_S = 9.5
 
 
 @app.command
@@ -20,7 +24,9 @@ def run(*, config: Config = None) -> None:
 
     async def work() -> None:
         await run_daemon(
-            settings, announce=lambda url: print(f"recalld answers at {url}", flush=True)
+            settings,
+            announce=lambda url: print(f"recalld answers at {url}", flush=True),
+            on_stop=_end_soon,
         )
         # The store is closed and everything committed. A thread that still embeds or loads a model
         # has nothing to lose, and waiting for it would take a minute.
@@ -28,6 +34,14 @@ def run(*, config: Config = None) -> None:
         os._exit(0)
 
     asyncio.run(work())
+
+
+def _end_soon() -> None:
+    """End in `STOP_S`, whatever is under way: a copy of the store or a training may take longer,
+    and a hub that is killed loses nothing."""
+    watch = threading.Timer(STOP_S, os._exit, (0,))
+    watch.daemon = True
+    watch.start()
 
 
 @app.command

@@ -45,14 +45,12 @@ def age(*, dry_run: DryRun = False, json_: AsJson = False, config: Config = None
 
 def _last_run(config: Path | None) -> Json:
     """What the run that has just ended did."""
-    from recall_daemon.lock import running_at
+    from recall_daemon.remote import find_hub
 
     settings = load_settings(config)
-    url = running_at(settings.data_dir)
-    if url is not None:
-        from recall_daemon.remote import RemoteHub
-
-        return RemoteHub(url).tiers()["last_run"] or {}
+    hub = find_hub(settings.data_dir)
+    if hub is not None:
+        return hub.tiers()["last_run"] or {}
     from recall_daemon.app import open_core
 
     with open_core(settings) as core:
