@@ -77,6 +77,7 @@ def open_hub_api(config: Path | None) -> Iterator[HubApi]:
     with open_core(settings) as core:
         core.embedder.get()
         core.follow()
+        core.fetch_words()  # nobody else would, as the daemon does beside everything else
         yield core.operations
 
 
