@@ -104,10 +104,36 @@ class ColumnsView:
         own = self.ordinals(row_ids)
         keys = np.where(own >= 0, self.session_key[own], NO_KEY)
         newest = self.by_session.unsorted(self.session_key, np.unique(keys[keys != NO_KEY]))
-        return {
-            row_id: ((), ()) if key == NO_KEY else self._beside(row_id, key, newest[key], n)
-            for row_id, key in zip(row_ids, keys.tolist(), strict=True)
-        }
+        found: dict[int, Beside] = dict.fromkeys(row_ids, ((), ()))
+        grown = np.isin(keys, [key for key, ordinals in newest.items() if len(ordinals)])
+        sorted_in = (keys != NO_KEY) & ~grown
+        at = np.flatnonzero(sorted_in)
+        found |= self._beside_all([row_ids[i] for i in at.tolist()], own[at], keys[at], n)
+        for i in np.flatnonzero(grown).tolist():
+            found[row_ids[i]] = self._beside(row_ids[i], int(keys[i]), newest[int(keys[i])], n)
+        return found
+
+    def _beside_all(
+        self, row_ids: Sequence[int], own: Array, keys: Array, n: int
+    ) -> dict[int, Beside]:
+        """At once for rows of sessions that are sorted in; one by one beside dead rows."""
+        order = self.by_session.order
+        steps = np.arange(1, n + 1)
+        places = self.by_session.place_of[own][:, None] + np.concatenate([-steps, steps])
+        near = order[np.clip(places, 0, max(len(order) - 1, 0))]
+        same = (places >= 0) & (places < len(order)) & (self.session_key[near] == keys[:, None])
+        whole = ~(same & ~self.live[near]).any(axis=1)
+        found = {}
+        sides = zip(self.row_id[near].tolist(), same.tolist(), strict=True)
+        for i, (ids, here) in enumerate(sides):
+            if whole[i]:
+                before = tuple(id_ for id_, is_ in zip(ids[:n], here[:n], strict=True) if is_)
+                after = tuple(id_ for id_, is_ in zip(ids[n:], here[n:], strict=True) if is_)
+                found[row_ids[i]] = (before, after)
+            else:
+                none = np.empty(0, dtype=np.int64)
+                found[row_ids[i]] = self._beside(row_ids[i], int(keys[i]), none, n)
+        return found
 
     def _beside(self, row_id: int, key: int, newest: Array, n: int) -> Beside:
         """`newest`: the ordinals of the session that are not sorted in yet."""

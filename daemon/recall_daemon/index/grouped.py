@@ -17,18 +17,22 @@ UNSORTED_MAX = 32_768
 class Grouped:
     """The ordinals [0, sorted_to) of a column in the order of their keys.
 
-    `order` are the ordinals, `keys` their keys, ascending; within one key by `ranks`. A column
-    only grows, so this stays true of a column that has grown since.
+    `order` are the ordinals, `keys` their keys, ascending; within one key by `ranks`. `place_of`
+    says where in `order` an ordinal is. A column only grows, so this stays true of a column that
+    has grown since.
     """
 
     order: Array
     keys: Array
+    place_of: Array
 
     @classmethod
     def of(cls, column: Array, *ranks: Array) -> Grouped:
         """`ranks` order the ordinals within a key, the last one first as for `np.lexsort`."""
         order = np.lexsort((*ranks, column)) if ranks else np.argsort(column, kind="stable")
-        return cls(order.astype(np.int32), column[order])
+        place_of = np.empty(len(order), dtype=np.int32)
+        place_of[order] = np.arange(len(order), dtype=np.int32)
+        return cls(order.astype(np.int32), column[order], place_of)
 
     @property
     def sorted_to(self) -> int:

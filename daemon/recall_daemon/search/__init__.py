@@ -1,5 +1,8 @@
 """One fused ranking over the index.
 
-`query` the request, checked, and the answer · `verbatim` whether a text holds the query word for
-word · `fuse` candidates' scores into one · `engine` the search itself.
+`query` the request, checked · `asked` what its words ask for · `query_vectors` its vector · `pool`
+the rows that may answer · `exact`, `verbatim` those that hold it as it stands · `fuse` words and
+meaning into one score · `rank` the order · `fold` rows that say the same · `listing` the ranking as
+far as pages were asked for · `remembered` the rows that one search has fetched · `page`,
+`passages`, `explain` the hits of a page · `answer` their shapes · `engine` the search itself.
 """

@@ -10,6 +10,8 @@ NAMED_MAX = 16
 # A longer query is a passage: nobody names an id in it.
 _NAMING_MAX_WORDS = 64
 _ID_MAX_CHARS = 512
+# As in the path of a note; more words are a question, and looking for it costs a millisecond.
+_ID_MAX_WORDS = 6
 
 # A quotation opens after a space and ends before one or before punctuation, so that neither inches
 # (5" disk) nor pasted code are taken for one. One that does not end is a character like others.
@@ -97,8 +99,8 @@ def _first(words: object) -> tuple[str, ...]:
 
 
 def _ids(plain: str, words: list[str], bare: list[str]) -> list[str]:
-    """The whole query, and those of its words that are more than a word or a number."""
-    whole = [plain] if len(plain) <= _ID_MAX_CHARS else []
+    """The whole query if it is short, and those words that are more than a word or a number."""
+    whole = [plain] if len(plain) <= _ID_MAX_CHARS and len(plain.split()) <= _ID_MAX_WORDS else []
     likely = [word for pair in zip(bare, words, strict=True) for word in pair if _is_like_id(word)]
     return [*whole, *bare[: len(bare) == 1], *likely]
 

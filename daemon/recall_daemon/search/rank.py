@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 import numpy as np
 
@@ -36,8 +37,7 @@ class Factors:
 NO_FACTORS = Factors()
 
 
-@dataclass(frozen=True, slots=True)
-class Ranked:
+class Ranked(NamedTuple):
     """A row with its score, and where its parts are: position `at` of a pool."""
 
     row_id: int
@@ -104,17 +104,19 @@ class Ranker:
         factors = self._factors(pool.row_ids)
         hits = np.flatnonzero(pool.may_hit)
         row_ids = [pool.row_ids[at] for at in hits.tolist()]
-        known = [factors.get(row_id, NO_FACTORS) for row_id in row_ids]
-        scores = [
-            self._weighted(score, own) + WORTH.get(matches.get(row_id, ""), 0.0)
-            for score, own, row_id in zip(fused.score[hits].tolist(), known, row_ids, strict=True)
-        ]
+        scores = fused.score[hits].tolist()
+        if factors:
+            known = [factors.get(row_id, NO_FACTORS) for row_id in row_ids]
+            scores = [self._weighted(*pair) for pair in zip(scores, known, strict=True)]
+        if matches:
+            worth = [WORTH.get(matches.get(row_id, ""), 0.0) for row_id in row_ids]
+            scores = [sum(pair) for pair in zip(scores, worth, strict=True)]
         return [
             Ranked(
                 row_id=row_ids[best],
                 score=min(scores[best], ceiling),
                 exact=matches.get(row_ids[best]),
-                factors=known[best],
+                factors=factors.get(row_ids[best], NO_FACTORS),
                 pool=pool,
                 fused=fused,
                 at=int(hits[best]),

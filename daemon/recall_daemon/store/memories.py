@@ -230,11 +230,11 @@ class StoreFeed:
     def rows(self, row_ids: Sequence[int]) -> dict[int, StoredRow]:
         if not row_ids:
             return {}
-        with self._store.read() as connection:
+        with self._store.look_up() as connection:
             return by_row_ids(connection, row_ids)
 
     def local_texts(self, row_ids: Sequence[int]) -> dict[int, str | None]:
-        with self._store.read() as connection:
+        with self._store.look_up() as connection:
             return texts_of(connection, row_ids)
 
     def with_texts(self, rows: Mapping[int, StoredRow]) -> dict[int, StoredRow]:
@@ -242,7 +242,7 @@ class StoreFeed:
         return self._far.with_texts(rows) if self._far else dict(rows)
 
     def find_ids(self, ids: Sequence[str]) -> list[int]:
-        with self._store.read() as connection:
+        with self._store.look_up() as connection:
             return find_ids(connection, ids)
 
     def cold_texts(self, row_ids: Sequence[int]) -> dict[int, str]:
