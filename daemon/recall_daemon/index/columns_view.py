@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from recall_daemon.index.filters import CodedFilters
 from recall_daemon.index.grouped import NO_KEY, Grouped
@@ -91,7 +92,7 @@ class ColumnsView:
         have[which[among(self.tag_code[at], codes)]] = True
         return have
 
-    def ordinals(self, row_ids: Sequence[int]) -> Array:
+    def ordinals(self, row_ids: npt.ArrayLike) -> Array:
         """The ordinal of each row id. Raises IndexError for a row this view never had."""
         return self.ordinal_of[np.asarray(row_ids, dtype=np.int64)]
 

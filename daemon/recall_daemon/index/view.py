@@ -141,10 +141,14 @@ class IndexView:
         """How many passages each row's text has, int64; 0 where it has no vector."""
         return self.vectors.runs(self.columns.slot[self.columns.ordinals(row_ids)])[1]
 
-    def vectors_of(self, row_ids: Sequence[int]) -> dict[int, Array]:
-        """The vector of the beginning of each row that has one, float32[dim]."""
-        kept, first, _ = self._runs(row_ids)
-        return dict(zip(kept, self.vectors.at(first), strict=True))
+    def beginnings(self, row_ids: Sequence[int]) -> tuple[Array, Array]:
+        """The positions in `row_ids` of the rows that have a vector, and that of each's beginning.
+
+        int64[n] and float32[n, dim].
+        """
+        first, length = self.vectors.runs(self.columns.slot[self.columns.ordinals(row_ids)])
+        have = np.flatnonzero(length)
+        return have, self.vectors.at(first[have])
 
     def passages_of(self, row_ids: Sequence[int]) -> dict[int, Array]:
         """The vectors of all passages of each row that has any, float32 of shape (n, dim)."""
@@ -170,11 +174,10 @@ class IndexView:
         kept = [row_id for row_id, has in zip(row_ids, have.tolist(), strict=True) if has]
         return kept, first[have], length[have]
 
-    def order(self, row_ids: Sequence[int], scores: Sequence[float]) -> list[int]:
-        """Positions in `row_ids` from best to worst."""
+    def order(self, row_ids: npt.ArrayLike, scores: npt.ArrayLike) -> Array:
+        """Positions in `row_ids` from best to worst, int64."""
         ordinals = self.columns.ordinals(row_ids)
-        order = self.columns.newest_first(ordinals, np.asarray(scores, np.float64))
-        return [int(at) for at in order]
+        return self.columns.newest_first(ordinals, np.asarray(scores, np.float64))
 
     def _thinned(self, hits: Sequence[Scored], copies: int) -> tuple[list[Scored], list[int]]:
         """Of each text the first `copies`, and the slots of texts that have more."""

@@ -99,12 +99,9 @@ def _same_text(view: IndexView, row_ids: Sequence[int], heads: int) -> Flags:
 
 def _near(view: IndexView, row_ids: Sequence[int], heads: int) -> Flags:
     near = np.zeros((min(heads, len(row_ids)), len(row_ids)), dtype=np.bool_)
-    vectors = view.vectors_of(row_ids)
-    have = [at for at, row_id in enumerate(row_ids) if row_id in vectors]
-    first = [at for at in have if at < heads]
-    if first:
-        matrix = np.stack([vectors[row_ids[at]] for at in have])
-        near[np.ix_(first, have)] = matrix[: len(first)] @ matrix.T >= NEAR_COSINE
+    have, vectors = view.beginnings(row_ids)
+    first = int(np.searchsorted(have, len(near)))
+    near[np.ix_(have[:first], have)] = vectors[:first] @ vectors.T >= NEAR_COSINE
     return near
 
 

@@ -161,7 +161,8 @@ def test_any_history_in_any_batches_equals_brute_force(
         if row.text_hash in store.vectors
     }
     assert view.meanings(query, rows) == dict(brute_vectors(store, query, Filters(), 99))
-    firsts = {row_id: vector.tolist() for row_id, vector in view.vectors_of(rows).items()}
+    have, vectors = view.beginnings(rows)
+    firsts = {rows[at]: vector for at, vector in zip(have, vectors.tolist(), strict=True)}
     assert firsts == {row_id: found[0][3] for row_id, found in passages.items()}
     for row_id in rows:
         spans = passages.get(row_id, [])
