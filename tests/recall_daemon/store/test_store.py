@@ -203,3 +203,27 @@ def test_a_folder_in_the_stores_place_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(StoreDamaged, match="cannot be opened"):
         Store(tmp_path)
+
+
+def test_cursors_for_look_ups_are_used_again_until_the_file_changes(store: Store) -> None:
+    def names() -> list[str]:
+        with store.look_up() as connection:
+            return [row[0] for row in connection.execute("SELECT name FROM facts").fetchall()]
+
+    store.write(lambda c: c.execute("INSERT INTO facts VALUES ('one', '1')").fetchall())
+    with store.look_up() as first, store.look_up() as second:
+        assert first is not second
+    with store.look_up() as again:
+        assert again in (first, second)
+    store.write(lambda c: c.execute("INSERT INTO facts VALUES ('two', '2')").fetchall())
+    assert set(names()) >= {"one", "two"}
+    store.rewrite()
+    assert set(names()) >= {"one", "two"}
+
+
+def test_a_cursor_whose_question_failed_is_not_used_again(store: Store) -> None:
+    with pytest.raises(StoreRefused), store.look_up() as failed:
+        failed.execute("SELECT CAST('x' AS BIGINT)").fetchall()
+    with store.look_up() as other:
+        assert other is not failed
+        assert other.execute("SELECT 1").fetchall() == [(1,)]
