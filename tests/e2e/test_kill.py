@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 SOAK = "RECALLD_TEST_SOAK" in os.environ
-KILLS = 200 if SOAK else 20
+KILLS = 200 if SOAK else 10
 LARGE_CHARS = 8_000_000
 
 
