@@ -3,6 +3,6 @@
 `query` the request, checked · `asked` what its words ask for · `query_vectors` its vector · `pool`
 the rows that may answer · `exact`, `verbatim` those that hold it as it stands · `fuse` words and
 meaning into one score · `rank` the order · `fold` rows that say the same · `listing` the ranking as
-far as pages were asked for · `remembered` the rows that one search has fetched · `page`,
-`passages`, `explain` the hits of a page · `answer` their shapes · `engine` the search itself.
+far as pages were asked for · `page`, `passages`, `explain` the hits of a page · `answer` their
+shapes · `engine` the search itself.
 """

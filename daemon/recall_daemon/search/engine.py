@@ -19,7 +19,6 @@ from recall_daemon.search.pool import Vector
 from recall_daemon.search.query import REACH_MAX, SearchRequest
 from recall_daemon.search.query_vectors import EmbedQuery, QueryVectors
 from recall_daemon.search.rank import Ranker
-from recall_daemon.search.remembered import Remembered
 
 # How long searches wait for an index that is being opened, from the first one on.
 START_WAIT_S = 5.0
@@ -77,7 +76,7 @@ class Search:
         not_held = _not_held(view, filters, asked)
         if not_held:
             asked = asked.without_quotes()
-        ranker = Ranker(view, filters, asked, vector, request, Remembered(self._texts), self._now())
+        ranker = Ranker(view, filters, asked, vector, request, self._texts, self._now())
         listing = self._listing(request, degraded)
         with listing.lock:
             hits, next_offset = self._cut(listing, ranker)

@@ -63,8 +63,7 @@ def _fold_first(
     near: Flags = _near(view, row_ids, heads) & alike & ~same
     related = np.logical_or(same, near)
     compared: Flags = np.asarray(near.any(axis=0))
-    # The heads' rows are fetched for the page in any case.
-    compared[:heads] |= bool(compared.any())
+    compared[:heads] |= near.any(axis=1)
     said = _said(texts, [row_ids[at] for at in np.flatnonzero(compared)])
     taken = np.zeros(len(ranked), dtype=np.bool_)
     groups = []
@@ -106,9 +105,8 @@ def _near(view: IndexView, row_ids: Sequence[int], heads: int) -> Flags:
 
 
 def _said(texts: Texts, row_ids: Sequence[int]) -> dict[int, list[str]]:
-    # Whole rows: most of them are hits of the page, which then has them.
-    rows = texts.rows(row_ids) if row_ids else {}
-    return {i: telling_words(row.text) for i, row in rows.items() if row.text is not None}
+    found = texts.local_texts(row_ids) if row_ids else {}
+    return {row_id: telling_words(text) for row_id, text in found.items() if text is not None}
 
 
 def telling_words(text: str) -> list[str]:

@@ -69,7 +69,7 @@ def test_a_row_comes_with_all_it_is_shown_with(store: Store, rows: Rows) -> None
     with store.read() as connection:
         row = memories.by_row_ids(connection, [1, 99])[1]
     assert (row.memory_id, row.text, row.tags, row.created_at) == ("m", "one", ("t",), NOW)
-    assert (row.seq, row.tier, row.merged_at) == (7, "hot", NOW)
+    assert (row.seq, row.tier) == (7, "hot")
 
 
 def test_a_row_is_named_by_its_id_alone_or_behind_its_system(store: Store, rows: Rows) -> None:
