@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
+from datetime import datetime
 
 from recall_daemon.errors import ForgetInvalid
+from recall_daemon.iso_time import in_utc
 from recall_daemon.search.verbatim import normal
 from recall_wire.errors import UnsafeKey
 from recall_wire.layout import check_system_id
@@ -90,10 +91,7 @@ def moment(name: str, value: object) -> datetime | None:
     if value is None:
         return None
     try:
-        found = datetime.fromisoformat(value) if isinstance(value, str) else value
-        if not isinstance(found, datetime):
-            raise ValueError("neither a time nor text")
-        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+        return in_utc(value)
     except (ValueError, OverflowError) as error:
         raise ForgetInvalid(f"{name} {str(value)[:40]!r} is not a time") from error
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Literal, get_args
 
 from recall_daemon.index.filters import Filters
+from recall_daemon.iso_time import in_utc
 from recall_wire.errors import TerminalError
 
 QUERY_MAX_CHARS = 100_000
@@ -174,10 +175,7 @@ def _time(name: str, value: object) -> datetime | None:
     if value is None:
         return None
     try:
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-        if not isinstance(moment, datetime):
-            raise ValueError("neither a time nor text")
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        return in_utc(value)
     except (ValueError, OverflowError) as error:
         raise QueryInvalid(
             f"{name} {str(value)[:40]!r} is not a time", hint="write it as 2026-01-31T12:00:00Z"

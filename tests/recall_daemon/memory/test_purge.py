@@ -11,8 +11,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # traces
 
-from traces import holding, records
+from traces import SECRET, holding, records
 
+from recall_daemon.jobs import Progress
 from recall_daemon.memory.criteria import Criteria
 from recall_wire.errors import BucketUnreachable
 from recall_wire.records import Record
@@ -97,3 +98,59 @@ async def test_a_step_that_fails_has_none_before_it_done_again(
         forget(hub, "h0")  # a later one has each step to do again
         await hub.hub.jobs.run("purge")
         assert done == ["cold", "store", "store"]  # no file in use holds anything forgotten
+
+
+async def test_a_thousand_forgets_share_one_purge(open_test_hub: Any, publisher: Any) -> None:
+    publisher.publish("a", 1, records(40, range(20)))
+    async with open_test_hub() as hub:
+        await hub.once()
+        for number in range(20):
+            told = hub.hub.forgetting.forget(Criteria(ids=(f"m{number}",)), purge=False)
+            assert told["purge"] == "pending"
+        assert hub.search(SECRET, mode="words") == []
+        assert "store.duckdb.wal" in holding(data_dir(hub))
+        run = await hub.hub.jobs.run("purge")
+        assert (run.state, run.detail) == ("done", "nothing that was forgotten is on this disk")
+        assert holding(data_dir(hub)) == []
+        assert not hub.hub.forgetting.purge.is_pending()
+        inode = (data_dir(hub) / "store.duckdb").stat().st_ino
+        await hub.hub.jobs.run("purge")
+        assert (data_dir(hub) / "store.duckdb").stat().st_ino == inode  # not written again
+
+
+async def test_what_an_instance_forgets_is_purged_too(open_test_hub: Any, publisher: Any) -> None:
+    publisher.publish("a", 1, records(5, [2]))
+    async with open_test_hub() as hub:
+        await hub.once()
+        assert not hub.hub.forgetting.purge.is_pending()
+        publisher.publish("a", 2, [Record("m2", op="forget"), Record("never-seen", op="forget")])
+        await hub.once()
+        assert hub.hub.forgetting.purge.is_pending()
+        await hub.hub.jobs.run("purge")
+        assert holding(data_dir(hub)) == []
+        publisher.publish("a", 3, [Record("not-here-either", op="forget")])
+        await hub.once()
+        assert not hub.hub.forgetting.purge.is_pending()
+
+
+async def test_what_is_forgotten_while_a_purge_runs_waits_for_the_next(
+    open_test_hub: Any, publisher: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publisher.publish("a", 1, records(5, [1, 2]))
+    async with open_test_hub() as hub:
+        await hub.once()
+        hub.hub.forgetting.forget(Criteria(ids=("m1",)), purge=False)
+        store = hub.hub.core.store
+        rewrite = store.rewrite
+
+        def and_forget() -> None:
+            rewrite()
+            hub.hub.forgetting.forget(Criteria(ids=("m2",)), purge=False)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(store, "rewrite", and_forget)
+            hub.hub.forgetting.purge.run(Progress())
+        assert hub.hub.forgetting.purge.is_pending()
+        hub.hub.forgetting.purge.run(Progress())
+        assert not hub.hub.forgetting.purge.is_pending()
+        assert holding(data_dir(hub)) == []

@@ -223,6 +223,7 @@ def test_a_hostile_file_name(projects: Path, read: Read) -> None:
     with open(folder + b"/\xfe'; DROP.jsonl", "wb") as file:
         file.write(json.dumps({**user("u1", "one"), "sessionId": None}).encode() + b"\n")
     [record] = read(projects)
+    assert record.text == "one"
     to_batch([record]).validate(full=True)
 
 
