@@ -9,6 +9,7 @@ Punctuation separates, so `max.poll.records` and `max_poll_records` are the same
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
 
@@ -24,6 +25,10 @@ _TERM = (
     rf"[[\p{{Alphabetic}}\p{{M}}\p{{N}}]--[{_SPACELESS}]]+"
     rf"|[{_SPACELESS}]|\p{{Extended_Pictographic}}"
 )
+# Words that change nothing. Everything else does: "not", "may", "to" and "from", "is" and "was",
+# a name, a number, its sign.
+_IDLE = frozenset(("a", "an", "the", "this", "that", "these", "those"))
+_EDGES = ".,;:!\"'`()[]{}*_\u2026\u201c\u201d\u2018\u2019"
 _LETTERS = re.compile(r"[A-Za-z]+")
 _HUMP_EDGE = re.compile(r"[a-z][A-Z]")
 _CAMEL_MAX_CHARS = 80
@@ -71,3 +76,15 @@ def units(query: str) -> list[str]:
     runs = [match.group() for match in _SPACELESS_RUN.finditer(query)]
     pairs = [run[at : at + 2] for run in runs for at in range(len(run) - 1)]
     return list(dict.fromkeys(joined + pairs))
+
+
+def telling_words(text: str) -> list[str]:
+    """The words in which texts must agree to say the same, in their order."""
+    bare = (word.strip(_EDGES) for word in composed(text).casefold().split())
+    return [word for word in bare if word and word not in _IDLE]
+
+
+def said_key(text: str) -> int:
+    """64 bits, the same for texts with the same telling words; 0 for one that has none."""
+    words = " ".join(telling_words(text))
+    return int.from_bytes(hashlib.blake2b(words.encode(), digest_size=8).digest()) if words else 0

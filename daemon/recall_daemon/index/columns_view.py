@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,7 +62,7 @@ class ColumnsView:
         tagged[hits - start] = True
         return tagged
 
-    def passing(self, row_ids: Sequence[int], filters: CodedFilters) -> list[int]:
+    def passing(self, row_ids: npt.ArrayLike, filters: CodedFilters) -> Array:
         """Those of the rows that are live here and pass, in their order; any row id may be asked.
 
         Costs next to nothing for a few hundred rows, however many the index has.
@@ -81,7 +80,7 @@ class ColumnsView:
             else:
                 mask &= among(self.fields[name][ordinals], codes)
         mask &= _within(self.created_us[ordinals], filters)
-        return [int(row_id) for row_id in known[mask]]
+        return np.asarray(known[mask])
 
     def _have_tag(self, ordinals: Array, codes: tuple[int, ...]) -> Array:
         first = np.searchsorted(self.tag_ordinal, ordinals, side="left")
@@ -100,41 +99,42 @@ class ColumnsView:
         """For distinct slots: which of them, and an ordinal that has it, for each such pair."""
         return self.by_slot.members(self.slot, slots)
 
-    def beside(self, row_ids: Sequence[int], n: int) -> dict[int, Beside]:
-        """The live rows before and after each row in its session, nearest first, at most n."""
-        own = self.ordinals(row_ids)
+    def around(self, row_ids: npt.ArrayLike, n: int) -> Array:
+        """Row ids of the live rows around each row in its session, in the order of the session.
+
+        int64 of shape (rows, 2 n + 1), the row itself in the middle; -1 where there is none.
+        """
+        asked = np.asarray(row_ids, dtype=np.int64)
+        own = self.ordinals(asked)
         keys = np.where(own >= 0, self.session_key[own], NO_KEY)
+        found, slow = self._around_sorted(own, keys, n)
+        found[:, n] = asked
         newest = self.by_session.unsorted(self.session_key, np.unique(keys[keys != NO_KEY]))
-        found: dict[int, Beside] = dict.fromkeys(row_ids, ((), ()))
-        grown = np.isin(keys, [key for key, ordinals in newest.items() if len(ordinals)])
-        sorted_in = (keys != NO_KEY) & ~grown
-        at = np.flatnonzero(sorted_in)
-        found |= self._beside_all([row_ids[i] for i in at.tolist()], own[at], keys[at], n)
-        for i in np.flatnonzero(grown).tolist():
-            found[row_ids[i]] = self._beside(row_ids[i], int(keys[i]), newest[int(keys[i])], n)
+        slow |= np.isin(keys, [key for key, ordinals in newest.items() if len(ordinals)])
+        for at in np.flatnonzero(slow).tolist():
+            key = int(keys[at])
+            before, after = self._beside(int(asked[at]), key, newest[key], n)
+            found[at] = [
+                *[-1] * (n - len(before)),
+                *reversed(before),
+                asked[at],
+                *after,
+                *[-1] * (n - len(after)),
+            ]
         return found
 
-    def _beside_all(
-        self, row_ids: Sequence[int], own: Array, keys: Array, n: int
-    ) -> dict[int, Beside]:
-        """At once for rows of sessions that are sorted in; one by one beside dead rows."""
+    def _around_sorted(self, own: Array, keys: Array, n: int) -> tuple[Array, Array]:
+        """As if every session were sorted in; and where a dead row is among them."""
         order = self.by_session.order
-        steps = np.arange(1, n + 1)
-        places = self.by_session.place_of[own][:, None] + np.concatenate([-steps, steps])
+        found = np.full((len(own), 2 * n + 1), -1, dtype=np.int64)
+        slow = np.zeros(len(own), dtype=np.bool_)
+        at = np.flatnonzero((keys != NO_KEY) & (own < len(order)))
+        places = self.by_session.place_of[own[at]][:, None] + np.arange(-n, n + 1)
         near = order[np.clip(places, 0, max(len(order) - 1, 0))]
-        same = (places >= 0) & (places < len(order)) & (self.session_key[near] == keys[:, None])
-        whole = ~(same & ~self.live[near]).any(axis=1)
-        found = {}
-        sides = zip(self.row_id[near].tolist(), same.tolist(), strict=True)
-        for i, (ids, here) in enumerate(sides):
-            if whole[i]:
-                before = tuple(id_ for id_, is_ in zip(ids[:n], here[:n], strict=True) if is_)
-                after = tuple(id_ for id_, is_ in zip(ids[n:], here[n:], strict=True) if is_)
-                found[row_ids[i]] = (before, after)
-            else:
-                none = np.empty(0, dtype=np.int64)
-                found[row_ids[i]] = self._beside(row_ids[i], int(keys[i]), none, n)
-        return found
+        same = (places >= 0) & (places < len(order)) & (self.session_key[near] == keys[at][:, None])
+        found[at] = np.where(same, self.row_id[near], -1)
+        slow[at] = (same & ~self.live[near]).any(axis=1)
+        return found, slow
 
     def _beside(self, row_id: int, key: int, newest: Array, n: int) -> Beside:
         """`newest`: the ordinals of the session that are not sorted in yet."""

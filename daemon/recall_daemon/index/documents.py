@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from tantivy import Document, Schema, SchemaBuilder
 
-from recall_daemon.index.analysis import composed, humps
+from recall_daemon.index.analysis import composed, humps, said_key
 from recall_daemon.index.columns import FIELDS
 
 TOKENIZER = "memory"
@@ -18,6 +18,8 @@ LACKING = "lacking"
 TEXT = "text"
 # The first half of the text's hash: rows of the same text have the same.
 TEXT_KEY = "text_key"
+# See `analysis.said_key`.
+SAID_KEY = "said_key"
 # Longer values of a field are terms by their hash: tantivy leaves out terms past 65,530 bytes.
 _VALUE_MAX_BYTES = 1_024
 
@@ -26,6 +28,7 @@ def schema() -> Schema:
     builder = SchemaBuilder()
     builder.add_unsigned_field("row_id", indexed=True, fast=True)
     builder.add_unsigned_field(TEXT_KEY, indexed=True)
+    builder.add_unsigned_field(SAID_KEY, fast=True)
     builder.add_text_field("text", tokenizer_name=TOKENIZER, index_option="position")
     builder.add_integer_field("created_us", fast=True)
     for name in (*FIELDS, "tag", LACKING):
@@ -44,6 +47,8 @@ def documents(rows: pa.Table, lacking: Collection[int]) -> Iterator[Document]:
         document.add_unsigned("row_id", row_id)
         if text_hash is not None:
             document.add_unsigned(TEXT_KEY, int(text_hash[:16], 16))
+        if text is not None:
+            document.add_unsigned(SAID_KEY, said_key(text))
         if created[at] is not None:
             document.add_integer("created_us", created[at])
         for name, values in fields.items():

@@ -39,6 +39,8 @@ EXACT_MAX = 2_048
 # How many candidates are scored again, at least: their order is that of the codes.
 MIN_CANDIDATES = 600
 CODE_BITS = 4
+_SIGN_AND_NUMBER = np.int32(-0x7000_0001)
+_BASES = np.float32(2.0**112)
 
 ROW = np.dtype(
     [
@@ -119,7 +121,7 @@ class SegmentFiles:
 
     def at(self, places: Array) -> Array:
         """The vectors at these places, float32 of shape (len(places), dim)."""
-        return self.matrix[places].astype(np.float32)
+        return _widened(self.matrix[places])
 
     def nearest(self, query: Array, bits: Array, kept: int, k: int) -> tuple[Array, Array]:
         """The best places among those in `bits` (of which there are `kept`), with their scores.
@@ -149,6 +151,19 @@ class SegmentFiles:
             wanted.sel = selector
         _, places = self._scan.search(query[None, :], k, params=wanted)
         return np.asarray(places[0][places[0] >= 0])
+
+
+def _widened(halves: Array) -> Array:
+    """Half floats as float32, exactly, in a third of the time of `astype`. No infinity, no NaN.
+
+    The sign goes to its place, exponent and digits to theirs; the exponents' bases are 112 apart.
+    """
+    bits = halves.view(np.int16).astype(np.int32)
+    bits <<= 13
+    bits &= _SIGN_AND_NUMBER
+    numbers = bits.view(np.float32)
+    numbers *= _BASES
+    return numbers
 
 
 def quantiser(dim: int) -> Any:

@@ -96,14 +96,13 @@ class IndexView:
         """Which of the query's terms each of the rows holds, and how much each term tells."""
         return self.words.coverage(query, row_ids)
 
-    def passing(self, row_ids: Sequence[int], filters: CodedFilters) -> list[int]:
+    def passing(self, row_ids: npt.ArrayLike, filters: CodedFilters) -> Array:
         """Those of the rows that are live here and pass, in their order; unknown ids do not."""
         return self.columns.passing(row_ids, filters)
 
-    def same_text(self, row_ids: Sequence[int]) -> dict[int, int]:
-        """A number for each row's text: the same for the same text_hash, -1 without text."""
-        slots = self.columns.slot[self.columns.ordinals(row_ids)]
-        return dict(zip(row_ids, slots.tolist(), strict=True))
+    def text_slots(self, row_ids: npt.ArrayLike) -> Array:
+        """A number for each row's text, int32: the same for the same text_hash, -1 without text."""
+        return self.columns.slot[self.columns.ordinals(row_ids)]
 
     def sharing(
         self, row_ids: Sequence[int], filters: CodedFilters, most: int
@@ -112,8 +111,8 @@ class IndexView:
 
         The newest `most` of them, and how many there are.
         """
-        slots = {slot for slot in self.same_text(row_ids).values() if slot >= 0}
-        asked = np.asarray(sorted(slots), dtype=np.int32)
+        slots = np.unique(self.text_slots(row_ids))
+        asked = slots[slots >= 0]
         which, ordinals = self.columns.of_slots(asked)
         passing = self.selections.of(self.columns, self.vectors, filters).rows[ordinals]
         which, ordinals = which[passing], ordinals[passing]
@@ -122,57 +121,47 @@ class IndexView:
         counts = np.bincount(which, minlength=len(asked)).tolist()
         return [(found[which == at][:most].tolist(), count) for at, count in enumerate(counts)]
 
-    def meanings(self, query: npt.ArrayLike, row_ids: Sequence[int]) -> dict[int, float]:
-        """The inner product with its best passage, of each row that has a vector."""
-        kept, first, length = self._runs(row_ids)
-        scores, _ = self.vectors.best(np.asarray(query, dtype=np.float32), first, length)
-        return dict(zip(kept, scores.tolist(), strict=True))
+    def meanings(self, query: npt.ArrayLike, row_ids: npt.ArrayLike) -> Array:
+        """Each row's inner product with its best passage, float64; NaN without a vector."""
+        # Each text once: the last bit of a product depends on where in the matrix a row is.
+        slots, which = np.unique(self.text_slots(row_ids), return_inverse=True)
+        first, length = self.vectors.runs(slots)
+        have = length > 0
+        found = np.full(len(slots), np.nan)
+        found[have] = self.vectors.best(
+            np.asarray(query, dtype=np.float32), first[have], length[have]
+        )[0]
+        return found[which]
 
     def passage(self, query: npt.ArrayLike, row_id: int) -> tuple[int, int | None] | None:
         """Characters [start, end) of the row's best passage; an end of None is not known.
 
         None for a row that has no vector.
         """
-        _, first, length = self._runs([row_id])
-        _, places = self.vectors.best(np.asarray(query, dtype=np.float32), first, length)
+        first, length = self.vectors.runs(self.text_slots([row_id]))
+        have = length > 0
+        _, places = self.vectors.best(
+            np.asarray(query, dtype=np.float32), first[have], length[have]
+        )
         return self.vectors.span(int(places[0])) if len(places) else None
 
-    def passage_counts(self, row_ids: Sequence[int]) -> Array:
+    def passage_counts(self, row_ids: npt.ArrayLike) -> Array:
         """How many passages each row's text has, int64; 0 where it has no vector."""
-        return self.vectors.runs(self.columns.slot[self.columns.ordinals(row_ids)])[1]
-
-    def beginnings(self, row_ids: Sequence[int]) -> tuple[Array, Array]:
-        """The positions in `row_ids` of the rows that have a vector, and that of each's beginning.
-
-        int64[n] and float32[n, dim].
-        """
-        first, length = self.vectors.runs(self.columns.slot[self.columns.ordinals(row_ids)])
-        have = np.flatnonzero(length)
-        return have, self.vectors.at(first[have])
+        return self.vectors.runs(self.text_slots(row_ids))[1]
 
     def passages_of(self, row_ids: Sequence[int]) -> dict[int, Array]:
         """The vectors of all passages of each row that has any, float32 of shape (n, dim)."""
-        kept, first, length = self._runs(row_ids)
-        spans = zip(kept, first.tolist(), length.tolist(), strict=True)
-        return {row_id: self.vectors.at(np.arange(at, at + n)) for row_id, at, n in spans}
+        first, length = self.vectors.runs(self.text_slots(row_ids))
+        spans = zip(row_ids, first.tolist(), length.tolist(), strict=True)
+        return {row_id: self.vectors.at(np.arange(at, at + n)) for row_id, at, n in spans if n}
 
-    def neighbours(
-        self, row_ids: Sequence[int], n: int
-    ) -> dict[int, tuple[tuple[int, ...], tuple[int, ...]]]:
-        """For each row the ids of at most `n` live rows before and after it in its session.
+    def around(self, row_ids: npt.ArrayLike, n: int) -> Array:
+        """The live rows around each row in its session, int64 of shape (rows, 2 n + 1).
 
-        A session is that of one system; its rows go by created_at, then row id. The nearest come
-        first. A row without a session has no neighbours.
+        A session is that of one system; its rows go by created_at, then row id. The row itself is
+        in the middle; -1 where there is none.
         """
-        return self.columns.beside(row_ids, n)
-
-    def _runs(self, row_ids: Sequence[int]) -> tuple[list[int], Array, Array]:
-        """Those of the rows that have a vector, and the places of their passages."""
-        slots = self.columns.slot[self.columns.ordinals(row_ids)]
-        first, length = self.vectors.runs(slots)
-        have = length > 0
-        kept = [row_id for row_id, has in zip(row_ids, have.tolist(), strict=True) if has]
-        return kept, first[have], length[have]
+        return self.columns.around(row_ids, n)
 
     def order(self, row_ids: npt.ArrayLike, scores: npt.ArrayLike) -> Array:
         """Positions in `row_ids` from best to worst, int64."""
@@ -198,7 +187,8 @@ class IndexView:
         scores = dict(hits)
         row_ids = self.columns.passing(list(scores), filters)
         ordinals = self.columns.ordinals(row_ids)
-        return self._ordered(ordinals, np.asarray([scores[i] for i in row_ids], np.float64), k)
+        own = [scores[row_id] for row_id in row_ids.tolist()]
+        return self._ordered(ordinals, np.asarray(own, np.float64), k)
 
     def _ordered(self, ordinals: Array, scores: Array, k: int | None) -> list[Scored]:
         order = self.columns.newest_first(ordinals, scores)[:k]

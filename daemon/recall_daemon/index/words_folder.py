@@ -22,7 +22,7 @@ from recall_daemon.index.durable import (
 )
 
 # Raised whenever the analysis, the schema or what is indexed of a row changes.
-FORMAT = 2
+FORMAT = 3
 STATE = "words.json"
 _META = "meta.json"
 _FOOTER_MAGIC = 1337

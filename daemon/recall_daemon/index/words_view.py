@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from tantivy import (
+    DocAddress,
     FieldType,
     Occur,
     Order,
@@ -20,6 +21,7 @@ from tantivy import (
 from recall_daemon.index.analysis import composed, humps, units
 from recall_daemon.index.documents import (
     LACKING,
+    SAID_KEY,
     TEXT,
     TEXT_KEY,
     term_of,
@@ -46,11 +48,15 @@ _LISTED_ROW_IDS = 50_000
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """`holds` is bool[rows, terms]; `weights` float64[terms] are the terms' idf, rarest first."""
+    """`holds` is bool[rows, terms]; `weights` float64[terms] are the terms' idf, rarest first.
+
+    `said` is uint64[rows]: the same for rows that say the same in other dress; 0: not known.
+    """
 
     terms: list[str]
     weights: Array
     holds: Array
+    said: Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,24 +137,33 @@ class WordsView:
         return self._hits(self._within(_any(terms), filters), k) if terms else []
 
     def coverage(self, query: str, row_ids: Sequence[int]) -> Coverage:
-        """Which of the query's terms each of the rows holds; some hundred rows at a time.
+        """Which of the query's terms each of the rows holds, and a key of what each says.
+
+        For some hundred distinct rows at a time.
 
         Of a long query the `COVERAGE_MAX_TERMS` rarest terms that any row has.
         """
         terms = self._telling(composed(query))
-        holds = np.zeros((len(row_ids), len(terms)), dtype=np.bool_)
         names, weights = [name for name, _, _ in terms], [weight for _, weight, _ in terms]
-        if terms and len(row_ids):
-            # Each term scores a power of two of its own, so that one query tells which are held.
-            bits = [Query.const_score_query(term, 2.0**at) for at, (_, _, term) in enumerate(terms)]
+        bits, said = np.zeros(len(row_ids), dtype=np.int64), np.zeros(len(row_ids), dtype=np.uint64)
+        if len(row_ids):
             # Not a term set: walking its automaton in every segment takes longer than this.
             these = [
                 Query.term_query(self.schema, "row_id", i, index_option="basic") for i in row_ids
             ]
-            held = dict(self._hits(_both(_any(bits), _any(these)), len(row_ids)))
-            found = np.asarray([held.get(row_id, 0.0) for row_id in row_ids]).astype(np.int64)
-            holds = (found[:, None] >> np.arange(len(terms)) & 1).astype(np.bool_)
-        return Coverage(names, np.asarray(weights, dtype=np.float64), holds)
+            # Each term scores a power of two of its own, so that one query tells which are held.
+            held = [Query.const_score_query(term, 2.0**at) for at, (_, _, term) in enumerate(terms)]
+            rows = Query.const_score_query(_any(these), 0.0)
+            found = Query.boolean_query([(Occur.Must, rows), *((Occur.Should, t) for t in held)])
+            place = {row_id: at for at, row_id in enumerate(row_ids)}
+            hits = self.searcher.search(found, len(row_ids), count=False).hits
+            addresses = [address for _, address in hits]
+            at = [place[row_id] for row_id in self._row_ids(addresses)]
+            bits[at] = [int(score) for score, _ in hits]
+            keys = self.searcher.fast_field_values(SAID_KEY, addresses)
+            said[at] = [key or 0 for key in keys]
+        holds = (bits[:, None] >> np.arange(len(terms)) & 1).astype(np.bool_)
+        return Coverage(names, np.asarray(weights, dtype=np.float64), holds, said)
 
     def _telling(self, plain: str) -> list[tuple[str, float, Query]]:
         """Terms, and units of them, that some row has: the name, the idf and the query of each."""
@@ -285,8 +300,11 @@ class WordsView:
         hits = self.searcher.search(query, limit, count=False).hits
         if not hits:
             return []
-        row_ids = self.searcher.fast_field_values("row_id", [address for _, address in hits])
-        return [(int(row_id), score) for row_id, (score, _) in zip(row_ids, hits, strict=True)]
+        row_ids = self._row_ids([address for _, address in hits])
+        return [(row_id, score) for row_id, (score, _) in zip(row_ids, hits, strict=True)]
+
+    def _row_ids(self, addresses: Sequence[DocAddress]) -> list[int]:
+        return [int(row_id) for row_id in self.searcher.fast_field_values("row_id", addresses)]
 
 
 def _any(clauses: Sequence[Query]) -> Query:

@@ -38,7 +38,7 @@ def exact(view: IndexView, filters: CodedFilters, asked: Asked, texts: Texts) ->
         found |= dict.fromkeys(_holding(here, row_ids, identifier), HELD)
     found |= dict.fromkeys(_holding(here, whole, asked.plain), VERBATIM)
     named = texts.find_ids(asked.ids) if asked.ids else []
-    return found | dict.fromkeys(view.passing(named, filters), BY_ID)
+    return found | dict.fromkeys(view.passing(named, filters).tolist(), BY_ID)
 
 
 def _holding(here: Mapping[int, str | None], row_ids: Sequence[int], words: str) -> list[int]:

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
-from recall_daemon.search.fold import fold, join
+from recall_daemon.search.fold import keys
 from recall_daemon.search.rank import POOL_ROWS, Ranked, Ranker
 
 KEPT = 32
@@ -25,52 +25,30 @@ class Listing:
     fold: bool
     groups: list[list[Ranked]] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
-    _rest: list[Ranked] = field(default_factory=list)
+    _group_of: dict[Hashable, list[Ranked]] = field(default_factory=dict)
     _seen: set[int] = field(default_factory=set)
     _stage: int = 0
     _ceiling: float = float("inf")
 
     def reach(self, count: int, ranker: Ranker) -> None:
         """Rank deeper until there are `count` hits, or no more to be had."""
-        while len(self.groups) < count:
-            if self._rest:
-                self._group(count, ranker)
-            elif self._stage < len(POOL_ROWS):
-                self._deepen(ranker)
-            else:
-                return
+        while len(self.groups) < count and self._stage < len(POOL_ROWS):
+            stage = ranker.stage(self._stage, self._seen, self._ceiling)
+            self._stage = self._stage + 1 if stage.more else len(POOL_ROWS)
+            self._seen |= stage.looked_at
+            self._ceiling = stage.lowest
+            self._take(ranker, stage.ranked)
 
-    def _deepen(self, ranker: Ranker) -> None:
-        stage = ranker.stage(self._stage, self._seen, self._ceiling)
-        self._stage = self._stage + 1 if stage.more else len(POOL_ROWS)
-        self._seen |= stage.looked_at
-        self._ceiling = stage.lowest
-        self._rest = stage.ranked
-        if self.fold and self.groups and self._rest:
-            self._join(ranker)
-
-    def _join(self, ranker: Ranker) -> None:
+    def _take(self, ranker: Ranker, ranked: list[Ranked]) -> None:
         """Rows that say what a hit before says are its witnesses, and no hits."""
-        alive = self._alive([group[0] for group in self.groups], ranker)
-        before = [group for group in self.groups if group[0].row_id in alive]
-        heads = [group[0] for group in before]
-        joined, self._rest = join(ranker.view, heads, self._rest, ranker.texts)
-        for group, more in zip(before, joined, strict=True):
-            group.extend(more)
-
-    def _group(self, count: int, ranker: Ranker) -> None:
         if not self.fold:
-            self.groups += [[row] for row in self._rest]
-            self._rest = []
+            self.groups += [[row] for row in ranked]
             return
-        alive = self._alive(self._rest, ranker)
-        rest = [row for row in self._rest if row.row_id in alive]
-        some, self._rest = fold(ranker.view, rest, ranker.texts, count - len(self.groups))
-        self.groups += some
-
-    def _alive(self, ranked: list[Ranked], ranker: Ranker) -> set[int]:
-        """Rows that are gone since have no place in the index to be compared by."""
-        return set(ranker.view.passing([row.row_id for row in ranked], ranker.filters))
+        for row, key in zip(ranked, keys(ranker.view, ranked), strict=True):
+            group = self._group_of.setdefault(key, [])
+            if not group:
+                self.groups.append(group)
+            group.append(row)
 
 
 class Listings:

@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
+import numpy as np
+
 from recall_daemon.index.feed import StoredRow
 from recall_daemon.search.answer import Context, Scores, SearchHit, Turn, Witness
 from recall_daemon.search.exact import BY_ID, VERBATIM
@@ -49,16 +51,16 @@ class Page:
         if len(own) == 1 or group[0].exact == BY_ID:
             return own, len(own)
         view, filters = self._ranker.view, self._ranker.filters
-        here = view.passing(own, filters)
+        here = view.passing(own, filters).tolist()
         sharing = view.sharing(here, filters, WITNESSES_MAX)
         members = list(dict.fromkeys([*own, *(i for same, _ in sharing for i in same)]))
-        textless = sum(slot < 0 for slot in view.same_text(here).values())
+        textless = int(np.count_nonzero(view.text_slots(here) < 0))
         count = sum(many for _, many in sharing) + textless + len(own) - len(here)
         if count <= WITNESSES_MAX:
             return members, count
         known = view.passing(members, filters)
-        newest = [known[at] for at in view.order(known, [0.0] * len(known))]
-        return newest[:WITNESSES_MAX], count
+        newest = known[view.order(known, np.zeros(len(known)))]
+        return newest[:WITNESSES_MAX].tolist(), count
 
     def hits(self) -> tuple[SearchHit, ...]:
         around = self._around()
@@ -75,8 +77,9 @@ class Page:
         if not self._ranker.request.context:
             return {}
         known = self._ranker.view.passing(list(self.rows), self._ranker.filters)
-        beside = self._ranker.view.neighbours(known, self._ranker.request.context)
-        return {row_id: _Turns(*sides) for row_id, sides in beside.items()}
+        n = self._ranker.request.context
+        windows = self._ranker.view.around(known, n).tolist()
+        return {window[n]: _Turns(window[:n], window[n + 1 :]) for window in windows}
 
     def _hit(
         self, ranked: Ranked, row_id: int, row: StoredRow, context: Context | None
@@ -112,8 +115,9 @@ class Page:
         asked, vector, view = self._ranker.asked, self._ranker.vector, self._ranker.view
 
         def near() -> tuple[int, int | None] | None:
-            known = vector is not None and view.passing([row_id], self._ranker.filters)
-            return view.passage(vector, row_id) if known and vector is not None else None
+            if vector is None or not len(view.passing([row_id], self._ranker.filters)):
+                return None
+            return view.passage(vector, row_id)
 
         phrases = [*asked.quotes, asked.plain, *asked.identifiers]
         return best_passage(text, sought=asked.content.split(), phrases=phrases, near=near)
@@ -123,8 +127,8 @@ class _Turns:
     """Row ids around a hit, in the order in which they were said."""
 
     def __init__(self, before: Iterable[int], after: Iterable[int]) -> None:
-        self.before = tuple(before)[::-1]
-        self.after = tuple(after)
+        self.before = tuple(row_id for row_id in before if row_id >= 0)
+        self.after = tuple(row_id for row_id in after if row_id >= 0)
 
     @property
     def all(self) -> tuple[int, ...]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -36,7 +35,7 @@ class Pool:
     would hold more.
     """
 
-    row_ids: list[int]
+    row_ids: Places
     meaning: Floats | None
     bm25: Floats
     coverage: Coverage
@@ -56,7 +55,7 @@ class _Found:
 
     words: dict[int, float]
     near: list[int]
-    only: Collection[int] | None
+    only: Places | None
     full: bool
 
 
@@ -79,25 +78,39 @@ def gather(
     A neighbour comes in only where it passes the filters, and lends only then.
     """
     found = _found(view, filters, asked, vector, mode=mode, rows=rows, copies=copies)
-    candidates = list(dict.fromkeys([*found.words, *found.near, *besides]))
-    following: dict[int, int] = {}
-    row_ids = candidates
+    words = np.fromiter(found.words, dtype=np.int64, count=len(found.words))
+    candidates = np.unique(np.concatenate([words, _ids(found.near), _ids(besides)]))
+    row_ids, following = candidates, np.empty((0, 2), dtype=np.int64)
     if neighbours and mode == "hybrid":
         following = _following(view, filters, candidates)
-        row_ids = list(dict.fromkeys([*candidates, *following, *following.values()]))
-    place = {row_id: at for at, row_id in enumerate(row_ids)}
-    only = found.only
+        row_ids = np.concatenate([candidates, np.setdiff1d(following, candidates)])
+    bm25 = np.zeros(len(row_ids))
+    bm25[_places(candidates, words)] = list(found.words.values())
+    after = np.full(len(row_ids), -1, dtype=np.int64)
+    after[_places(row_ids, following[:, 0])] = _places(row_ids, following[:, 1])
     return Pool(
         row_ids=row_ids,
-        meaning=_meaning(view, vector, row_ids),
-        bm25=np.asarray([found.words.get(row_id, 0.0) for row_id in row_ids], dtype=np.float64),
-        coverage=view.coverage(asked.content, row_ids),
+        meaning=None if vector is None else view.meanings(vector, row_ids),
+        bm25=bm25,
+        coverage=view.coverage(asked.content, row_ids.tolist()),
         passages=view.passage_counts(row_ids),
-        next=np.asarray([place.get(following.get(i, -1), -1) for i in row_ids], dtype=np.int64),
+        next=after,
         found=np.arange(len(row_ids)) < len(candidates),
-        may_hit=np.asarray([only is None or i in only for i in row_ids], dtype=np.bool_),
+        may_hit=np.ones(len(row_ids), dtype=np.bool_)
+        if found.only is None
+        else np.isin(row_ids, found.only),
         full=found.full,
     )
+
+
+def _ids(row_ids: Sequence[int]) -> Places:
+    return np.asarray(row_ids, dtype=np.int64)
+
+
+def _places(row_ids: Places, wanted: Places) -> Places:
+    """Where each of the `wanted` is among `row_ids`."""
+    order = np.argsort(row_ids)
+    return np.asarray(order[np.searchsorted(row_ids, wanted, sorter=order)])
 
 
 def _found(
@@ -113,10 +126,9 @@ def _found(
     if asked.quotes:
         holding = view.search_holding(asked.quotes, asked.content, filters, QUOTED_MAX_ROWS)
         scores = dict[int, float](holding)
-        cosines = {} if vector is None else view.meanings(vector, list(scores))
-        near = sorted(cosines, key=lambda row_id: -cosines[row_id])[:rows]
+        near = [] if vector is None else _nearest(view, vector, list(scores))[:rows]
         by_words = {} if mode == "meaning" and near else dict(list(scores.items())[:rows])
-        return _Found(by_words, near, frozenset(scores), len(scores) > rows)
+        return _Found(by_words, near, _ids(list(scores)), len(scores) > rows)
     words: dict[int, float] = {}
     if mode != "meaning" or vector is None:
         words = dict[int, float](view.search_words(asked.content, filters, rows, copies=copies))
@@ -128,24 +140,15 @@ def _found(
     return _Found(words, [hit.row_id for hit in found], None, full)
 
 
-def _following(view: IndexView, filters: CodedFilters, candidates: Sequence[int]) -> dict[int, int]:
-    """For each row of the candidates' windows the row after it, where that is in a window, too."""
-    windows = [
-        [*reversed(before), row_id, *after]
-        for row_id, (before, after) in view.neighbours(candidates, WINDOW).items()
-    ]
-    around = list(dict.fromkeys(row_id for window in windows for row_id in window))
-    passing = set(view.passing(around, filters))
-    return {
-        row_id: after
-        for window in windows
-        for row_id, after in pairwise(window)
-        if row_id in passing and after in passing
-    }
+def _following(view: IndexView, filters: CodedFilters, candidates: Places) -> Places:
+    """Rows of the candidates' windows and the row after each, where both pass: shape (n, 2)."""
+    around = view.around(candidates, WINDOW)
+    passing = np.isin(around, view.passing(np.unique(around), filters))
+    pairs = np.stack([around[:, :-1], around[:, 1:]], axis=-1)
+    return np.unique(pairs[passing[:, :-1] & passing[:, 1:]], axis=0)
 
 
-def _meaning(view: IndexView, vector: Vector | None, row_ids: Sequence[int]) -> Floats | None:
-    if vector is None:
-        return None
+def _nearest(view: IndexView, vector: Vector, row_ids: list[int]) -> list[int]:
+    """Those of the rows that have a vector, the nearest first."""
     cosines = view.meanings(vector, row_ids)
-    return np.asarray([cosines.get(row_id, np.nan) for row_id in row_ids], dtype=np.float64)
+    return [row_ids[at] for at in np.argsort(-cosines, kind="stable") if not np.isnan(cosines[at])]

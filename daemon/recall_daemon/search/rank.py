@@ -95,16 +95,16 @@ class Ranker:
         lowest = ranked[-1].score if ranked else ceiling
         return Stage(
             ranked=[row for row in ranked if row.score >= self.request.min_score],
-            looked_at=frozenset(pool.row_ids),
+            looked_at=frozenset(pool.row_ids.tolist()),
             lowest=lowest,
             more=pool.full and lowest >= self.request.min_score,
         )
 
     def _ranked(self, pool: Pool, matches: Mapping[int, str], ceiling: float) -> list[Ranked]:
         fused = fuse(pool, self.request.mode)
-        factors = self._factors(pool.row_ids)
+        factors = self._factors(pool.row_ids.tolist())
         hits = np.flatnonzero(pool.may_hit)
-        row_ids = np.asarray(pool.row_ids, dtype=np.int64)[hits]
+        row_ids = pool.row_ids[hits]
         scores = fused.score[hits]
         if factors:
             own = [factors.get(row_id, NO_FACTORS) for row_id in row_ids.tolist()]

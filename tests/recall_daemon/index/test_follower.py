@@ -92,19 +92,19 @@ def brute_vectors(store, query, filters, k):
     return [(row.row_id, score) for row, score in sorted(scored, key=by_rank)[:k]]
 
 
-def brute_neighbours(store, row_id, n):
+def brute_around(store, row_id, n):
     row = store.live_rows[row_id]
     if row.session_id is None:
-        return (), ()
+        return [-1] * n + [row_id] + [-1] * n
     session = [
         other
         for other in store.live_rows.values()
         if (other.system_id, other.session_id) == (row.system_id, row.session_id)
     ]
     session.sort(key=lambda r: (r.created_at.timestamp() if r.created_at else -1, r.row_id))
-    ids = [other.row_id for other in session]
+    ids = [-1] * n + [other.row_id for other in session] + [-1] * n
     at = ids.index(row_id)
-    return tuple(ids[max(at - n, 0) : at][::-1]), tuple(ids[at + 1 : at + 1 + n])
+    return ids[at - n : at + n + 1]
 
 
 def brute_words(store, query, filters):
@@ -154,16 +154,17 @@ def test_any_history_in_any_batches_equals_brute_force(
         assert index.search_words(words, narrowed, k) == found[:k]
     assert index.counts.rows == index.view().words.rows == len(store.live_rows)
     view, rows = index.view(), sorted(store.live_rows)
-    assert view.neighbours(rows, k) == {r: brute_neighbours(store, r, k) for r in rows}
+    assert view.around(rows, k).tolist() == [brute_around(store, r, k) for r in rows]
     passages = {
         row_id: store.vectors[row.text_hash]
         for row_id, row in store.live_rows.items()
         if row.text_hash in store.vectors
     }
-    assert view.meanings(query, rows) == dict(brute_vectors(store, query, Filters(), 99))
-    have, vectors = view.beginnings(rows)
-    firsts = {rows[at]: vector for at, vector in zip(have, vectors.tolist(), strict=True)}
-    assert firsts == {row_id: found[0][3] for row_id, found in passages.items()}
+    by_row = dict(brute_vectors(store, query, Filters(), 99))
+    expected = [by_row.get(row_id, np.nan) for row_id in rows]
+    assert np.array_equal(view.meanings(query, rows), expected, equal_nan=True)
+    held = {row_id: [p[3] for p in found] for row_id, found in passages.items()}
+    assert {row_id: m.tolist() for row_id, m in view.passages_of(rows).items()} == held
     for row_id in rows:
         spans = passages.get(row_id, [])
         nearest = max(spans, key=lambda p: np.dot(p[3], query), default=None)
@@ -264,8 +265,8 @@ def test_a_vector_that_came_later_is_not_in_an_older_view(store):
     store.embed("red", [1, 0, 0, 0])
     index.apply(store)
     assert before.search_vectors([1, 0, 0, 0], filters, 9) == []
-    assert before.meanings([1, 0, 0, 0], [1]) == {}
-    assert index.view().meanings([1, 0, 0, 0], [1]) == {1: 1.0}
+    assert np.isnan(before.meanings([1, 0, 0, 0], [1])).all()
+    assert index.view().meanings([1, 0, 0, 0], [1]).tolist() == [1.0]
 
 
 def test_a_row_that_came_later_is_not_in_an_older_view(store):
@@ -276,7 +277,7 @@ def test_a_row_that_came_later_is_not_in_an_older_view(store):
     view, coded = index.view_for(Filters())
     store.put(3, "red")
     index.apply(store)
-    assert view.passing([1, 3, 5], coded) == [1, 5]
+    assert view.passing([1, 3, 5], coded).tolist() == [1, 5]
 
 
 def test_what_was_deleted_while_nobody_followed_is_not_found_at_the_start(store, tmp_path):

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from recall_daemon.index.analysis import telling_words
 from recall_daemon.index.follower import Index
 from recall_daemon.search.engine import Search
-from recall_daemon.search.fold import telling_words
 from recall_daemon.search.query import SearchRequest
 
 DIM = 64
@@ -32,6 +31,7 @@ def search(store):
                 store.embed(row.text, ONE.tolist())
         index = Index(DIM)
         index.apply(store)
+        index.fetch_words(store)
         return Search(index, store, one_meaning).search(SearchRequest(query, **fields))
 
     return ask
@@ -147,17 +147,23 @@ def test_the_page_is_filled_from_what_comes_after(search, store):
     assert answer.hits[0].witness_count == 8
 
 
-def test_a_cold_text_is_folded_by_its_hash_alone(search, store):
-    store.put(1, "service note")
-    store.put(2, "Service note.")
-    store.put(3, "service note")
-    rows = store.rows
-    store.rows = lambda ids: {i: _cold(row) for i, row in rows(ids).items()}
+def test_a_cold_text_is_folded_as_others_are(search, store):
+    _three_notes(store, cold=(2, 3))
+    assert groups(search()) == [["m1", "m2", "m3"]]
+
+
+def test_a_cold_text_whose_words_are_not_here_yet_is_folded_by_its_hash(search, store):
+    _three_notes(store, cold=(2, 3))
+    store.bucket_is_away = True
     assert groups(search()) == [["m1", "m3"], ["m2"]]
 
 
-def _cold(row):
-    return replace(row, text=None, tier="cold")
+def _three_notes(store, cold):
+    for row_id, text in enumerate(["service note", "Service note.", "service note"], start=1):
+        store.put(row_id, text)
+        store.embed(text, ONE.tolist())
+    for row_id in cold:
+        store.chill(row_id)
 
 
 @given(st.text(max_size=80))

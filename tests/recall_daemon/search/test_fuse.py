@@ -28,13 +28,14 @@ def pool(
     if holds is None:
         holds = np.zeros((count, len(weights)))
     return Pool(
-        row_ids=list(range(1, count + 1)),
+        row_ids=np.arange(1, count + 1),
         meaning=None if meaning is None else np.asarray(meaning, dtype=np.float64),
         bm25=np.asarray([0.0] * count if bm25 is None else bm25, dtype=np.float64),
         coverage=Coverage(
             [f"t{n}" for n in range(len(weights))],
             np.asarray(weights, dtype=np.float64),
             np.asarray(holds, dtype=np.bool_).reshape(count, len(weights)),
+            np.zeros(count, dtype=np.uint64),
         ),
         passages=np.asarray([0] * count if passages is None else passages, dtype=np.int64),
         next=np.asarray([-1] * count if following is None else following, dtype=np.int64),
