@@ -2,7 +2,7 @@
 
 A version of a row is one ordinal and is never changed: an update appends a new ordinal and marks
 the old one dead. So a view that was taken before stays exactly what it was. Memory is about
-90 bytes a row plus 8 a tag; dead ordinals are squeezed out when they outnumber the live ones.
+94 bytes a row plus 8 a tag; dead ordinals are squeezed out when they outnumber the live ones.
 """
 
 from __future__ import annotations
@@ -61,6 +61,7 @@ class CodedRows:
     row_id: Array
     slot: Array
     created_us: Array
+    importance: Array
     fields: dict[str, Array]
     tag_row: Array
     tag_code: Array
@@ -81,6 +82,7 @@ class Columns:
         self._row_id = Growable(np.int64)
         self._slot = Growable(np.int32)
         self._created_us = Growable(np.int64)
+        self._importance = Growable(np.float32)
         self._session_key = Growable(np.int64)
         self._fields = {name: Growable(np.int32) for name in FIELDS}
         self._tag_ordinal = Growable(np.int32)
@@ -132,6 +134,7 @@ class Columns:
             row_id=rows["row_id"].to_numpy(),
             slot=slots,
             created_us=created.to_numpy(),
+            importance=pc.fill_null(rows["importance"], 0.0).to_numpy(),
             fields={name: self._codes[name].encode(rows[c]) for name, c in FIELDS.items()},
             tag_row=pc.list_parent_indices(tags).to_numpy(),
             tag_code=self._codes["tag"].encode(pc.list_flatten(tags)),
@@ -148,6 +151,7 @@ class Columns:
         self._slot.extend(rows.slot)
         self._texts = max(self._texts, int(rows.slot.max(initial=-1)) + 1)
         self._created_us.extend(rows.created_us)
+        self._importance.extend(rows.importance)
         for name, column in self._fields.items():
             column.extend(rows.fields[name])
         self._session_key.extend(_session_keys(rows.fields))
@@ -186,6 +190,7 @@ class Columns:
         self._row_id.extend(old.row_id[keep])
         self._slot.extend(old.slot[keep])
         self._created_us.extend(old.created_us[keep])
+        self._importance.extend(old.importance[keep])
         self._session_key.extend(old.session_key[keep])
         for name, column in self._fields.items():
             column.extend(old.fields[name][keep])
@@ -201,6 +206,7 @@ class Columns:
             row_id=self._row_id.view,
             slot=self._slot.view,
             created_us=self._created_us.view,
+            importance=self._importance.view,
             session_key=self._session_key.view,
             fields={name: column.view for name, column in self._fields.items()},
             tag_ordinal=self._tag_ordinal.view,

@@ -26,13 +26,15 @@ class Epoch:
 class ColumnsView:
     """Arrays are by ordinal, `ordinal_of` by row id.
 
-    `deaths` are ordinals in the order they died; every slot is below `texts`.
+    `created_us` is `NO_TIME` and `importance` 0 where a row has none; `deaths` are ordinals in the
+    order they died; every slot is below `texts`.
     """
 
     epoch: Epoch
     row_id: Array
     slot: Array
     created_us: Array
+    importance: Array
     session_key: Array
     fields: dict[str, Array]
     tag_ordinal: Array

@@ -38,7 +38,8 @@ class Feed(Protocol):
 
         Columns: row_id int64 (stable, unique, dense-ish from 1), change_no int64, live bool,
         system_id, memory_id, kind str, text, text_hash str?, created_at timestamp[us, UTC]?,
-        project, namespace, session_id, agent_id, user_id str?, tags list<str>, tier str. `live`
+        project, namespace, session_id, agent_id, user_id str?, tags list<str>, importance
+        float?, tier str. `live`
         False is a row that was deleted or forgotten: its text is null. So is that of a row whose
         tier is cold: see `cold_texts`.
         """
@@ -83,8 +84,6 @@ class StoredRow(Protocol):
     def seq(self) -> int: ...
     @property
     def tier(self) -> str: ...
-    @property
-    def importance(self) -> float | None: ...
     @property
     def summary(self) -> str | None: ...
     @property

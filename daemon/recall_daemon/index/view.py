@@ -163,6 +163,14 @@ class IndexView:
         """
         return self.columns.around(row_ids, n)
 
+    def created_us(self, row_ids: npt.ArrayLike) -> Array:
+        """Microseconds since 1970, int64; `NO_TIME` for a row without a time."""
+        return self.columns.created_us[self.columns.ordinals(row_ids)]
+
+    def importance(self, row_ids: npt.ArrayLike) -> Array:
+        """float32; 0 for a row without one."""
+        return self.columns.importance[self.columns.ordinals(row_ids)]
+
     def order(self, row_ids: npt.ArrayLike, scores: npt.ArrayLike) -> Array:
         """Positions in `row_ids` from best to worst, int64."""
         ordinals = self.columns.ordinals(row_ids)

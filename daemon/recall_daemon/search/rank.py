@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import repeat
 from typing import NamedTuple
 
 import numpy as np
 
-from recall_daemon.index.feed import StoredRow, Texts
-from recall_daemon.index.filters import CodedFilters
+from recall_daemon.index.columns_view import NO_TIME
+from recall_daemon.index.feed import Texts
+from recall_daemon.index.filters import CodedFilters, microseconds
 from recall_daemon.index.view import IndexView
 from recall_daemon.search.asked import Asked
 from recall_daemon.search.exact import WORTH, exact
 from recall_daemon.search.fuse import Fused, fuse
-from recall_daemon.search.pool import Pool, Vector, gather
+from recall_daemon.search.pool import Floats, Places, Pool, Vector, gather
 from recall_daemon.search.query import SearchRequest
 
 # Candidates by words and as many by meaning. What a wider pool finds comes after what a narrower
@@ -102,14 +103,17 @@ class Ranker:
 
     def _ranked(self, pool: Pool, matches: Mapping[int, str], ceiling: float) -> list[Ranked]:
         fused = fuse(pool, self.request.mode)
-        factors = self._factors(pool.row_ids.tolist())
         hits = np.flatnonzero(pool.may_hit)
         row_ids = pool.row_ids[hits]
         scores = fused.score[hits]
-        if factors:
-            own = [factors.get(row_id, NO_FACTORS) for row_id in row_ids.tolist()]
-            weighted = [self._weighted(*pair) for pair in zip(scores.tolist(), own, strict=True)]
-            scores = np.asarray(weighted, dtype=np.float64)
+        factors = [NO_FACTORS] * len(row_ids)
+        if self.request.recency_weight or self.request.importance_weight:
+            recency, importance = self._recency(row_ids), self.view.importance(row_ids)
+            scores = _mixed(scores, recency, self.request.recency_weight)
+            scores = _mixed(scores, importance, self.request.importance_weight)
+            factors = [
+                Factors(*pair) for pair in zip(recency.tolist(), importance.tolist(), strict=True)
+            ]
         if matches:
             worth = [WORTH.get(matches.get(row_id, ""), 0.0) for row_id in row_ids.tolist()]
             scores = scores + np.asarray(worth, dtype=np.float64)
@@ -120,7 +124,7 @@ class Ranker:
             best,
             np.minimum(scores[order], ceiling).tolist(),
             [matches.get(row_id) for row_id in best],
-            [factors.get(row_id, NO_FACTORS) for row_id in best],
+            [factors[at] for at in order.tolist()],
             repeat(pool, len(best)),
             repeat(fused, len(best)),
             hits[order].tolist(),
@@ -128,23 +132,13 @@ class Ranker:
         )
         return [Ranked._make(values) for values in columns]
 
-    def _factors(self, row_ids: Sequence[int]) -> dict[int, Factors]:
-        if not (self.request.recency_weight or self.request.importance_weight):
-            return {}
-        rows = self.texts.rows(row_ids)
-        return {
-            row_id: Factors(self._recency(row), row.importance or 0.0)
-            for row_id, row in rows.items()
-        }
-
-    def _recency(self, row: StoredRow) -> float:
+    def _recency(self, row_ids: Places) -> Floats:
         """1 for now and for the future, 1/2 for 30 days ago, 0 for no time."""
-        if row.created_at is None:
-            return 0.0
-        age = self.now - row.created_at.astimezone(UTC)
-        return float(min(1.0, 0.5 ** max(age / HALF_LIFE, 0.0)))
+        created_us = self.view.created_us(row_ids)
+        age_us = np.maximum((microseconds(self.now) or 0) - created_us.astype(np.float64), 0)
+        recency = 0.5 ** (age_us / (HALF_LIFE / timedelta(microseconds=1)))
+        return np.where(created_us == NO_TIME, 0.0, recency)
 
-    def _weighted(self, score: float, factors: Factors) -> float:
-        recency, importance = self.request.recency_weight, self.request.importance_weight
-        score = score * (1 - recency) + recency * (factors.recency or 0.0)
-        return score * (1 - importance) + importance * (factors.importance or 0.0)
+
+def _mixed(scores: Floats, factor: Floats, weight: float) -> Floats:
+    return scores * (1 - weight) + weight * factor

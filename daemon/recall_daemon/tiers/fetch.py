@@ -42,7 +42,7 @@ class ColdTexts:
         self._groups = groups
 
     def with_texts(self, rows: Mapping[int, StoredRow]) -> dict[int, StoredRow]:
-        """The same rows, cold ones with text and metadata; else `text_missing` says why not.
+        """The same rows, cold ones with their text; else `text_missing` says why not.
 
         Never raises for a bucket that is away, and takes no longer than the settings allow it.
         """
@@ -149,4 +149,4 @@ def _filled(row: StoredRow, found: FarContent | RecallError | None) -> StoredRow
         return row
     if isinstance(found, RecallError):
         return replace(row, text_missing=f"its text could not be fetched: {found}")
-    return replace(row, text=found.text, metadata=found.metadata)
+    return replace(row, text=found.text)

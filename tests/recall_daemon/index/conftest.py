@@ -32,6 +32,7 @@ ROW_SCHEMA = pa.schema(
         ("agent_id", pa.string()),
         ("user_id", pa.string()),
         ("tags", pa.list_(pa.string())),
+        ("importance", pa.float32()),
         ("tier", pa.string()),
     ]
 )
