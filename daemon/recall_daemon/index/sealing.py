@@ -16,6 +16,7 @@ from typing import Any
 import faiss
 import numpy as np
 
+from recall_daemon.index.codes import quantiser
 from recall_daemon.index.durable import crc32_of, remove, sync, write_json
 from recall_daemon.index.growable import Array
 from recall_daemon.index.segment import (
@@ -25,7 +26,6 @@ from recall_daemon.index.segment import (
     Manifest,
     SegmentFiles,
     file_name,
-    quantiser,
 )
 from recall_daemon.index.vectors_view import Tail
 from recall_wire.errors import TransientError

@@ -4,15 +4,14 @@ Four files, named by a number that is never used twice, and `segment.json` that 
 their checksums. That manifest is replaced by one rename, so a killed process leaves the segment
 before or the one after; files that it does not name are removed at the next start.
 
-- `N.codes` product quantiser's codes, 4 bits for two numbers: all are read for each query
+- `N.codes` codes of a product quantiser: all are read for each query
 - `N.book`  the quantiser's centroids, float32
 - `N.f16`   every vector as half floats, memory-mapped: gives the scores
 - `N.rows`  what each vector is of: key, change_no, passage, characters
 
 Measured on one core over 1,000,000 mixtures of real texts with real questions, as CPU time: all
 codes 5.4 ms with a recall@10 of 0.996, filtered or not; an IVF of 2,048 lists with one byte a
-number needs 6 ms for half of 200,000 vectors and 0.984. (Andre, Kermarrec and Le Scouarnec,
-"Cache locality is not enough", VLDB 2015.)
+number needs 6 ms for half of 200,000 vectors and 0.984.
 """
 
 from __future__ import annotations
@@ -22,23 +21,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import faiss
 import numpy as np
 
+from recall_daemon.index.codes import CODE_BITS, CodeScan, code_bytes
 from recall_daemon.index.durable import Damaged, check_files, read_json, whole_number
 from recall_daemon.index.growable import Array
 from recall_daemon.index.slots import Keys
-from recall_daemon.index.vectors_view import best
 
 FORMAT = 1
 MANIFEST = "segment.json"
 SUFFIXES = ("codes", "book", "f16", "rows")
 _NUMBERS = ("generation", "dim", "vectors", "watermark", "unusable", "trained_on")
-# Below this many vectors that pass, all of them are scored: exact, and no slower.
-EXACT_MAX = 2_048
-# How many candidates are scored again, at least: their order is that of the codes.
-MIN_CANDIDATES = 600
-CODE_BITS = 4
 _SIGN_AND_NUMBER = np.int32(-0x7000_0001)
 _BASES = np.float32(2.0**112)
 
@@ -113,7 +106,7 @@ class SegmentFiles:
         self.book = np.fromfile(paths["book"], dtype=np.float32)
         if len(self.rows) != count or len(self.book) != dim << CODE_BITS:
             raise Damaged("the segment's files do not belong together")
-        self._scan = _packed(self.codes, self.book, dim)
+        self._scan = CodeScan(self.codes, self.book, dim)
 
     @property
     def keys(self) -> Keys:
@@ -124,33 +117,8 @@ class SegmentFiles:
         return _widened(self.matrix[places])
 
     def nearest(self, query: Array, bits: Array, kept: int, k: int) -> tuple[Array, Array]:
-        """The best places among those in `bits` (of which there are `kept`), with their scores.
-
-        At least k where so many pass, in no order.
-        """
-        wanted = max(k, MIN_CANDIDATES)
-        # FAISS leaves out what its sums of small numbers take for the worst.
-        if kept <= max(EXACT_MAX, wanted):
-            places = np.flatnonzero(
-                np.unpackbits(bits, bitorder="little", count=self.manifest.vectors)
-            )
-            scores = self.at(places) @ query
-            chosen = best(scores, k)
-            return places[chosen], scores[chosen]
-        places = self._candidates(query, bits, kept, wanted)
-        return places, self.at(places) @ query
-
-    def _candidates(self, query: Array, bits: Array, kept: int, k: int) -> Array:
-        # One thread a query: two on two cores wait for each other whenever something else runs,
-        # 30 ms instead of 5 were seen. The setting is each calling thread's own.
-        faiss.omp_set_num_threads(1)
-        wanted: Any = faiss.SearchParametersIVF()
-        wanted.nprobe = 1
-        if kept < self.manifest.vectors:
-            selector = faiss.IDSelectorBitmap(len(bits) * 8, faiss.swig_ptr(bits))
-            wanted.sel = selector
-        _, places = self._scan.search(query[None, :], k, params=wanted)
-        return np.asarray(places[0][places[0] >= 0])
+        """See `CodeScan.nearest`."""
+        return self._scan.nearest(query, bits, kept, k, self.at)
 
 
 def _widened(halves: Array) -> Array:
@@ -164,37 +132,6 @@ def _widened(halves: Array) -> Array:
     numbers = bits.view(np.float32)
     numbers *= _BASES
     return numbers
-
-
-def quantiser(dim: int) -> Any:
-    """An untrained product quantiser of two numbers (one, where `dim` is odd) a code."""
-    return faiss.ProductQuantizer(dim, _parts(dim), CODE_BITS)
-
-
-def code_bytes(dim: int) -> int:
-    return -(-_parts(dim) * CODE_BITS // 8)
-
-
-def _parts(dim: int) -> int:
-    return dim if dim % 2 else dim // 2
-
-
-def _packed(codes: Array, book: Array, dim: int) -> Any:
-    """The codes as FAISS scans them 32 at a time. In one list: without one it takes no selector."""
-    centre: Any = faiss.IndexFlatIP(dim)
-    centre.add(np.zeros((1, dim), dtype=np.float32))
-    plain: Any = faiss.IndexIVFPQ(
-        centre, dim, 1, _parts(dim), CODE_BITS, faiss.METRIC_INNER_PRODUCT
-    )
-    plain.by_residual = False
-    plain.is_trained = True
-    faiss.copy_array_to_vector(book, plain.pq.centroids)
-    places = np.arange(len(codes), dtype=np.int64)
-    plain.invlists.add_entries(0, len(codes), faiss.swig_ptr(places), faiss.swig_ptr(codes))
-    plain.ntotal = len(codes)
-    packed: Any = faiss.IndexIVFPQFastScan(plain)
-    packed.referenced_objects = [centre]  # FAISS borrows it
-    return packed
 
 
 def open_segment(

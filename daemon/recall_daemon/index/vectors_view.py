@@ -1,16 +1,18 @@
-"""The vectors as they were at one moment: a segment on disk, and an exact tail in memory."""
+"""The vectors as they were at one moment: a segment on disk, and a tail in memory."""
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 import numpy as np
 
 from recall_daemon.index.growable import Array
 
-CHUNK_VECTORS = 16_384
+CHUNK_VECTORS = 4_096
 # Below this share of the tail, gathering the vectors that pass is faster than scanning all.
 _GATHER_SHARE = 0.1
 
@@ -42,11 +44,22 @@ class SegmentView:
         return len(self.slot)
 
 
+class Scan(Protocol):
+    """What the view needs of codes; see `codes.CodeScan`."""
+
+    def __len__(self) -> int: ...
+
+    def nearest(
+        self, query: Array, bits: Array, kept: int, k: int, at: Callable[[Array], Array]
+    ) -> tuple[Array, Array]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """The newest vectors, exact. Arrays are by place, less the segment's length.
+    """The newest vectors. Arrays are by place, less the segment's length.
 
     Places from `count` on are of later changes: the arrays grow, and are never changed in place.
+    `coded`: the codes of the first places, up to the end of a text; the rest is searched exactly.
     """
 
     chunks: tuple[Array, ...]
@@ -56,6 +69,7 @@ class Tail:
     counts: Array
     start_char: Array
     end_char: Array
+    coded: Scan | None = None
 
     def at(self, places: Array) -> Array:
         """The vectors at these places, shape (len(places), dim)."""
@@ -67,14 +81,41 @@ class Tail:
         return found
 
     def scores(self, query: Array, places: Array) -> Array:
-        """The inner product of `query` and the vector at each place, float32."""
+        """The inner product of `query` and the vector at each place, float32; some ascending."""
         if len(places) < self.count * _GATHER_SHARE:
             return np.asarray(self.at(places) @ query)
-        everything = np.empty(self.count, dtype=np.float32)
-        for start, chunk in zip(range(0, self.count, CHUNK_VECTORS), self.chunks, strict=True):
-            part = everything[start : start + CHUNK_VECTORS]
+        first = int(places[0]) // CHUNK_VECTORS
+        start = first * CHUNK_VECTORS
+        everything = np.empty(self.count - start, dtype=np.float32)
+        for at, chunk in zip(
+            range(0, len(everything), CHUNK_VECTORS), self.chunks[first:], strict=True
+        ):
+            part = everything[at : at + CHUNK_VECTORS]
             np.dot(chunk[: len(part)], query, out=part)
-        return np.asarray(everything[places])
+        return np.asarray(everything[places - start])
+
+    def nearest(self, query: Array, texts: Array, k: int) -> tuple[Array, Array]:
+        """Distinct slots among `texts` and the scores of their best passages here, in no order.
+
+        The k best are among them, if so many pass.
+        """
+        passing = texts[self.slot[: self.count]] & self.counts[: self.count]
+        coded = 0 if self.coded is None else len(self.coded)
+        slots, scores = self._exactly(query, coded + np.flatnonzero(passing[coded:]))
+        kept = int(np.count_nonzero(passing[:coded]))
+        if self.coded is None or not kept:
+            return slots, scores
+        bits = np.packbits(passing[:coded], bitorder="little")
+        search = partial(self.coded.nearest, query, bits, kept, at=self.at)
+        found, found_scores = nearest_texts(search, self.slot, kept, k)
+        return np.concatenate([slots, found]), np.concatenate([scores, found_scores])
+
+    def _exactly(self, query: Array, places: Array) -> tuple[Array, Array]:
+        if not len(places):
+            return np.empty(0, dtype=np.int32), np.empty(0, dtype=np.float32)
+        scores, slots = self.scores(query, places), self.slot[places]
+        starts = np.flatnonzero(np.concatenate([[True], slots[1:] != slots[:-1]]))
+        return slots[starts], np.maximum.reduceat(scores, starts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,35 +197,28 @@ class VectorsView:
         `texts`: which slots may be found; `bits` and `kept`: which of the segment's places.
         Returns distinct slots and their scores, in no order. Fewer only where fewer pass.
         """
-        slots, scores = self._nearest_in_tail(query, texts)
+        slots, scores = self.tail.nearest(query, texts, k)
         if self.segment is not None and kept:
-            sealed, sealed_scores = _nearest_sealed(self.segment, query, bits, kept, k)
+            search = partial(self.segment.files.nearest, query, bits, kept)
+            sealed, sealed_scores = nearest_texts(search, self.segment.slot, kept, k)
             slots = np.concatenate([slots, sealed])
             scores = np.concatenate([scores, sealed_scores])
         # A text's vectors lie in one of the two, so that no slot is there twice.
         chosen = best(scores, k)
         return slots[chosen], scores[chosen]
 
-    def _nearest_in_tail(self, query: Array, texts: Array) -> tuple[Array, Array]:
-        """Every text of the tail that may be found, with the score of its best passage there."""
-        tail = self.tail
-        places = np.flatnonzero(texts[tail.slot[: tail.count]] & tail.counts[: tail.count])
-        if not len(places):
-            return np.empty(0, dtype=np.int32), np.empty(0, dtype=np.float32)
-        scores = tail.scores(query, places)
-        slots = tail.slot[places]
-        starts = np.flatnonzero(np.concatenate([[True], slots[1:] != slots[:-1]]))
-        return slots[starts], np.maximum.reduceat(scores, starts)
 
-
-def _nearest_sealed(
-    segment: SegmentView, query: Array, bits: Array, kept: int, k: int
+def nearest_texts(
+    search: Callable[[int], tuple[Array, Array]], slot: Array, kept: int, k: int
 ) -> tuple[Array, Array]:
-    """At least k distinct texts, if so many pass, with the score of their best passage."""
+    """At least k distinct texts, if so many pass, with the score of their best passage.
+
+    `search` gives at least so many of the `kept` places that pass, with their scores.
+    """
     wanted = 2 * k + 100
     while True:
-        places, scores = segment.files.nearest(query, bits, kept, wanted)
-        slots, which = np.unique(segment.slot[places], return_inverse=True)
+        places, scores = search(wanted)
+        slots, which = np.unique(slot[places], return_inverse=True)
         if len(slots) >= k or wanted >= kept or len(places) < min(wanted, kept):
             break
         wanted *= 4  # many passages of few texts

@@ -204,4 +204,6 @@ def new_store():
 def small_segments(monkeypatch):
     """A tail is sealed at eight vectors, and hardly anything is small enough to be scanned."""
     monkeypatch.setattr("recall_daemon.index.vectors.TAIL_MIN", 8)
-    monkeypatch.setattr("recall_daemon.index.segment.EXACT_MAX", 2)
+    monkeypatch.setattr("recall_daemon.index.vectors.CHUNK_VECTORS", 3)
+    monkeypatch.setattr("recall_daemon.index.vectors_view.CHUNK_VECTORS", 3)
+    monkeypatch.setattr("recall_daemon.index.codes.EXACT_MAX", 2)

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # conftest, index_life
 from index_life import DIM, Life
 
 from conftest import MemoryStore
-from recall_daemon.index import segment, spaces, vectors
+from recall_daemon.index import codes, spaces, vectors
 from recall_daemon.index.follower import Index, IndexFailed
 
 UNLIMITED = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -51,7 +51,7 @@ def try_to_apply(life: Life) -> str:
 
 
 def main(folder: Path, file_bytes: int) -> None:
-    vectors.TAIL_MIN, segment.EXACT_MAX, spaces.SEAL_AGAIN_S = 8, 2, 0.0
+    vectors.TAIL_MIN, codes.EXACT_MAX, spaces.SEAL_AGAIN_S = 8, 2, 0.0
     life = grown(folder)
     said = []
     for _ in range(3):

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from recall_daemon.index import segment
+from recall_daemon.index import codes
 from recall_daemon.index import vectors as index_vectors
 from recall_daemon.index.follower import Index
 from recall_daemon.store import ledger, vectors
@@ -87,7 +87,7 @@ def embed(connection: Connection, space_id: str) -> None:
 def make_small() -> None:
     """A segment is made every few changes, and its codes are searched."""
     index_vectors.TAIL_MIN = 24
-    segment.EXACT_MAX = 2
+    codes.EXACT_MAX = 2
 
 
 def serving(store: Store) -> str:

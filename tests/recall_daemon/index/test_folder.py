@@ -30,29 +30,70 @@ def test_any_history_with_segments_and_restarts_equals_brute_force(
     assert len(list(life.folder.rglob("segment.json"))) == 1
 
 
-def test_the_codes_find_what_is_nearest_with_and_without_a_filter(new_store, tmp_path, monkeypatch):
-    monkeypatch.setattr("recall_daemon.index.vectors.TAIL_MIN", 1_000)
-    monkeypatch.setattr("recall_daemon.index.segment.EXACT_MAX", 2)
-    monkeypatch.setattr("recall_daemon.index.segment.MIN_CANDIDATES", 200)
-    dim, count = 32, 3_000
-    store, random = new_store(dim=dim), np.random.default_rng(0)
-    matrix = random.normal(size=(count, dim)).astype(np.float32)
-    for row_id, vector in enumerate(matrix.tolist(), start=1):
-        store.put(row_id, f"text {row_id}", project="ab"[row_id % 2])
-        store.embed(f"text {row_id}", vector)
-    index = Index(dim, tmp_path / "index")
-    index.apply(store)
-    with index._applying:
-        index._state.space.keep_up(index._state.settled, wait=True)
-        index._publish()
-    assert index.counts.tail_vectors < 1_000
+@pytest.fixture
+def many(new_store, tmp_path, monkeypatch):
+    """3,000 vectors in a segment; then it takes 2,200 more, of which 2,000 are coded."""
+    for name, number in {
+        "vectors.TAIL_MIN": 1_000,
+        "vectors.CHUNK_VECTORS": 500,
+        "vectors_view.CHUNK_VECTORS": 500,
+        "codes.EXACT_MAX": 2,
+        "codes.MIN_CANDIDATES": 200,
+    }.items():
+        monkeypatch.setattr(f"recall_daemon.index.{name}", number)
+    many = Many(new_store(dim=32), Index(32, tmp_path / "index"))
+    many.put(3_000)
+    with many.index._applying:
+        many.index._state.space.keep_up(many.index._state.settled, wait=True)
+        many.index._publish()
+    yield many
+    many.index.close()
 
-    for filters, kept in ((Filters(), slice(None)), (Filters(projects=("a",)), slice(1, None, 2))):
+
+class Many:
+    def __init__(self, store, index):
+        self.store, self.index, self.random = store, index, np.random.default_rng(0)
+        self.matrix = np.empty((0, store.dim), dtype=np.float32)
+
+    def put(self, count):
+        matrix = self.random.normal(size=(count, self.store.dim)).astype(np.float32)
+        for row_id, vector in enumerate(matrix.tolist(), start=len(self.matrix) + 1):
+            self.store.put(row_id, f"text {row_id}", project="ab"[row_id % 2])
+            self.store.embed(f"text {row_id}", vector)
+        self.matrix = np.concatenate([self.matrix, matrix])
+        self.index.apply(self.store)
+
+    def recall(self, filters):
+        """Of the ten nearest of the rows that pass, over twenty queries."""
+        live = [row for row in self.store.live_rows.values() if passes(row, filters)]
+        rows = np.asarray(sorted(row.row_id for row in live))
         found = 0
-        for query in random.normal(size=(20, dim)).astype(np.float32):
-            exact = np.argsort(-(matrix[kept] @ query))[:10]
-            wanted = np.arange(1, count + 1)[kept][exact]
-            hits = index.search_vectors(query, filters, 10)
+        for query in self.random.normal(size=(20, self.store.dim)).astype(np.float32):
+            wanted = rows[np.argsort(-(self.matrix[rows - 1] @ query))[:10]]
+            hits = self.index.search_vectors(query, filters, 10)
+            assert {hit.row_id for hit in hits} <= set(rows.tolist())
             found += len(set(wanted.tolist()) & {hit.row_id for hit in hits})
-        assert found >= 198
-    index.close()
+        return found / 200
+
+
+def passes(row, filters):
+    return not filters.projects or row.project in filters.projects
+
+
+@pytest.mark.parametrize("filters", [Filters(), Filters(projects=("a",))])
+def test_the_codes_find_what_is_nearest_with_and_without_a_filter(many, filters):
+    assert many.index.counts.tail_vectors < 1_000
+    assert many.recall(filters) >= 0.99
+
+
+@pytest.mark.parametrize("filters", [Filters(), Filters(projects=("a",))])
+def test_the_codes_of_what_came_since_find_it_too(many, filters, monkeypatch):
+    monkeypatch.setattr("recall_daemon.index.vectors.TAIL_MIN", 1_000_000)
+    many.put(1_100)
+    many.put(1_100)
+    assert len(many.index.view().vectors.tail.coded) >= 2_000
+    assert many.recall(filters) >= 0.99
+    for row_id in range(1, len(many.matrix), 3):
+        many.store.delete(row_id)
+    many.index.apply(many.store)
+    assert many.recall(filters) >= 0.99

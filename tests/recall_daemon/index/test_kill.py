@@ -33,7 +33,7 @@ def test_killed_at_any_instant_the_index_is_the_store(
     seed = random.SystemRandom().randrange(10**6)
     chance = random.Random(seed)
     monkeypatch.setattr("recall_daemon.index.vectors.TAIL_MIN", 24)
-    monkeypatch.setattr("recall_daemon.index.segment.EXACT_MAX", 2)
+    monkeypatch.setattr("recall_daemon.index.codes.EXACT_MAX", 2)
     data_dir, expected = tmp_path / "hub", Expected(tmp_path / "calm")
     for _ in range(KILLS):
         kill_after(data_dir, chance.uniform(0.0, 1.5))
