@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
 from recall_daemon.search.fold import keys
-from recall_daemon.search.rank import POOL_ROWS, Ranked, Ranker
+from recall_daemon.search.rank import POOL_ROWS, Ranked, Ranker, Stage
 
 KEPT = 32
 KEPT_S = 600.0
@@ -26,29 +26,37 @@ class Listing:
     groups: list[list[Ranked]] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
     _group_of: dict[Hashable, list[Ranked]] = field(default_factory=dict)
+    _rest: deque[tuple[Hashable, Stage, list[int]]] = field(default_factory=deque)
     _seen: set[int] = field(default_factory=set)
-    _stage: int = 0
+    _stages: int = 0
     _ceiling: float = float("inf")
 
     def reach(self, count: int, ranker: Ranker) -> None:
         """Rank deeper until there are `count` hits, or no more to be had."""
-        while len(self.groups) < count and self._stage < len(POOL_ROWS):
-            stage = ranker.stage(self._stage, self._seen, self._ceiling)
-            self._stage = self._stage + 1 if stage.more else len(POOL_ROWS)
-            self._seen |= stage.looked_at
-            self._ceiling = stage.lowest
-            self._take(ranker, stage.ranked)
+        while len(self.groups) < count:
+            if self._rest:
+                key, stage, numbers = self._rest.popleft()
+                self._group_of[key] = [stage.row(number) for number in numbers]
+                self.groups.append(self._group_of[key])
+            elif self._stages < len(POOL_ROWS):
+                self._deepen(ranker)
+            else:
+                return
 
-    def _take(self, ranker: Ranker, ranked: list[Ranked]) -> None:
+    def _deepen(self, ranker: Ranker) -> None:
         """Rows that say what a hit before says are its witnesses, and no hits."""
-        if not self.fold:
-            self.groups += [[row] for row in ranked]
-            return
-        for row, key in zip(ranked, keys(ranker.view, ranked), strict=True):
-            group = self._group_of.setdefault(key, [])
-            if not group:
-                self.groups.append(group)
-            group.append(row)
+        stage = ranker.stage(self._stages, self._seen, self._ceiling)
+        self._stages = self._stages + 1 if stage.more else len(POOL_ROWS)
+        self._seen |= stage.looked_at
+        self._ceiling = stage.lowest
+        own = keys(ranker.view, stage) if self.fold else stage.row_ids.tolist()
+        numbers: dict[Hashable, list[int]] = {}
+        for number, key in enumerate(own):
+            if key in self._group_of:
+                self._group_of[key].append(stage.row(number))
+            else:
+                numbers.setdefault(key, []).append(number)
+        self._rest.extend((key, stage, alike) for key, alike in numbers.items())
 
 
 class Listings:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import repeat
 from typing import NamedTuple
 
 import numpy as np
@@ -53,12 +52,44 @@ class Ranked(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A part of the ranking, best first; `more`: a wider pool would hold other rows."""
+    """A part of the ranking, best first, as columns: a page shows ten of some hundred rows.
 
-    ranked: list[Ranked]
+    `row_ids`, `scores` and `at` (the position in the pool) are arrays. `looked_at`: these rows are
+    in no later part, whose scores are no higher than `lowest`. `more`: a wider pool would hold
+    other rows.
+    """
+
+    pool: Pool
+    fused: Fused
+    row_ids: Places
+    scores: Floats
+    at: Places
+    factors: tuple[Floats, Floats] | None
+    matches: Mapping[int, str]
     looked_at: frozenset[int]
     lowest: float
     more: bool
+
+    def __len__(self) -> int:
+        return len(self.row_ids)
+
+    def row(self, number: int) -> Ranked:
+        row_id = int(self.row_ids[number])
+        return Ranked(
+            row_id=row_id,
+            score=float(self.scores[number]),
+            exact=self.matches.get(row_id),
+            factors=self._factors(number),
+            pool=self.pool,
+            fused=self.fused,
+            at=int(self.at[number]),
+        )
+
+    def _factors(self, number: int) -> Factors:
+        if self.factors is None:
+            return NO_FACTORS
+        recency, importance = self.factors
+        return Factors(float(recency[number]), float(importance[number]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,45 +123,35 @@ class Ranker:
             besides=list(matches),
             neighbours=first,
         )
-        ranked = [row for row in self._ranked(pool, matches, ceiling) if row.row_id not in seen]
-        lowest = ranked[-1].score if ranked else ceiling
-        return Stage(
-            ranked=[row for row in ranked if row.score >= self.request.min_score],
-            looked_at=frozenset(pool.row_ids.tolist()),
-            lowest=lowest,
-            more=pool.full and lowest >= self.request.min_score,
-        )
-
-    def _ranked(self, pool: Pool, matches: Mapping[int, str], ceiling: float) -> list[Ranked]:
         fused = fuse(pool, self.request.mode)
         hits = np.flatnonzero(pool.may_hit)
-        row_ids = pool.row_ids[hits]
-        scores = fused.score[hits]
-        factors = [NO_FACTORS] * len(row_ids)
+        if seen:
+            hits = hits[~np.isin(pool.row_ids[hits], list(seen))]
+        row_ids, scores = pool.row_ids[hits], fused.score[hits]
+        factors = None
         if self.request.recency_weight or self.request.importance_weight:
-            recency, importance = self._recency(row_ids), self.view.importance(row_ids)
-            scores = _mixed(scores, recency, self.request.recency_weight)
-            scores = _mixed(scores, importance, self.request.importance_weight)
-            factors = [
-                Factors(*pair) for pair in zip(recency.tolist(), importance.tolist(), strict=True)
-            ]
+            factors = self._recency(row_ids), self.view.importance(row_ids).astype(np.float64)
+            scores = _mixed(scores, factors[0], self.request.recency_weight)
+            scores = _mixed(scores, factors[1], self.request.importance_weight)
         if matches:
             worth = [WORTH.get(matches.get(row_id, ""), 0.0) for row_id in row_ids.tolist()]
             scores = scores + np.asarray(worth, dtype=np.float64)
         order = self.view.order(row_ids, scores)
-        best = row_ids[order].tolist()
-        # A pool has hundreds of rows, of which a page shows ten: by columns it takes a tenth.
-        columns = zip(
-            best,
-            np.minimum(scores[order], ceiling).tolist(),
-            [matches.get(row_id) for row_id in best],
-            [factors[at] for at in order.tolist()],
-            repeat(pool, len(best)),
-            repeat(fused, len(best)),
-            hits[order].tolist(),
-            strict=True,
+        scores = np.minimum(scores[order], ceiling)
+        lowest = float(scores[-1]) if len(scores) else ceiling
+        order = order[: int(np.count_nonzero(scores >= self.request.min_score))]
+        return Stage(
+            pool=pool,
+            fused=fused,
+            row_ids=row_ids[order],
+            scores=scores[: len(order)],
+            at=hits[order],
+            factors=None if factors is None else (factors[0][order], factors[1][order]),
+            matches=matches,
+            looked_at=frozenset(pool.row_ids.tolist()),
+            lowest=lowest,
+            more=pool.full and lowest >= self.request.min_score,
         )
-        return [Ranked._make(values) for values in columns]
 
     def _recency(self, row_ids: Places) -> Floats:
         """1 for now and for the future, 1/2 for 30 days ago, 0 for no time."""
