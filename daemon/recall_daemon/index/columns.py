@@ -2,7 +2,7 @@
 
 A version of a row is one ordinal and is never changed: an update appends a new ordinal and marks
 the old one dead. So a view that was taken before stays exactly what it was. Memory is about
-94 bytes a row plus 8 a tag; dead ordinals are squeezed out when they outnumber the live ones.
+102 bytes a row plus 8 a tag; dead ordinals are squeezed out when they outnumber the live ones.
 """
 
 from __future__ import annotations
@@ -32,10 +32,14 @@ _COMPACT_MIN_DEAD = 10_000
 
 
 class Codes:
-    """Strings as small numbers, given out in the order they are first seen."""
+    """Strings as small numbers, given out in the order they are first seen.
+
+    `values` are the strings by number; it only grows.
+    """
 
     def __init__(self) -> None:
         self._code_of: dict[str, int] = {}
+        self.values: list[str] = []
 
     def encode(self, values: pa.Array | pa.ChunkedArray) -> Array:
         """int32; -1 for null. Only the distinct values are looked at one by one."""
@@ -44,10 +48,15 @@ class Codes:
         if not len(values):
             return np.empty(0, dtype=np.int32)
         encoded = values.dictionary_encode()
-        of = self._code_of
-        codes = [of.setdefault(value, len(of)) for value in encoded.dictionary.to_pylist()]
+        codes = [self._code(value) for value in encoded.dictionary.to_pylist()]
         places = encoded.indices.fill_null(len(codes)).to_numpy()
         return np.asarray(np.asarray([*codes, -1], dtype=np.int32)[places])
+
+    def _code(self, value: str) -> int:
+        code = self._code_of.setdefault(value, len(self.values))
+        if code == len(self.values):
+            self.values.append(value)
+        return code
 
     def known(self, values: Sequence[str]) -> tuple[int, ...]:
         """The codes of those values that any row ever had."""
@@ -59,6 +68,7 @@ class CodedRows:
     """The fields of one batch of live rows, in codes. `tag_row`: which row a tag belongs to."""
 
     row_id: Array
+    change_no: Array
     slot: Array
     created_us: Array
     importance: Array
@@ -80,6 +90,7 @@ class Columns:
     def _begin(self) -> None:
         self._epoch = Epoch()
         self._row_id = Growable(np.int64)
+        self._own_change = Growable(np.int64)
         self._slot = Growable(np.int32)
         self._created_us = Growable(np.int64)
         self._importance = Growable(np.float32)
@@ -132,6 +143,7 @@ class Columns:
         tags = rows["tags"].combine_chunks()
         return CodedRows(
             row_id=rows["row_id"].to_numpy(),
+            change_no=rows["change_no"].to_numpy(),
             slot=slots,
             created_us=created.to_numpy(),
             importance=pc.fill_null(rows["importance"], 0.0).to_numpy(),
@@ -148,6 +160,7 @@ class Columns:
         start = len(self._row_id)
         ordinals = np.arange(start, start + len(rows.row_id), dtype=np.int32)
         self._row_id.extend(rows.row_id)
+        self._own_change.extend(rows.change_no)
         self._slot.extend(rows.slot)
         self._texts = max(self._texts, int(rows.slot.max(initial=-1)) + 1)
         self._created_us.extend(rows.created_us)
@@ -188,12 +201,13 @@ class Columns:
         tags = old.live[old.tag_ordinal]
         self._begin()
         self._row_id.extend(old.row_id[keep])
+        self._own_change.extend(old.change_no[keep])
         self._slot.extend(old.slot[keep])
         self._created_us.extend(old.created_us[keep])
         self._importance.extend(old.importance[keep])
         self._session_key.extend(old.session_key[keep])
         for name, column in self._fields.items():
-            column.extend(old.fields[name][keep])
+            column.extend(old.coded[name][keep])
         self._tag_ordinal.extend(moved_to[old.tag_ordinal[tags]])
         self._tag_code.extend(old.tag_code[tags])
         self._live.extend(old.live[keep])
@@ -204,11 +218,12 @@ class Columns:
         return ColumnsView(
             epoch=self._epoch,
             row_id=self._row_id.view,
+            change_no=self._own_change.view,
             slot=self._slot.view,
             created_us=self._created_us.view,
             importance=self._importance.view,
             session_key=self._session_key.view,
-            fields={name: column.view for name, column in self._fields.items()},
+            coded={name: column.view for name, column in self._fields.items()},
             tag_ordinal=self._tag_ordinal.view,
             tag_code=self._tag_code.view,
             live=self._live.view,
@@ -217,6 +232,7 @@ class Columns:
             by_slot=self._by_slot,
             by_session=self._by_session,
             texts=self._texts,
+            values={name: codes.values for name, codes in self._codes.items()},
         )
 
     def coded(self, filters: Filters) -> CodedFilters | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from recall_daemon.index.filters import CodedFilters
+from recall_daemon.index.fields import RowFields
+from recall_daemon.index.filters import CodedFilters, moment
 from recall_daemon.index.grouped import NO_KEY, Grouped
 from recall_daemon.index.growable import Array
 
@@ -27,16 +29,17 @@ class ColumnsView:
     """Arrays are by ordinal, `ordinal_of` by row id.
 
     `created_us` is `NO_TIME` and `importance` 0 where a row has none; `deaths` are ordinals in the
-    order they died; every slot is below `texts`.
+    order they died; every slot is below `texts`. `values` are the fields' values by code.
     """
 
     epoch: Epoch
     row_id: Array
+    change_no: Array
     slot: Array
     created_us: Array
     importance: Array
     session_key: Array
-    fields: dict[str, Array]
+    coded: dict[str, Array]
     tag_ordinal: Array
     tag_code: Array
     live: Array
@@ -45,6 +48,7 @@ class ColumnsView:
     by_slot: Grouped
     by_session: Grouped
     texts: int
+    values: dict[str, list[str]]
 
     def passing_from(self, start: int, filters: CodedFilters) -> Array:
         """Which ordinals from `start` on are live and pass, as a mask."""
@@ -53,13 +57,14 @@ class ColumnsView:
             if name == "tag":
                 mask &= self._tagged(codes, start)
             else:
-                mask &= among(self.fields[name][start:], codes)
+                mask &= among(self.coded[name][start:], codes)
         return mask & _within(self.created_us[start:], filters)
 
     def _tagged(self, codes: tuple[int, ...], start: int) -> Array:
         tagged = np.zeros(len(self.live) - start, dtype=np.bool_)
         # Tags are appended with their rows, so their ordinals ascend.
-        first = int(np.searchsorted(self.tag_ordinal, start))
+        # A start of another type would have the whole column copied.
+        first = int(np.searchsorted(self.tag_ordinal, np.int32(start)))
         hits = self.tag_ordinal[first:][among(self.tag_code[first:], codes)]
         tagged[hits - start] = True
         return tagged
@@ -80,7 +85,7 @@ class ColumnsView:
             if name == "tag":
                 mask &= self._have_tag(ordinals, codes)
             else:
-                mask &= among(self.fields[name][ordinals], codes)
+                mask &= among(self.coded[name][ordinals], codes)
         mask &= _within(self.created_us[ordinals], filters)
         return np.asarray(known[mask])
 
@@ -92,6 +97,33 @@ class ColumnsView:
         have = np.zeros(len(ordinals), dtype=np.bool_)
         have[which[among(self.tag_code[at], codes)]] = True
         return have
+
+    def fields(self, versions: Mapping[int, int]) -> dict[int, RowFields]:
+        """By row id the fields of those rows whose live version here is of that change_no."""
+        asked = np.fromiter(versions, dtype=np.int64, count=len(versions))
+        asked = asked[asked < len(self.ordinal_of)]
+        own = self.ordinal_of[asked]
+        asked, own = asked[own >= 0], own[own >= 0]
+        asked, own = asked[own < len(self.live)], own[own < len(self.live)]
+        same = self.change_no[own] == [versions[row_id] for row_id in asked.tolist()]
+        return dict(zip(asked[same].tolist(), self._fields(own[same]), strict=True))
+
+    def _fields(self, own: Array) -> Iterator[RowFields]:
+        names = ("system", "kind", "project", "session", "agent")
+        columns = (self._values(name, self.coded[name][own]) for name in names)
+        first = np.searchsorted(self.tag_ordinal, own, side="left").tolist()
+        last = np.searchsorted(self.tag_ordinal, own, side="right").tolist()
+        tags = (
+            tuple(str(tag) for tag in self._values("tag", self.tag_code[begin:end]))
+            for begin, end in zip(first, last, strict=True)
+        )
+        times = (None if us == NO_TIME else moment(us) for us in self.created_us[own].tolist())
+        for system, kind, *rest in zip(*columns, tags, times, strict=True):
+            yield RowFields(system or "", kind or "", *rest)
+
+    def _values(self, name: str, codes: Array) -> list[str | None]:
+        values = self.values[name]
+        return [values[code] if code >= 0 else None for code in codes.tolist()]
 
     def ordinals(self, row_ids: npt.ArrayLike) -> Array:
         """The ordinal of each row id. Raises IndexError for a row this view never had."""

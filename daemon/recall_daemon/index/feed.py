@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -60,26 +59,16 @@ class Feed(Protocol):
 
 
 class StoredRow(Protocol):
-    """A live row as the store has it. `seq` is the snapshot that brought it."""
+    """What the index does not have of a live row, as of change_no; `seq` is the snapshot that
+    brought it.
+    """
 
     @property
-    def system_id(self) -> str: ...
+    def change_no(self) -> int: ...
     @property
     def memory_id(self) -> str: ...
     @property
-    def kind(self) -> str: ...
-    @property
     def text(self) -> str | None: ...
-    @property
-    def project(self) -> str | None: ...
-    @property
-    def session_id(self) -> str | None: ...
-    @property
-    def agent_id(self) -> str | None: ...
-    @property
-    def tags(self) -> Sequence[str]: ...
-    @property
-    def created_at(self) -> datetime | None: ...
     @property
     def seq(self) -> int: ...
     @property
@@ -107,6 +96,9 @@ class Texts(Protocol):
 
     def with_texts(self, rows: Mapping[int, Any]) -> Mapping[int, StoredRow]:
         """The same rows; cold ones have their text, or say in `text_missing` why not."""
+
+    def rows_now(self, row_ids: Sequence[int]) -> pa.Table:
+        """See `Feed.rows_now`."""
 
     def find_ids(self, ids: Sequence[str]) -> Sequence[int]:
         """The live rows that one of these names: MEMORY_ID of any system, or SYSTEM/MEMORY_ID."""

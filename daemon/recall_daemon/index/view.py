@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recall_daemon.index.columns_view import ColumnsView
+from recall_daemon.index.fields import RowFields
 from recall_daemon.index.filters import CodedFilters
 from recall_daemon.index.growable import Array
 from recall_daemon.index.selection import Selections
@@ -99,6 +100,10 @@ class IndexView:
     def passing(self, row_ids: npt.ArrayLike, filters: CodedFilters) -> Array:
         """Those of the rows that are live here and pass, in their order; unknown ids do not."""
         return self.columns.passing(row_ids, filters)
+
+    def fields(self, versions: Mapping[int, int]) -> dict[int, RowFields]:
+        """By row id the fields of those rows that are here as of that change_no."""
+        return self.columns.fields(versions)
 
     def text_slots(self, row_ids: npt.ArrayLike) -> Array:
         """A number for each row's text, int32: the same for the same text_hash, -1 without text."""

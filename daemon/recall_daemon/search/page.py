@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 import numpy as np
 
 from recall_daemon.index.feed import StoredRow
+from recall_daemon.index.fields import RowFields, fields_of
 from recall_daemon.search.answer import Context, Scores, SearchHit, Turn, Witness
 from recall_daemon.search.exact import BY_ID, VERBATIM
 from recall_daemon.search.explain import explain
@@ -19,23 +21,30 @@ WITNESSES_MAX = 100
 _LONG_AGO = datetime(1, 1, 2, tzinfo=UTC)
 
 
+class Shown(NamedTuple):
+    """A row, and the fields that the index has of it."""
+
+    row: StoredRow
+    fields: RowFields
+
+
 class Page:
     """Collects groups of a listing, then makes hits of them. Used by one thread, once."""
 
     def __init__(self, ranker: Ranker) -> None:
         self._ranker = ranker
-        self._witnesses: dict[int, tuple[list[StoredRow], int]] = {}
-        self.rows: dict[int, tuple[Ranked, StoredRow]] = {}
+        self._witnesses: dict[int, tuple[list[Shown], int]] = {}
+        self.rows: dict[int, tuple[Ranked, Shown]] = {}
 
     def add(self, groups: Sequence[Sequence[Ranked]]) -> None:
         """Take the groups in; one whose rows are all gone is left out."""
         members = {group[0].row_id: self._members(group) for group in groups}
-        rows = self._ranker.texts.rows([i for own, _ in members.values() for i in own])
+        rows = self._shown([i for own, _ in members.values() for i in own])
         for group in groups:
             own, count = members[group[0].row_id]
             alive = [(i, rows[i]) for i in own if i in rows]
             if alive:
-                row_id, newest = max(alive, key=lambda item: item[1].created_at or _LONG_AGO)
+                row_id, newest = max(alive, key=lambda item: item[1].fields.created_at or _LONG_AGO)
                 self.rows[row_id] = (group[0], newest)
                 gone = len(own) - len(alive)
                 self._witnesses[row_id] = ([row for _, row in alive], count - gone)
@@ -66,12 +75,24 @@ class Page:
         around = self._around()
         ids = dict.fromkeys([*self.rows, *(i for turns in around.values() for i in turns.all)])
         wanted = {row_id: row for row_id, (_, row) in self.rows.items()}
-        wanted |= self._ranker.texts.rows([row_id for row_id in ids if row_id not in wanted])
-        texts = self._ranker.texts.with_texts(wanted)
+        wanted |= self._shown([row_id for row_id in ids if row_id not in wanted])
+        texts = self._ranker.texts.with_texts({i: shown.row for i, shown in wanted.items()})
+        whole = {i: Shown(texts[i], shown.fields) for i, shown in wanted.items()}
         return tuple(
-            self._hit(ranked, row_id, texts[row_id], _context(around.get(row_id), texts))
+            self._hit(ranked, row_id, whole[row_id], _context(around.get(row_id), whole))
             for row_id, (ranked, _) in self.rows.items()
         )
+
+    def _shown(self, row_ids: Sequence[int]) -> dict[int, Shown]:
+        """The live rows among these. Their fields are the index's where it is as far as the store,
+        which saves half of the columns.
+        """
+        rows = self._ranker.texts.rows(row_ids)
+        fields = self._ranker.view.fields({i: row.change_no for i, row in rows.items()})
+        rest = [row_id for row_id in rows if row_id not in fields]
+        if rest:
+            fields |= fields_of(self._ranker.texts.rows_now(rest))
+        return {i: Shown(row, fields[i]) for i, row in rows.items() if i in fields}
 
     def _around(self) -> dict[int, _Turns]:
         if not self._ranker.request.context:
@@ -81,24 +102,23 @@ class Page:
         windows = self._ranker.view.around(known, n).tolist()
         return {window[n]: _Turns(window[:n], window[n + 1 :]) for window in windows}
 
-    def _hit(
-        self, ranked: Ranked, row_id: int, row: StoredRow, context: Context | None
-    ) -> SearchHit:
+    def _hit(self, ranked: Ranked, row_id: int, shown: Shown, context: Context | None) -> SearchHit:
         request = self._ranker.request
         witnesses, count = self._witnesses[row_id]
+        row, fields = shown
         return SearchHit(
-            system_id=row.system_id,
+            system_id=fields.system_id,
             memory_id=row.memory_id,
-            kind=row.kind,
+            kind=fields.kind,
             text=row.text,
-            project=row.project,
-            session_id=row.session_id,
-            created_at=row.created_at,
+            project=fields.project,
+            session_id=fields.session_id,
+            created_at=fields.created_at,
             tier=row.tier,
             score=ranked.score,
-            agent_id=row.agent_id,
+            agent_id=fields.agent_id,
             seq=row.seq,
-            tags=tuple(row.tags),
+            tags=fields.tags,
             scores=_scores(ranked),
             passage=self._passage(row_id, row.text),
             summary=row.summary,
@@ -135,7 +155,7 @@ class _Turns:
         return self.before + self.after
 
 
-def _context(turns: _Turns | None, rows: Mapping[int, StoredRow]) -> Context | None:
+def _context(turns: _Turns | None, rows: Mapping[int, Shown]) -> Context | None:
     if turns is None:
         return None
     before, after = (
@@ -144,8 +164,9 @@ def _context(turns: _Turns | None, rows: Mapping[int, StoredRow]) -> Context | N
     return Context(before, after)
 
 
-def _turn(row: StoredRow) -> Turn:
-    return Turn(row.memory_id, row.text, row.created_at, row.summary, row.text_missing)
+def _turn(shown: Shown) -> Turn:
+    row, created_at = shown.row, shown.fields.created_at
+    return Turn(row.memory_id, row.text, created_at, row.summary, row.text_missing)
 
 
 def _scores(ranked: Ranked) -> Scores:
@@ -157,5 +178,6 @@ def _scores(ranked: Ranked) -> Scores:
     )
 
 
-def _witness(row: StoredRow) -> Witness:
-    return Witness(row.system_id, row.memory_id, row.created_at, row.agent_id)
+def _witness(shown: Shown) -> Witness:
+    row, fields = shown
+    return Witness(fields.system_id, row.memory_id, fields.created_at, fields.agent_id)

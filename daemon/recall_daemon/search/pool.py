@@ -141,11 +141,14 @@ def _found(
 
 
 def _following(view: IndexView, filters: CodedFilters, candidates: Places) -> Places:
-    """Rows of the candidates' windows and the row after each, where both pass: shape (n, 2)."""
+    """Rows of the candidates' windows and the row after each, where both pass: shape (n, 2).
+
+    Windows overlap: a pair may come more than once.
+    """
     around = view.around(candidates, WINDOW)
     passing = np.isin(around, view.passing(np.unique(around), filters))
     pairs = np.stack([around[:, :-1], around[:, 1:]], axis=-1)
-    return np.unique(pairs[passing[:, :-1] & passing[:, 1:]], axis=0)
+    return np.asarray(pairs[passing[:, :-1] & passing[:, 1:]])
 
 
 def _nearest(view: IndexView, vector: Vector, row_ids: list[int]) -> list[int]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -15,24 +14,18 @@ from recall_daemon.store.store import Connection, Store
 
 @dataclass(frozen=True)
 class StoredRow:
-    """What a hit shows of a live memory, and the snapshot (`seq`) its newest version came with.
+    """What a hit shows of a live memory besides its fields, as of `change_no`.
 
-    No more than that: each column takes a tenth of a millisecond for ten rows of 1,000,000.
-
-    A cold one has no text here: it is row `cold_row` of file `cold_file`.
-    `text_missing`: why it could not be fetched, where somebody tried.
+    `seq` is the snapshot that its newest version came with. No more than that: each column takes a
+    tenth of a millisecond for ten rows of 1,000,000. A cold one has no text here: it is row
+    `cold_row` of file `cold_file`; `text_missing` is why it could not be fetched, where somebody
+    tried.
     """
 
     row_id: int
-    system_id: str
+    change_no: int
     memory_id: str
-    kind: str
     text: str | None
-    created_at: datetime | None
-    project: str | None
-    session_id: str | None
-    agent_id: str | None
-    tags: tuple[str, ...]
     seq: int
     tier: str
     summary: str | None
@@ -44,10 +37,7 @@ class StoredRow:
 FEED_BYTES = 64 << 20
 _LISTED_MAX = 100
 
-_ROW = (
-    "row_id, system_id, memory_id, kind, text, created_at, project, session_id, agent_id, tags, "
-    "seq, tier, summary, cold_file, cold_row"
-)
+_ROW = "row_id, change_no, memory_id, text, seq, tier, summary, cold_file, cold_row"
 
 _CHANGE = (
     "row_id, change_no, state = 'live' AS live, system_id, memory_id, kind, text, text_hash, "
@@ -111,7 +101,7 @@ def by_row_ids(connection: Connection, row_ids: Sequence[int]) -> dict[int, Stor
     if not row_ids:
         return {}
     rows = _with_ids(connection, _ROW, row_ids)
-    return {row[0]: _stored(row) for row in rows}
+    return {row[0]: StoredRow(*row) for row in rows}
 
 
 def texts_of(connection: Connection, row_ids: Sequence[int]) -> dict[int, str | None]:
@@ -164,12 +154,6 @@ def counts(connection: Connection) -> dict[str, int]:
         "SELECT system_id, count(*) FROM memories WHERE state = 'live' GROUP BY system_id"
     ).fetchall()
     return {system_id: int(count) for system_id, count in rows}
-
-
-def _stored(row: tuple[object, ...]) -> StoredRow:
-    values = dict(zip(_ROW.split(", "), row, strict=True))
-    values["tags"] = tuple(values["tags"] or ())  # type: ignore[arg-type]
-    return StoredRow(**values)  # type: ignore[arg-type]
 
 
 class FarTexts(Protocol):

@@ -157,7 +157,6 @@ def test_a_cold_row_has_something_to_show(world: Any, make_record: Any) -> None:
     assert 0 < len(rows["m19"].summary) <= 200
     assert rows["m2"].summary is None
     assert {row.text for row in rows.values()} == {None}
-    assert {row.metadata for row in rows.values()} == {None}
 
 
 def test_batches_are_bounded_in_rows_and_bytes(
