@@ -152,9 +152,10 @@ def methods(core: Core) -> dict[str, Method]:
         return core.index.search_words(query, NO_FILTERS, POOL)
 
     def named(scored: Sequence[Scored]) -> Hits:
-        rows = core.feed.rows([hit.row_id for hit in scored])
-        found = [rows[hit.row_id] for hit in scored]
-        return [{(row.system_id, row.memory_id)} for row in found]
+        rows = core.feed.rows_now([hit.row_id for hit in scored])
+        names = zip(rows["system_id"].to_pylist(), rows["memory_id"].to_pylist(), strict=True)
+        name_of = dict(zip(rows["row_id"].to_pylist(), names, strict=True))
+        return [{name_of[hit.row_id]} for hit in scored]
 
     return {
         "meaning": lambda query: named(near(query)),

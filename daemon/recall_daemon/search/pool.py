@@ -20,6 +20,9 @@ Places = npt.NDArray[np.int64]
 
 # How many turns of a session on either side lend to a row.
 WINDOW = 2
+# Of so many candidates by words, and as many by meaning, the neighbours are looked at: what more of
+# them find is in no page (`bench/retrieval.py`: the same recall@10, and more @50).
+LEADING = 30
 # So many rows with the quoted terms are ranked, best first by words; more are not looked at.
 QUOTED_MAX_ROWS = 1_000
 
@@ -75,14 +78,16 @@ def gather(
 
     Of rows with the same text at most `copies` are candidates, the newest; None: all are.
 
-    A neighbour comes in only where it passes the filters, and lends only then.
+    Neighbours come in of the first `LEADING` of either, only where they pass the filters, and lend
+    only then.
     """
     found = _found(view, filters, asked, vector, mode=mode, rows=rows, copies=copies)
     words = np.fromiter(found.words, dtype=np.int64, count=len(found.words))
     candidates = np.unique(np.concatenate([words, _ids(found.near), _ids(besides)]))
     row_ids, following = candidates, np.empty((0, 2), dtype=np.int64)
     if neighbours and mode == "hybrid":
-        following = _following(view, filters, candidates)
+        best = [words[:LEADING], _ids(found.near[:LEADING]), _ids(besides)]
+        following = _following(view, filters, np.unique(np.concatenate(best)))
         row_ids = np.concatenate([candidates, np.setdiff1d(following, candidates)])
     bm25 = np.zeros(len(row_ids))
     bm25[_places(candidates, words)] = list(found.words.values())
