@@ -45,6 +45,8 @@ bench: .venv
 	$(BIN)/python bench/restart.py --texts 5000 --rows 100000
 	$(BIN)/python bench/store_bytes.py --texts 5000 --rows 50000
 	$(BIN)/python bench/forgetting.py --texts 5000 --rows 50000
+	$(BIN)/python bench/backup.py --texts 5000 --rows 50000
+	$(BIN)/python bench/retrieval.py --documentation
 
 clean:
 	rm -rf .venv dist build

@@ -9,7 +9,8 @@ questions, and the same for each conversation. A hit counts for every witness it
 over pools of 100, and `ours` is the search as it is served. Prints one JSON object.
 
 `--documentation` asks the summary lines of installed packages' docstrings for the paragraphs below
-them: nothing in the ranking was chosen by these.
+them: nothing in the ranking was chosen by these. `--changed` adds `ours` with each constant of the
+ranking changed, one at a time: whether it stands on a plateau or on a peak.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+import changes
 from conversations import Conversation, Question, conversations
 from recall_daemon.app import Core, open_core, open_hub
 from recall_daemon.index.filters import NO_FILTERS
@@ -61,19 +63,22 @@ def main() -> None:
     )
     parser.add_argument("--json", type=Path, help="write the result here, too")
     parser.add_argument("--keep", type=Path, help="keep the hub here, so that a second run is fast")
+    parser.add_argument("--changed", action="store_true", help="also with changed constants")
     arguments = parser.parse_args()
     found = documentation(PARAGRAPHS, QUESTIONS, 0) if arguments.documentation else None
     found = found or conversations(arguments.data)
     with tempfile.TemporaryDirectory() as scratch:
         folder = (arguments.keep or Path(scratch)) / _digest(found)
-        result = asyncio.run(measure(found, folder))
+        result = asyncio.run(measure(found, folder, changed=arguments.changed))
     text = json.dumps(result, indent=2)
     print(text)
     if arguments.json:
         arguments.json.write_text(text + "\n", encoding="utf-8")
 
 
-async def measure(found: Sequence[Conversation], folder: Path) -> dict[str, Any]:
+async def measure(
+    found: Sequence[Conversation], folder: Path, *, changed: bool = False
+) -> dict[str, Any]:
     bucket = folder / "bucket"
     if not bucket.exists():
         publish(found, bucket)
@@ -85,7 +90,10 @@ async def measure(found: Sequence[Conversation], folder: Path) -> dict[str, Any]
             report = await until_done(hub.poll, hub.finish, sleep=asyncio.sleep)
             if report.pending or report.errors:
                 raise SystemExit(f"the hub did not finish: {report}")
-            return await asyncio.to_thread(_evaluate, core, found)
+            result = await asyncio.to_thread(_evaluate, core, found)
+            if changed:
+                result["changed"] = await asyncio.to_thread(_evaluate_changed, core, found)
+            return result
 
 
 def publish(found: Sequence[Conversation], folder: Path) -> None:
@@ -162,6 +170,14 @@ def methods(core: Core) -> dict[str, Method]:
         "words": lambda query: named(worded(query)),
         "rrf": lambda query: named(reciprocal([near(query), worded(query)])),
         "ours": lambda query: served(core, query),
+    }
+
+
+def _evaluate_changed(core: Core, found: Sequence[Conversation]) -> dict[str, dict[str, float]]:
+    questions = [question for conversation in found for question in conversation.questions]
+    return {
+        change: _means([_recalls(question, served(core, question.text)) for question in questions])
+        for change in changes.changed()
     }
 
 
