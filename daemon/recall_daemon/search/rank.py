@@ -70,9 +70,6 @@ class Stage:
     lowest: float
     more: bool
 
-    def __len__(self) -> int:
-        return len(self.row_ids)
-
     def row(self, number: int) -> Ranked:
         row_id = int(self.row_ids[number])
         return Ranked(

@@ -180,6 +180,19 @@ def test_a_row_deleted_between_index_and_text_makes_room_for_the_next(search, st
     assert after[:6] == before[4:]
 
 
+def test_a_row_changed_between_index_and_text_is_shown_as_it_is_now(store, embedder, day):
+    store.put(1, "kafka lag", project="old", tags=["x", "y"], created_at=day(1))
+    store.put(2, "kafka lag elsewhere", project="kept", tags=["x", "y"], created_at=day(2))
+    index = Index(DIM)
+    index.apply(store)
+    store.put(1, "kafka lag is gone", project="new", tags=["z"], created_at=day(3))
+    answer = Search(index, store, embedder).search(SearchRequest("kafka lag"))
+    assert {(hit.text, hit.project, tuple(hit.tags), hit.created_at) for hit in answer.hits} == {
+        ("kafka lag is gone", "new", ("z",), day(3)),
+        ("kafka lag elsewhere", "kept", ("x", "y"), day(2)),
+    }
+
+
 @pytest.mark.parametrize(
     "embed_query",
     [
