@@ -90,7 +90,7 @@ class Columns:
     def _begin(self) -> None:
         self._epoch = Epoch()
         self._row_id = Growable(np.int64)
-        self._own_change = Growable(np.int64)
+        self._change_no = Growable(np.int64)
         self._slot = Growable(np.int32)
         self._created_us = Growable(np.int64)
         self._importance = Growable(np.float32)
@@ -160,7 +160,7 @@ class Columns:
         start = len(self._row_id)
         ordinals = np.arange(start, start + len(rows.row_id), dtype=np.int32)
         self._row_id.extend(rows.row_id)
-        self._own_change.extend(rows.change_no)
+        self._change_no.extend(rows.change_no)
         self._slot.extend(rows.slot)
         self._texts = max(self._texts, int(rows.slot.max(initial=-1)) + 1)
         self._created_us.extend(rows.created_us)
@@ -201,7 +201,7 @@ class Columns:
         tags = old.live[old.tag_ordinal]
         self._begin()
         self._row_id.extend(old.row_id[keep])
-        self._own_change.extend(old.change_no[keep])
+        self._change_no.extend(old.change_no[keep])
         self._slot.extend(old.slot[keep])
         self._created_us.extend(old.created_us[keep])
         self._importance.extend(old.importance[keep])
@@ -218,7 +218,7 @@ class Columns:
         return ColumnsView(
             epoch=self._epoch,
             row_id=self._row_id.view,
-            change_no=self._own_change.view,
+            change_no=self._change_no.view,
             slot=self._slot.view,
             created_us=self._created_us.view,
             importance=self._importance.view,

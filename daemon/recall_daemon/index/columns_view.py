@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recall_daemon.index.fields import RowFields
-from recall_daemon.index.filters import CodedFilters, moment
+from recall_daemon.index.filters import CodedFilters, moment_of
 from recall_daemon.index.grouped import NO_KEY, Grouped
 from recall_daemon.index.growable import Array
 
@@ -117,7 +117,7 @@ class ColumnsView:
             tuple(str(tag) for tag in self._values("tag", self.tag_code[begin:end]))
             for begin, end in zip(first, last, strict=True)
         )
-        times = (None if us == NO_TIME else moment(us) for us in self.created_us[own].tolist())
+        times = (None if us == NO_TIME else moment_of(us) for us in self.created_us[own].tolist())
         for system, kind, *rest in zip(*columns, tags, times, strict=True):
             yield RowFields(system or "", kind or "", *rest)
 

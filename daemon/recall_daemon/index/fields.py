@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -19,13 +20,15 @@ class RowFields:
     created_at: datetime | None
 
 
-def fields_of(rows: pa.Table) -> dict[int, RowFields]:
-    """By row id; `rows` has the columns of `Feed.row_changes`."""
-    names = ("row_id", "system_id", "kind", "project", "session_id", "agent_id", "tags")
-    columns = [rows[name].to_pylist() for name in (*names, "created_at")]
+def fields_of(rows: pa.Table, versions: Mapping[int, int]) -> dict[int, RowFields]:
+    """By row id, of the rows that are of that change_no; in the columns of `Feed.row_changes`."""
+    names = ("system_id", "kind", "project", "session_id", "agent_id", "tags", "created_at")
+    own = zip(rows["row_id"].to_pylist(), rows["change_no"].to_pylist(), strict=True)
+    columns = zip(*(rows[name].to_pylist() for name in names), strict=True)
     return {
         row_id: RowFields(system_id, kind, project, session_id, agent_id, tuple(tags or ()), at)
-        for row_id, system_id, kind, project, session_id, agent_id, tags, at in zip(
-            *columns, strict=True
+        for (row_id, change_no), (system_id, kind, project, session_id, agent_id, tags, at) in zip(
+            own, columns, strict=True
         )
+        if versions[row_id] == change_no
     }

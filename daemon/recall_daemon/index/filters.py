@@ -59,11 +59,11 @@ class CodedFilters:
     plain: Filters = NO_FILTERS
 
 
-def moment(created_us: int) -> datetime:
-    """The other way round: the time, in UTC."""
-    return _EPOCH + timedelta(microseconds=created_us)
-
-
 def microseconds(moment: datetime | None) -> int | None:
     """Microseconds since 1970, exact (a float timestamp would lose some)."""
     return None if moment is None else (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def moment_of(us: int) -> datetime:
+    """The time of so many microseconds since 1970, in UTC."""
+    return _EPOCH + timedelta(microseconds=us)

@@ -22,7 +22,7 @@ from recall_daemon.index.vectors import Vectors
 
 log = structlog.get_logger(__name__)
 
-# What the tail may grow to while a segment is being made: 200 MB at 384 numbers.
+# What the tail may grow to while a segment is being made: 220 MB at 384 numbers.
 TAIL_MAX = 131_072
 # How long a full tail waits after a segment could not be made.
 SEAL_AGAIN_S = 60.0

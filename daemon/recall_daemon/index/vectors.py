@@ -41,7 +41,7 @@ class Changes:
 class Vectors:
     """The writing side. One thread only, but `seal` may run beside it.
 
-    The tail takes 4.25 x dim bytes a vector, and 40 more for each vector in either part.
+    The tail takes 4.5 x dim bytes a vector, and 50 more for each vector in either part.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Vectors:
         self._tail_counts = Growable(np.bool_)
         self._tail_start = Growable(np.int32)
         self._tail_end = Growable(np.int32)
-        self._tail_codes: list[Array] = []
+        self._tail_codes = np.empty(0, dtype=np.uint8)
         self._coded: CodeScan | None = None
 
     def __len__(self) -> int:
@@ -244,14 +244,19 @@ class Vectors:
         upto = self.tail_length // CHUNK_VECTORS * CHUNK_VECTORS
         if self._files is None or upto // CHUNK_VECTORS <= -(-done // CHUNK_VECTORS):
             return
+        # By a book that was made from few vectors, others look all the same.
+        if self._files.manifest.trained_on < CHUNK_VECTORS:
+            return
         slots = self._tail_slot.view
         while done < upto < len(slots) and slots[upto] == slots[upto - 1]:
             upto -= 1
         if upto == done:
             return
         book = self._files.book
-        self._tail_codes.append(encode(book, self.view().tail.at(np.arange(done, upto))))
-        self._coded = CodeScan(np.concatenate(self._tail_codes), book, self.dim)
+        new = encode(book, self.view().tail.at(np.arange(done, upto)))
+        codes = np.concatenate([self._tail_codes, new]) if done else new
+        self._coded = CodeScan(codes, book, self.dim)
+        self._tail_codes = codes
 
     def view(self) -> VectorsView:
         return VectorsView(

@@ -81,11 +81,14 @@ class Tail:
         return found
 
     def scores(self, query: Array, places: Array) -> Array:
-        """The inner product of `query` and the vector at each place, float32; some ascending."""
-        if len(places) < self.count * _GATHER_SHARE:
-            return np.asarray(self.at(places) @ query)
+        """The inner product of `query` and the vector at each place, float32.
+
+        `places` ascend, and there is one at least.
+        """
         first = int(places[0]) // CHUNK_VECTORS
         start = first * CHUNK_VECTORS
+        if len(places) < (self.count - start) * _GATHER_SHARE:
+            return np.asarray(self.at(places) @ query)
         everything = np.empty(self.count - start, dtype=np.float32)
         for at, chunk in zip(
             range(0, len(everything), CHUNK_VECTORS), self.chunks[first:], strict=True
@@ -203,7 +206,7 @@ class VectorsView:
             sealed, sealed_scores = nearest_texts(search, self.segment.slot, kept, k)
             slots = np.concatenate([slots, sealed])
             scores = np.concatenate([scores, sealed_scores])
-        # A text's vectors lie in one of the two, so that no slot is there twice.
+        # A text's vectors lie in one part, so that no slot is there twice.
         chosen = best(scores, k)
         return slots[chosen], scores[chosen]
 

@@ -94,8 +94,13 @@ class IndexView:
         return self._ranked(self.words.holding(phrases, query, filters, k), filters, k)
 
     def coverage(self, query: str, row_ids: Sequence[int]) -> Coverage:
-        """Which of the query's terms each of the rows holds, and how much each term tells."""
-        return self.words.coverage(query, row_ids)
+        """Which of the query's terms each of the rows holds, how much each term tells, and a key of
+        what each row says: 0 also while the words are of an older version of the row.
+        """
+        coverage = self.words.coverage(query, row_ids)
+        change_nos = self.columns.change_no[self.columns.ordinals(row_ids)]
+        coverage.said[change_nos > self.words.watermark] = 0
+        return coverage
 
     def passing(self, row_ids: npt.ArrayLike, filters: CodedFilters) -> Array:
         """Those of the rows that are live here and pass, in their order; unknown ids do not."""
@@ -108,6 +113,15 @@ class IndexView:
     def text_slots(self, row_ids: npt.ArrayLike) -> Array:
         """A number for each row's text, int32: the same for the same text_hash, -1 without text."""
         return self.columns.slot[self.columns.ordinals(row_ids)]
+
+    def text_keys(self, row_ids: npt.ArrayLike) -> list[tuple[int, int] | None]:
+        """The 128 bits of each row's text_hash, None without text."""
+        slots = self.text_slots(row_ids)
+        keys = self.keys.at(np.maximum(slots, 0)) if len(self.keys) else None
+        if keys is None:
+            return [None] * len(slots)
+        pairs = zip(keys.high.tolist(), keys.low.tolist(), (slots >= 0).tolist(), strict=True)
+        return [(high, low) if has else None for high, low, has in pairs]
 
     def sharing(
         self, row_ids: Sequence[int], filters: CodedFilters, most: int

@@ -117,7 +117,7 @@ class Words:
         self.watermark = change_no
 
     def view(self) -> WordsView:
-        return WordsView(self._index.searcher(), self._schema, self._analyzer)
+        return WordsView(self._index.searcher(), self._schema, self._analyzer, self.watermark)
 
     def close(self) -> None:
         """Wait for merges to end and let go of the folder; what is committed stays. Idempotent."""

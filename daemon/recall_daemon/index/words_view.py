@@ -61,11 +61,15 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True)
 class WordsView:
-    """The rows' words as they were at one moment. Scores are BM25; hits are (row id, score)."""
+    """The rows' words as they were at one moment. Scores are BM25; hits are (row id, score).
+
+    `watermark` is the change_no up to which none is missing.
+    """
 
     searcher: Searcher
     schema: Schema
     analyzer: TextAnalyzer
+    watermark: int
 
     @property
     def rows(self) -> int:
@@ -139,9 +143,8 @@ class WordsView:
     def coverage(self, query: str, row_ids: Sequence[int]) -> Coverage:
         """Which of the query's terms each of the rows holds, and a key of what each says.
 
-        For some hundred distinct rows at a time.
-
-        Of a long query the `COVERAGE_MAX_TERMS` rarest terms that any row has.
+        For some hundred distinct rows at a time. Of a long query the `COVERAGE_MAX_TERMS` rarest
+        terms that any row has.
         """
         terms = self._telling(composed(query))
         names, weights = [name for name, _, _ in terms], [weight for _, weight, _ in terms]

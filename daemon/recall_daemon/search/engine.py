@@ -107,10 +107,10 @@ class Search:
         while len(page.rows) < request.limit:
             wanted = request.limit - len(page.rows)
             listing.reach(at + wanted + 1, ranker)  # one more, to know whether there is one
-            some = listing.groups[at : at + wanted]
+            some = listing.hits(at, at + wanted)
             page.add(some)
             at += len(some)
             if len(some) < wanted:
                 break
-        more = at < min(len(listing.groups), REACH_MAX)
+        more = at < min(len(listing), REACH_MAX)
         return page.hits(), at if more else None

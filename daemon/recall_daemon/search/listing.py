@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
+from recall_daemon.index.view import IndexView
 from recall_daemon.search.fold import keys
-from recall_daemon.search.rank import POOL_ROWS, Ranked, Ranker, Stage
+from recall_daemon.search.rank import Ranked, Ranker, Stage
 
 KEPT = 32
 KEPT_S = 600.0
+
+
+# The rows of one hit, best first: each is a row of a part of the ranking.
+Group = list[tuple[Stage, int]]
 
 
 @dataclass(slots=True)
@@ -23,40 +28,44 @@ class Listing:
     """
 
     fold: bool
-    groups: list[list[Ranked]] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
-    _group_of: dict[Hashable, list[Ranked]] = field(default_factory=dict)
-    _rest: deque[tuple[Hashable, Stage, list[int]]] = field(default_factory=deque)
+    _groups: list[Group] = field(default_factory=list)
+    _group_of: dict[Hashable, Group] = field(default_factory=dict)
     _seen: set[int] = field(default_factory=set)
     _stages: int = 0
     _ceiling: float = float("inf")
 
+    def __len__(self) -> int:
+        return len(self._groups)
+
+    def hits(self, start: int, stop: int) -> list[list[Ranked]]:
+        """The rows of each hit."""
+        return [
+            [stage.row(number) for stage, number in group] for group in self._groups[start:stop]
+        ]
+
     def reach(self, count: int, ranker: Ranker) -> None:
         """Rank deeper until there are `count` hits, or no more to be had."""
-        while len(self.groups) < count:
-            if self._rest:
-                key, stage, numbers = self._rest.popleft()
-                self._group_of[key] = [stage.row(number) for number in numbers]
-                self.groups.append(self._group_of[key])
-            elif self._stages < len(POOL_ROWS):
-                self._deepen(ranker)
-            else:
-                return
+        while len(self._groups) < count and self._stages < ranker.stages:
+            stage = ranker.stage(self._stages, self._seen, self._ceiling)
+            self._stages = self._stages + 1 if stage.more else ranker.stages
+            self._seen |= stage.looked_at
+            self._ceiling = stage.lowest
+            self._take(stage, ranker.view)
 
-    def _deepen(self, ranker: Ranker) -> None:
+    def _take(self, stage: Stage, view: IndexView) -> None:
         """Rows that say what a hit before says are its witnesses, and no hits."""
-        stage = ranker.stage(self._stages, self._seen, self._ceiling)
-        self._stages = self._stages + 1 if stage.more else len(POOL_ROWS)
-        self._seen |= stage.looked_at
-        self._ceiling = stage.lowest
-        own = keys(ranker.view, stage) if self.fold else stage.row_ids.tolist()
-        numbers: dict[Hashable, list[int]] = {}
-        for number, key in enumerate(own):
-            if key in self._group_of:
-                self._group_of[key].append(stage.row(number))
-            else:
-                numbers.setdefault(key, []).append(number)
-        self._rest.extend((key, stage, alike) for key, alike in numbers.items())
+        if not self.fold:
+            self._groups += [[(stage, number)] for number in range(len(stage.row_ids))]
+            return
+        for number, own in enumerate(keys(view, stage)):
+            group = next((self._group_of[key] for key in own if key in self._group_of), None)
+            if group is None:
+                group = []
+                self._groups.append(group)
+            group.append((stage, number))
+            for key in own:
+                self._group_of.setdefault(key, group)
 
 
 class Listings:

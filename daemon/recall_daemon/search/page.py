@@ -18,11 +18,13 @@ from recall_daemon.search.passages import Passage, best_passage
 from recall_daemon.search.rank import Ranked, Ranker
 
 WITNESSES_MAX = 100
+# A row that changes between two looks is looked at again.
+_LOOKS_MAX = 5
 _LONG_AGO = datetime(1, 1, 2, tzinfo=UTC)
 
 
 class Shown(NamedTuple):
-    """A row, and the fields that the index has of it."""
+    """A row and its fields, of one version."""
 
     row: StoredRow
     fields: RowFields
@@ -37,11 +39,14 @@ class Page:
         self.rows: dict[int, tuple[Ranked, Shown]] = {}
 
     def add(self, groups: Sequence[Sequence[Ranked]]) -> None:
-        """Take the groups in; one whose rows are all gone is left out."""
-        members = {group[0].row_id: self._members(group) for group in groups}
+        """Take the groups in; one of which no row is there and passes any more is left out."""
+        asked = [row.row_id for group in groups for row in group]
+        here = set(self._ranker.view.passing(asked, self._ranker.filters).tolist())
+        left = [[row for row in group if row.row_id in here] for group in groups]
+        members = {group[0].row_id: self._members(group) for group in left if group}
         rows = self._shown([i for own, _ in members.values() for i in own])
-        for group in groups:
-            own, count = members[group[0].row_id]
+        for group in left:
+            own, count = members[group[0].row_id] if group else ([], 0)
             alive = [(i, rows[i]) for i in own if i in rows]
             if alive:
                 row_id, newest = max(alive, key=lambda item: item[1].fields.created_at or _LONG_AGO)
@@ -60,15 +65,13 @@ class Page:
         if len(own) == 1 or group[0].exact == BY_ID:
             return own, len(own)
         view, filters = self._ranker.view, self._ranker.filters
-        here = view.passing(own, filters).tolist()
-        sharing = view.sharing(here, filters, WITNESSES_MAX)
+        sharing = view.sharing(own, filters, WITNESSES_MAX)
         members = list(dict.fromkeys([*own, *(i for same, _ in sharing for i in same)]))
-        textless = int(np.count_nonzero(view.text_slots(here) < 0))
-        count = sum(many for _, many in sharing) + textless + len(own) - len(here)
+        textless = int(np.count_nonzero(view.text_slots(own) < 0))
+        count = sum(many for _, many in sharing) + textless
         if count <= WITNESSES_MAX:
             return members, count
-        known = view.passing(members, filters)
-        newest = known[view.order(known, np.zeros(len(known)))]
+        newest = np.asarray(members)[view.order(members, np.zeros(len(members)))]
         return newest[:WITNESSES_MAX].tolist(), count
 
     def hits(self) -> tuple[SearchHit, ...]:
@@ -85,14 +88,22 @@ class Page:
 
     def _shown(self, row_ids: Sequence[int]) -> dict[int, Shown]:
         """The live rows among these. Their fields are the index's where it is as far as the store,
-        which saves half of the columns.
+        which saves half of the columns; else the store's, of the same version.
         """
-        rows = self._ranker.texts.rows(row_ids)
-        fields = self._ranker.view.fields({i: row.change_no for i, row in rows.items()})
-        rest = [row_id for row_id in rows if row_id not in fields]
-        if rest:
-            fields |= fields_of(self._ranker.texts.rows_now(rest))
-        return {i: Shown(row, fields[i]) for i, row in rows.items() if i in fields}
+        found: dict[int, Shown] = {}
+        wanted = list(row_ids)
+        for _ in range(_LOOKS_MAX):
+            rows = self._ranker.texts.rows(wanted)
+            versions = {row_id: row.change_no for row_id, row in rows.items()}
+            fields = self._ranker.view.fields(versions)
+            rest = [row_id for row_id in rows if row_id not in fields]
+            if rest:
+                fields |= fields_of(self._ranker.texts.rows_now(rest), versions)
+            found |= {i: Shown(row, fields[i]) for i, row in rows.items() if i in fields}
+            wanted = [row_id for row_id in rows if row_id not in fields]
+            if not wanted:
+                break
+        return found
 
     def _around(self) -> dict[int, _Turns]:
         if not self._ranker.request.context:

@@ -20,8 +20,8 @@ Places = npt.NDArray[np.int64]
 
 # How many turns of a session on either side lend to a row.
 WINDOW = 2
-# Of so many candidates by words, and as many by meaning, the neighbours are looked at: what more of
-# them find is in no page (`bench/retrieval.py`: the same recall@10, and more @50).
+# Of so many candidates by words, and as many by meaning, the neighbours are looked at: those of
+# more find nothing (`bench/retrieval.py`: the same recall@10, and a lower one @50).
 LEADING = 30
 # So many rows with the quoted terms are ranked, best first by words; more are not looked at.
 QUOTED_MAX_ROWS = 1_000
@@ -33,7 +33,7 @@ class Pool:
 
     `meaning` is the cosine (NaN: the row has no vector), None where none was looked for; `bm25` is
     0 for a row that the words did not find. `passages`: how many its text has, 0: not known. `next`
-    is the position of the row that follows in the session, -1 for none in the pool. `found` are
+    is the position of the row that follows in the session, -1 where none was looked at. `found` are
     candidates, the others are neighbours of one. `full`: a list was cut off, so that a larger pool
     would hold more.
     """

@@ -101,6 +101,11 @@ class Ranker:
     texts: Texts
     now: datetime
 
+    @property
+    def stages(self) -> int:
+        """How many parts the ranking has at most."""
+        return len(POOL_ROWS)
+
     def stage(self, number: int, seen: Set[int], ceiling: float) -> Stage:
         """One part of the ranking: of what pool `number` has, the rows that are not `seen`.
 

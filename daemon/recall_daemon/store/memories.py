@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -37,7 +37,7 @@ class StoredRow:
 FEED_BYTES = 64 << 20
 _LISTED_MAX = 100
 
-_ROW = "row_id, change_no, memory_id, text, seq, tier, summary, cold_file, cold_row"
+_ROW = ", ".join(field.name for field in fields(StoredRow) if field.name != "text_missing")
 
 _CHANGE = (
     "row_id, change_no, state = 'live' AS live, system_id, memory_id, kind, text, text_hash, "

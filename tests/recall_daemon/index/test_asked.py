@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from recall_daemon.index.filters import NO_FILTERS, Filters
@@ -82,7 +84,7 @@ def test_coverage_of_twenty_terms_is_exact(store):
         store.put(row_id, " ".join(words[:row_id]))
     index = Index(4)
     index.apply(store)
-    coverage = index.view().coverage(" ".join(words), [24, 7, 99, 5])
+    coverage = index.view().words.coverage(" ".join(words), [24, 7, 99, 5])
     assert coverage.holds.shape == (4, 20)
     assert coverage.holds.sum(axis=1).tolist() == [20, 3, 0, 1]
 
@@ -102,3 +104,17 @@ def test_coverage_of_identifiers_and_pairs_of_characters(store):
 def test_coverage_of_nothing(index):
     assert index.view().coverage("", [1]).holds.shape == (1, 0)
     assert index.view().coverage("pool", []).holds.shape == (0, 1)
+
+
+def test_words_of_an_older_version_say_nothing_of_the_row(store):
+    index = Index(4)
+    for row_id in (1, 2):
+        store.put(row_id, "red apple pie")
+    index.apply(store)
+    before = index.view()
+    store.put(1, "the red car is sold")
+    index.apply(store)
+    now = index.view()
+    said = now.coverage("red", [1, 2]).said.tolist()
+    assert said[0] not in (0, said[1])
+    assert replace(now, words=before.words).coverage("red", [1, 2]).said.tolist() == [0, said[1]]

@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # index_life
 
 from index_life import Life
 
+from recall_daemon.index import segment
 from recall_daemon.index.filters import Filters
 from recall_daemon.index.follower import Index
 
@@ -43,9 +44,7 @@ def many(new_store, tmp_path, monkeypatch):
         monkeypatch.setattr(f"recall_daemon.index.{name}", number)
     many = Many(new_store(dim=32), Index(32, tmp_path / "index"))
     many.put(3_000)
-    with many.index._applying:
-        many.index._state.space.keep_up(many.index._state.settled, wait=True)
-        many.index._publish()
+    many.seal()
     yield many
     many.index.close()
 
@@ -63,15 +62,21 @@ class Many:
         self.matrix = np.concatenate([self.matrix, matrix])
         self.index.apply(self.store)
 
+    def seal(self):
+        with self.index._applying:
+            self.index._state.space.keep_up(self.index._state.settled, wait=True)
+            self.index._publish()
+
     def recall(self, filters):
         """Of the ten nearest of the rows that pass, over twenty queries."""
-        live = [row for row in self.store.live_rows.values() if passes(row, filters)]
+        rows = [row for row in self.store.live_rows.values() if row.row_id <= len(self.matrix)]
+        live = [row for row in rows if passes(row, filters)]
         rows = np.asarray(sorted(row.row_id for row in live))
         found = 0
         for query in self.random.normal(size=(20, self.store.dim)).astype(np.float32):
             wanted = rows[np.argsort(-(self.matrix[rows - 1] @ query))[:10]]
             hits = self.index.search_vectors(query, filters, 10)
-            assert {hit.row_id for hit in hits} <= set(rows.tolist())
+            assert {hit.row_id for hit in hits} <= {*rows.tolist(), 10_000}
             found += len(set(wanted.tolist()) & {hit.row_id for hit in hits})
         return found / 200
 
@@ -97,3 +102,36 @@ def test_the_codes_of_what_came_since_find_it_too(many, filters, monkeypatch):
         many.store.delete(row_id)
     many.index.apply(many.store)
     assert many.recall(filters) >= 0.99
+
+
+def test_a_book_of_few_vectors_codes_no_tail(new_store, tmp_path, monkeypatch):
+    for name, number in {"vectors.CHUNK_VECTORS": 500, "vectors_view.CHUNK_VECTORS": 500}.items():
+        monkeypatch.setattr(f"recall_daemon.index.{name}", number)
+    many = Many(new_store(dim=32), Index(32, tmp_path / "index"))
+    monkeypatch.setattr("recall_daemon.index.vectors.TAIL_MIN", 1)
+    many.put(1)
+    many.seal()
+    monkeypatch.setattr("recall_daemon.index.vectors.TAIL_MIN", 1_000_000)
+    many.put(4_000)
+    assert many.index.counts.tail_vectors == 4_000
+    assert many.index.view().vectors.tail.coded is None
+    assert many.recall(Filters()) == 1
+    many.index.close()
+
+
+def test_codes_end_where_a_text_does(many, monkeypatch):
+    monkeypatch.setattr("recall_daemon.index.vectors.TAIL_MIN", 1_000_000)
+    begun = many.index.counts.tail_vectors
+    many.put(990 - begun)
+    many.store.put(10_000, "a long text")
+    many.store.embed("a long text", *many.random.normal(size=(30, 32)).tolist())
+    many.index.apply(many.store)
+    assert len(many.index.view().vectors.tail.coded) == 990
+    assert many.recall(Filters()) >= 0.99
+
+
+def test_half_floats_are_widened_exactly():
+    halves = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+    halves = halves[np.isfinite(halves)]
+    widened = segment._widened(halves)
+    assert np.array_equal(widened.view(np.uint32), halves.astype(np.float32).view(np.uint32))

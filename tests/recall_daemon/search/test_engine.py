@@ -193,6 +193,24 @@ def test_a_row_changed_between_index_and_text_is_shown_as_it_is_now(store, embed
     }
 
 
+def test_a_row_that_goes_on_changing_is_shown_in_one_version(store, embedder, monkeypatch):
+    store.put(1, "kafka lag", project="p0")
+    index = Index(DIM)
+    index.apply(store)
+    store.put(1, "kafka lag 1", project="p1")
+    looks = store.rows_now
+
+    def changes_meanwhile(row_ids):
+        if store.live_rows[1].project < "p3":
+            number = int(store.live_rows[1].project[1:]) + 1
+            store.put(1, f"kafka lag {number}", project=f"p{number}")
+        return looks(row_ids)
+
+    monkeypatch.setattr(store, "rows_now", changes_meanwhile)
+    (hit,) = Search(index, store, embedder).search(SearchRequest("kafka lag")).hits
+    assert (hit.text, hit.project) == ("kafka lag 3", "p3")
+
+
 @pytest.mark.parametrize(
     "embed_query",
     [

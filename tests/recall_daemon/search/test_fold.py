@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from recall_daemon.index.analysis import telling_words
+from recall_daemon.index.analysis import said_key, telling_words
 from recall_daemon.index.follower import Index
 from recall_daemon.search.engine import Search
 from recall_daemon.search.query import SearchRequest
@@ -152,7 +152,11 @@ def test_a_cold_text_is_folded_as_others_are(search, store):
     assert groups(search()) == [["m1", "m2", "m3"]]
 
 
-def test_a_cold_text_whose_words_are_not_here_yet_is_folded_by_its_hash(search, store):
+@pytest.mark.parametrize("pools", [(50, 200, 1_000), (2, 50, 1_000)])
+def test_a_cold_text_whose_words_are_not_here_yet_is_folded_by_its_hash(
+    search, store, monkeypatch, pools
+):
+    monkeypatch.setattr("recall_daemon.search.rank.POOL_ROWS", pools)
     _three_notes(store, cold=(2, 3))
     store.bucket_is_away = True
     assert groups(search()) == [["m1", "m3"], ["m2"]]
@@ -171,6 +175,14 @@ def test_telling_words_are_the_same_in_other_spacing_and_case(text):
     words = telling_words(text)
     assert telling_words(f"  {' '.join(text.split())}\n") == words
     assert all(word.strip() for word in words)
+
+
+def test_texts_without_telling_words_have_no_key_and_others_one_of_64_bits():
+    assert [said_key(text) for text in ("", " \n", "the", "a, the -")] == [0, 0, 0, said_key("-")]
+    keys = [said_key(text) for text in ("not", "is not", "NOT.", "not is", "-")]
+    assert keys[0] == keys[2]
+    assert len(set(keys)) == 4
+    assert all(0 < key < 1 << 64 for key in keys)
 
 
 def test_an_id_that_several_systems_use_is_not_answered_by_a_copy_under_another(search, store, day):

@@ -106,6 +106,19 @@ def test_what_is_deleted_between_two_pages_is_left_out(store, embedder):
     assert [hit.memory_id for hit in third.hits] == expected[23:]
 
 
+def test_what_does_not_pass_any_more_is_on_no_later_page(store, embedder):
+    for row_id in range(1, 41):
+        store.put(row_id, f"kafka lag {row_id}", project="a")
+    paged = Paged(store, embedder)
+    expected = [hit.memory_id for hit in paged.page(0, 40, project=("a",)).hits]
+    first = paged.page(0, 10, project=("a",))
+    moved = expected[15]
+    store.put(int(moved[1:]), f"kafka lag {moved[1:]} is a secret of b", project="b")
+    paged.index.apply(store)
+    second = paged.page(first.next_offset, 30, project=("a",))
+    assert [hit.memory_id for hit in second.hits] == expected[10:15] + expected[16:]
+
+
 def test_hits_that_say_the_same_since_stay_the_hits_that_were_shown(store, embedder):
     for row_id in range(1, 301):
         store.put(row_id, f"kafka lag {row_id}")
