@@ -95,6 +95,7 @@ class Index:
         self._state = State(None, dim)
         self._current = (self._state, self._state.view())
         self._opened = folder is None
+        self._taking = threading.Lock()
         self._started = False
         self._closed = False
         self._aside: State | None = None
@@ -166,7 +167,10 @@ class Index:
 
     def _on_sealed(self) -> None:
         """A segment is made: searches use it from now on, also where no change comes."""
+        if not self._taking.acquire(blocking=False):
+            return  # one thread waits already, and takes it
         with self._applying:
+            self._taking.release()
             state = self._state
             if not self._closed and state.space.keep_up(state.settled):
                 self._publish()

@@ -120,11 +120,19 @@ class Space:
         # Whatever ends the thread, only a segment that is whole counts.
         self._made, self._failed = None, True
         self._done.clear()
-        threading.Thread(target=self._seal, args=(self._running,), name="seal", daemon=True).start()
+        threading.Thread(target=self._seal, name="seal", daemon=True).start()
 
-    def _seal(self, plan: SealPlan) -> None:
+    def _seal(self) -> None:
+        # Nothing here refers to the plan, and so to the segment before: telling may take as long as
+        # all changes that are being applied.
+        self._make()
+        if not self._failed:
+            self._on_sealed()
+
+    def _make(self) -> None:
+        plan = self._running
         try:
-            self._made = seal(plan)
+            self._made = seal(plan) if plan is not None else None
             self._failed, self.why_not_sealed = False, None
         except SealStopped:
             pass
@@ -135,8 +143,6 @@ class Space:
             self._seal_again_at = time.monotonic() + SEAL_AGAIN_S
         finally:
             self._done.set()
-        if not self._failed:
-            self._on_sealed()
 
     def _swap(self, *, wait: bool) -> bool:
         if self._running is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import sys
 import threading
+import weakref
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # index_life
 
 from index_life import DIM, Life, brute
 
-from recall_daemon.index import sealing, spaces
+from recall_daemon.index import sealing, segment, spaces
 from recall_daemon.index.filters import Filters
 from recall_daemon.index.follower import Index
 from recall_daemon.index.state import StateClosed
@@ -225,4 +226,27 @@ def test_two_texts_whose_hashes_share_their_first_half_are_two(new_store, tmp_pa
     assert index.search_vectors([1, 0, 0, 0], Filters(), 50) == [
         (row_id, float(row_id)) for row_id in range(39, 0, -1)
     ]
+    index.close()
+
+
+def test_a_long_replay_lets_go_of_the_segments_before(store, tmp_path, small_segments, monkeypatch):
+    made, most = [], 0
+    opened = segment.SegmentFiles.__init__
+
+    def count(files, *arguments):
+        nonlocal most
+        opened(files, *arguments)
+        made.append(weakref.ref(files))
+        most = max(most, sum(one() is not None for one in made))
+
+    monkeypatch.setattr(segment.SegmentFiles, "__init__", count)
+    monkeypatch.setattr(spaces, "TAIL_MAX", 8)
+    for row_id in range(1, 401):
+        store.put(row_id, f"text {row_id}")
+        store.embed(f"text {row_id}", [row_id % 7, row_id % 5, row_id % 3, 1.0])
+    store.page_rows = 10
+    index = Index(DIM, tmp_path / "index")
+    index.apply(store)
+    assert len(made) > 20
+    assert most <= 3
     index.close()
