@@ -26,6 +26,9 @@ from sources import Vectors
 
 # As many rows near in meaning as the fused ranking begins with.
 CANDIDATES = POOL_ROWS[0]
+# It is quiet when a second took so little of the processor.
+IDLE_S = 0.05
+SETTLES_MAX_S = 120
 
 
 class HubSide:
@@ -55,9 +58,14 @@ class HubSide:
         self._core.follow()
 
     def settle(self) -> None:
-        """Wait for a segment that is being made: the daemon makes it beside the searches."""
+        """Wait for what the daemon does beside searches: a segment, checkpoints, merged words."""
         while self._core.index.counts.sealing:
             time.sleep(0.05)
+        for _ in range(SETTLES_MAX_S):
+            before = time.process_time()
+            time.sleep(1)
+            if time.process_time() - before < IDLE_S:
+                return
 
     def searches(self) -> Mapping[str, Search]:
         return {
