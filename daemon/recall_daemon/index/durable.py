@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import mmap
 import os
@@ -103,6 +104,15 @@ def check_files(folder: Path, files: dict[str, tuple[int, int]]) -> None:
 
     with ThreadPoolExecutor(_CHECKERS) as pool:
         list(pool.map(check, files))
+
+
+def read_ahead(folder: Path) -> None:
+    """Have the system begin to read all files of a folder that will be read soon."""
+    if not hasattr(os, "posix_fadvise"):
+        return
+    for path in folder.rglob("*"):
+        with contextlib.suppress(OSError), path.open("rb") as file:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
 
 
 def remove(path: Path) -> None:

@@ -74,8 +74,15 @@ class Space:
 
     def open(self, last_change: int) -> None:
         """Begin with the segment of the folder; one that is damaged is made anew."""
+        self.take(self.read(last_change))
+
+    def read(self, last_change: int) -> SegmentFiles | None:
+        """The segment of the folder, checked; None where there is none that can be used.
+
+        Touches nothing but the folder, so that something else can be read meanwhile.
+        """
         if self._folder is None:
-            return
+            return None
         make_folder(self._folder.parent)
         make_folder(self._folder)
         files = None
@@ -91,6 +98,10 @@ class Space:
             log.warning("index.damaged", part="vectors", error=str(error))
             remove(self._folder / MANIFEST)
         remove_others(self._folder, files)
+        return files
+
+    def take(self, files: SegmentFiles | None) -> None:
+        """Begin with what was read."""
         if files is not None:
             self.vectors.open(files)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pyarrow.compute as pc
 import structlog
 
 from recall_daemon.index.columns import Columns, last_of_each
-from recall_daemon.index.durable import Damaged, make_folder, remove
+from recall_daemon.index.durable import Damaged, make_folder, read_ahead, remove
 from recall_daemon.index.feed import Feed
 from recall_daemon.index.growable import Array
 from recall_daemon.index.interruptible import Interruptible
@@ -86,15 +87,35 @@ class State:
         self._store_id = feed.store_id
         if self.folder is not None:
             make_folder(self.folder)
-            rows, self._rows_upto = feed.live_fields()
             self._opened_at = feed.opened_at
-            slots = self._slots.of_texts(rows["text_hash"])
-            coded = self.columns.code(rows, slots)
-            self.columns.replace(coded.row_id, rows["change_no"].to_numpy(), coded)
-            self.words = self._open_words(self.folder / "words")
+            self._read_folder(feed, self.folder)
             # A killed process may have left them ahead of their watermark: any row may be there.
             self._words_ahead = self.words.watermark > 0
         self.is_open = True
+
+    def _read_folder(self, feed: Feed, folder: Path) -> None:
+        """The words and the segment are checked while the store gives the rows."""
+        space_id = feed.space_id
+        space = None if space_id is None else self._new_space(space_id)
+        read_ahead(folder)
+        with ThreadPoolExecutor(2) as beside:
+            words = beside.submit(self._open_words, folder / "words")
+            try:
+                files = None if space is None else beside.submit(space.read, self._opened_at)
+                self._read_rows(feed)
+                if space is not None and files is not None:
+                    space.take(files.result())
+                    self.use(space)
+                    self.remove_other_spaces()
+            except BaseException:
+                words.result().close()
+                raise
+            self.words = words.result()
+
+    def _read_rows(self, feed: Feed) -> None:
+        rows, self._rows_upto = feed.live_fields()
+        coded = self.columns.code(rows, self._slots.of_texts(rows["text_hash"]))
+        self.columns.replace(coded.row_id, rows["change_no"].to_numpy(), coded)
 
     def _open_words(self, folder: Path) -> Words:
         try:
