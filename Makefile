@@ -15,12 +15,12 @@ demo: .venv
 	$(BIN)/python demo $(if $(KEEP),--keep $(KEEP))
 
 test: .venv
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # The full counts, and the second S3 server.
 soak: .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[soak]'
-	RECALLD_TEST_SOAK=1 $(BIN)/python -m pytest -n 2 --dist loadfile --timeout 3600
+	RECALLD_TEST_SOAK=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --timeout 3600
 
 lint: .venv
 	$(BIN)/ruff format --check .
