@@ -192,6 +192,7 @@ def test_a_segment_whose_making_ends_unforeseen_loses_no_vector(life, monkeypatc
         life.put()
         life.embed()
         life.index.apply(life.store)
+    assert [str(failed) for failed in told] == ["unforeseen"]
     life._drop_vectors()
     life.check()
     monkeypatch.setattr(spaces, "seal", sealing.seal)

@@ -15,6 +15,7 @@ from botocore.config import Config
 from moto.server import ThreadedMotoServer
 
 from recall_wire.buckets import AsyncBucket, Bucket, S3Options, open_async_bucket, open_bucket
+from recall_wire.buckets.folder import FolderBucket
 from recall_wire.buckets.threaded import ThreadedBucket
 
 sys.path.insert(0, str(Path(__file__).parent))  # fake_bucket, s3_answers, swift_server
@@ -92,6 +93,19 @@ def _url(kind: str, tmp_path: Path) -> str:
         root.mkdir()
         return root.as_uri()
     return f"s3://{BUCKET}/{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """An empty folder for a bucket of which the test looks at the files."""
+    path = tmp_path / "root"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
+def folder(root: Path) -> FolderBucket:
+    return FolderBucket(root)
 
 
 @pytest.fixture(params=BLOCKING)

@@ -19,18 +19,6 @@ from recall_wire.errors import (
 )
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    path = tmp_path / "root"
-    path.mkdir()
-    return path
-
-
-@pytest.fixture
-def folder(root: Path) -> FolderBucket:
-    return FolderBucket(root)
-
-
 def keys(bucket: Bucket, prefix: str = "", **options: str) -> list[str]:
     return [info.key for page in bucket.list(prefix, **options) for info in page.objects]
 

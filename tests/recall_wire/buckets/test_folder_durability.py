@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from recall_wire.buckets import folder_staging
-from recall_wire.buckets.base import Bucket
 from recall_wire.buckets.folder import FolderBucket
 from recall_wire.buckets.folder_errors import translate
 from recall_wire.buckets.folder_files import TMP
@@ -23,23 +22,6 @@ from recall_wire.errors import (
     RecallError,
     UnsafeKey,
 )
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    path = tmp_path / "root"
-    path.mkdir()
-    return path
-
-
-@pytest.fixture
-def folder(root: Path) -> FolderBucket:
-    return FolderBucket(root)
-
-
-def keys(bucket: Bucket, prefix: str = "", **options: str) -> list[str]:
-    return [info.key for page in bucket.list(prefix, **options) for info in page.objects]
-
 
 # Durability
 
@@ -127,7 +109,7 @@ def test_a_failed_write_leaves_neither_object_nor_temporary_file(
     for if_absent, key in ((False, "a"), (True, "new")):
         with pytest.raises(BucketUnreachable, match="disk full"):
             folder.put(key, b"new", if_absent=if_absent)
-    assert keys(folder) == ["a"]
+    assert [info.key for page in folder.list("") for info in page.objects] == ["a"]
     assert folder.get("a", max_bytes=10) == b"old"
     assert list((root / TMP).iterdir()) == []
 
@@ -162,7 +144,7 @@ def test_create_if_absent_without_hard_links(
         folder.put("a/m", b"second", if_absent=True)
     assert folder.get("a/m", max_bytes=10) == b"first"
     assert [path.name for path in (root / TMP).iterdir()] == ["lock"]
-    assert keys(folder) == ["a/m"]
+    assert [info.key for page in folder.list("") for info in page.objects] == ["a/m"]
 
 
 def test_without_hard_links_a_second_writer_waits_for_the_first(
