@@ -167,3 +167,27 @@ class BatchesMissing(TerminalError):
     def __init__(self, numbers: Sequence[int]) -> None:
         super().__init__(f"{len(numbers)} batches are missing", hint="send them and commit again")
         self.numbers = tuple(numbers)
+
+
+class KeyReused(TerminalError):
+    """An idempotency key that was used for another request."""
+
+
+class MemoryInvalid(TerminalError):
+    """A memory that cannot be stored as it is."""
+
+
+class MemoryNotFound(TerminalError):
+    """No live memory of that name that the caller may see."""
+
+
+class TokenInvalid(TerminalError):
+    """A token that cannot be made as it was asked for, or that does not exist."""
+
+
+class Unauthorized(TerminalError):
+    """No token, or one that is wrong, expired or revoked."""
+
+
+class Forbidden(TerminalError):
+    """The caller's role does not allow that."""

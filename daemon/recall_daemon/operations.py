@@ -7,10 +7,12 @@ runs. The command line does not care which one it talks to.
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from datetime import datetime
 from typing import Any, Protocol
 
 from recall_daemon import model_change
+from recall_daemon.access.caller import LOCAL, Caller
 from recall_daemon.ingest import ack, quarantine
 from recall_daemon.jobs import run_json
 from recall_daemon.search.engine import Search
@@ -76,17 +78,24 @@ class Operations:
         self._space_id = space_id
         self._now = now
         self._verification = verification
+        self._caller = LOCAL
+
+    def seen_by(self, caller: Caller) -> Operations:
+        """The same hub as far as the caller may see it: nothing else is counted, either."""
+        seen = copy(self)
+        seen._caller = caller
+        return seen
 
     def search(self, request: SearchRequest) -> Json:
         """`{query, degraded, incomplete, hits, …}`; see `SearchAnswer`. Read-only."""
-        return self._search.search(request).to_json()
+        return self._search.search(request, self._caller.reach).to_json()
 
     def status(self) -> Json:
         """`{rows, backlog, degraded, systems}`. Read-only."""
         systems = self.systems()["systems"]
         space_id = self._space_id()
         with self._store.read() as connection:
-            backlog = vectors.backlog_size(connection, space_id or "")
+            backlog = self._backlog(connection, space_id or "")
         return {
             "rows": sum(system["rows"] for system in systems),
             "backlog": backlog,
@@ -94,11 +103,17 @@ class Operations:
             "systems": systems,
         }
 
+    def _backlog(self, connection: Connection, space_id: str) -> int:
+        reach = self._caller.reach
+        if reach.is_everything:
+            return vectors.backlog_size(connection, space_id)
+        return vectors.backlog_within(connection, space_id, reach.systems, reach.projects)
+
     def systems(self) -> Json:
         """Each system: complete to N, missing ranges, quarantined, rows, lag. Read-only."""
         with self._store.read() as connection:
             known = ledger.systems(connection)
-            rows = memories.counts(connection)
+            rows = memories.counts(connection, self._caller.reach.projects)
             acks = ack.acks(connection)
             pending = _pending_since(connection)
         return {
@@ -107,6 +122,7 @@ class Operations:
                     system, rows.get(name, 0), acks[name].model_dump(mode="json"), pending.get(name)
                 )
                 for name, system in known.items()
+                if self._caller.reach.holds_system(name)
             ]
         }
 
@@ -139,11 +155,14 @@ class Operations:
 
     def quarantine_list(self) -> Json:
         with self._store.read() as connection:
-            return {"quarantined": [_entry(entry) for entry in quarantine.listed(connection)]}
+            listed = quarantine.listed(connection)
+        seen = [e for e in listed if self._caller.reach.holds_system(e.place.system_id)]
+        return {"quarantined": [_entry(entry) for entry in seen]}
 
     def quarantine_show(self, place: Place) -> Json:
         with self._store.read() as connection:
-            return _entry(quarantine.find(connection, place))
+            seen = self._caller.reach.holds_system(place.system_id)
+            return _entry(quarantine.find(connection, place, seen=seen))
 
     def quarantine_retry(self, place: Place) -> Json:
         return _entry(quarantine.retry(self._store, place, self._now()))

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from recall_daemon.access import tokens
 from recall_daemon.backup.log_objects import read_log
-from recall_daemon.store import journal
+from recall_daemon.store import journal, posts
 from recall_daemon.store.forget import forget_rows
 from recall_daemon.store.journal import JournalEntry
 from recall_daemon.store.store import Connection, Store
@@ -23,12 +24,20 @@ def _forget(connection: Connection, entry: JournalEntry) -> None:
     forget_rows(connection, identities, entry.entry_no, entry.happened_at)
 
 
+def _post(connection: Connection, entry: JournalEntry) -> None:
+    posts.replay(connection, entry.body, entry.happened_at)
+
+
+def _token(connection: Connection, entry: JournalEntry) -> None:
+    tokens.replay(connection, entry.body, entry.happened_at)
+
+
 # How each kind of entry is done again. Each must be idempotent.
 Replay = Callable[[Connection, JournalEntry], None]
-KINDS: Mapping[str, Replay] = {"forget": _forget}
+KINDS: Mapping[str, Replay] = {"forget": _forget, posts.KIND: _post, tokens.KIND: _token}
 
 # What is final whenever it was done: going back in time does not bring it back.
-FINAL = frozenset({"forget"})
+FINAL = frozenset({"forget", tokens.KIND})
 
 
 @dataclass(frozen=True)
@@ -69,7 +78,8 @@ def _notes(wanted: Sequence[JournalEntry], to: datetime | None) -> list[str]:
         f"{count} log entries of kind {kind!r}, which this recalld does not know"
         for kind, count in sorted(unknown.items())
     ]
-    late = sum(1 for entry in wanted if to is not None and entry.happened_at > to)
+    forgets = [entry for entry in wanted if entry.kind == "forget"]
+    late = sum(1 for entry in forgets if to is not None and entry.happened_at > to)
     if late:
         notes.append(f"what {late} later forgets named: forgetting is final, they were applied")
     return notes

@@ -47,10 +47,14 @@ def listed(connection: Connection, *, system_id: str | None = None) -> list[Entr
     return sorted(found, key=lambda e: (e.place.system_id, e.place.seq, e.place.sub))
 
 
-def find(connection: Connection, place: Place) -> Entry:
-    """Raises `NotInQuarantine`."""
+def find(connection: Connection, place: Place, *, seen: bool = True) -> Entry:
+    """Raises `NotInQuarantine`, with the same words where the caller may not see it."""
     entry = ledger.find(connection, place)
-    if entry is None or (entry.state not in ("quarantined", "refused") and not _differs(entry)):
+    if (
+        entry is None
+        or not seen
+        or (entry.state not in ("quarantined", "refused") and not _differs(entry))
+    ):
         raise NotInQuarantine(
             f"snapshot {place} is not in quarantine", hint="see `recalld quarantine list`"
         )

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from recall_daemon.index.feed import Texts
-from recall_daemon.index.filters import CodedFilters
+from recall_daemon.index.filters import NO_FILTERS, CodedFilters
 from recall_daemon.index.follower import Index
 from recall_daemon.index.view import IndexView
 from recall_daemon.search.answer import SearchAnswer, SearchHit
@@ -19,6 +19,7 @@ from recall_daemon.search.pool import Vector
 from recall_daemon.search.query import REACH_MAX, SearchRequest
 from recall_daemon.search.query_vectors import EmbedQuery, QueryVectors
 from recall_daemon.search.rank import Ranker
+from recall_daemon.search.reach import EVERYTHING, Reach
 
 # How long searches wait for an index that is being opened, from the first one on.
 START_WAIT_S = 5.0
@@ -65,19 +66,21 @@ class Search:
         self._clock_s = clock_s
         self._waits_until: float | None = None
 
-    def search(self, request: SearchRequest) -> SearchAnswer:
+    def search(self, request: SearchRequest, reach: Reach = EVERYTHING) -> SearchAnswer:
+        """Of what is within `reach` alone."""
         asked = read(request.query)
         incomplete = self._is_incomplete()  # before the view: it may be whole a moment later
-        view, filters = self._index.view_for(request.filters)
+        narrowed = reach.narrowed(request.filters)
+        view, filters = self._index.view_for(narrowed or NO_FILTERS)
         vector = self._vector(request, asked, view)
         degraded = vector is None and request.mode != "words"
-        if filters is None:
+        if filters is None or narrowed is None:
             return SearchAnswer(request.query, degraded, incomplete, ())
         not_held = _not_held(view, filters, asked)
         if not_held:
             asked = asked.without_quotes()
-        ranker = Ranker(view, filters, asked, vector, request, self._texts, self._now())
-        listing = self._listing(request, degraded)
+        ranker = Ranker(view, filters, asked, vector, request, self._texts, self._now(), reach)
+        listing = self._listing(request, degraded, reach)
         with listing.lock:
             hits, next_offset = self._cut(listing, ranker)
         return SearchAnswer(request.query, degraded, incomplete, hits, next_offset, not_held)
@@ -94,10 +97,10 @@ class Search:
             return None
         return self._vectors.of(asked.plain, view.vectors.space_id, self._index.dim)
 
-    def _listing(self, request: SearchRequest, degraded: bool) -> Listing:
+    def _listing(self, request: SearchRequest, degraded: bool, reach: Reach) -> Listing:
         whole = replace(request, limit=1, offset=0, explain=False, context=0)
         anew = request.offset == 0
-        return self._listings.get((whole, degraded), anew=anew, fold=request.fold)
+        return self._listings.get((whole, degraded, reach), anew=anew, fold=request.fold)
 
     def _cut(self, listing: Listing, ranker: Ranker) -> tuple[tuple[SearchHit, ...], int | None]:
         """The page, and where the next one starts."""

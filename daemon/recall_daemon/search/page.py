@@ -87,8 +87,10 @@ class Page:
         )
 
     def _shown(self, row_ids: Sequence[int]) -> dict[int, Shown]:
-        """The live rows among these. Their fields are the index's where it is as far as the store,
-        which saves half of the columns; else the store's, of the same version.
+        """The live rows among these that are within reach.
+
+        Their fields are the index's where it is as far as the store, which saves half of the
+        columns; else the store's, of the same version.
         """
         found: dict[int, Shown] = {}
         wanted = list(row_ids)
@@ -103,7 +105,15 @@ class Page:
             wanted = [row_id for row_id in rows if row_id not in fields]
             if not wanted:
                 break
-        return found
+        # What the index let pass may be of another project by now, and a neighbour of any.
+        reach = self._ranker.reach
+        if reach.is_everything:
+            return found
+        return {
+            row_id: shown
+            for row_id, shown in found.items()
+            if reach.holds(shown.fields.system_id, shown.fields.project)
+        }
 
     def _around(self) -> dict[int, _Turns]:
         if not self._ranker.request.context:

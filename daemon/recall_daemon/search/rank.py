@@ -18,6 +18,7 @@ from recall_daemon.search.exact import WORTH, exact
 from recall_daemon.search.fuse import Fused, fuse
 from recall_daemon.search.pool import Floats, Places, Pool, Vector, gather
 from recall_daemon.search.query import SearchRequest
+from recall_daemon.search.reach import EVERYTHING, Reach
 
 # Candidates by words and as many by meaning. What a wider pool finds comes after what a narrower
 # one had, so the order of a page does not depend on how deep somebody reads.
@@ -100,6 +101,7 @@ class Ranker:
     request: SearchRequest
     texts: Texts
     now: datetime
+    reach: Reach = EVERYTHING
 
     @property
     def stages(self) -> int:

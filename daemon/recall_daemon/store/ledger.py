@@ -194,6 +194,19 @@ def next_sub(connection: Connection, system_id: str) -> Place:
     return Place(system_id, seq, int(rows[0][0]))
 
 
+def newest(connection: Connection, system_id: str) -> Entry | None:
+    """What has the last place in a system's order, of all that has come after its highest merged
+    seq or has that; None where nothing has come."""
+    seq = highest_settled(connection, system_id)
+    entries = _select(
+        connection,
+        "system_id = $system AND seq = $seq AND sub = (SELECT max(sub) FROM snapshots "
+        "WHERE system_id = $system AND seq = $seq)",
+        {"system": system_id, "seq": seq},
+    )
+    return entries[0] if entries else None
+
+
 def merged_places(connection: Connection, system_ids: Collection[str]) -> set[tuple[str, int]]:
     """(system_id, seq) of the merged snapshots of these systems that have a number of their own."""
     rows = connection.execute(
@@ -338,7 +351,9 @@ def drop_fact(connection: Connection, name: str) -> None:
     connection.execute("DELETE FROM facts WHERE name = ?", [name])
 
 
-def _select(connection: Connection, where: str, parameters: list[object]) -> list[Entry]:
+def _select(
+    connection: Connection, where: str, parameters: list[object] | dict[str, object]
+) -> list[Entry]:
     rows = connection.execute(
         f"SELECT {_COLUMNS} FROM snapshots WHERE {where} ORDER BY system_id, seq, sub", parameters
     ).fetchall()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
@@ -148,10 +148,12 @@ def find_ids(connection: Connection, ids: Sequence[str]) -> list[int]:
     ]
 
 
-def counts(connection: Connection) -> dict[str, int]:
-    """Live rows per system."""
+def counts(connection: Connection, projects: Collection[str] | None = None) -> dict[str, int]:
+    """Live rows per system; of some projects, or of all."""
+    where = "" if projects is None else "AND list_contains(?::VARCHAR[], project)"
     rows = connection.execute(
-        "SELECT system_id, count(*) FROM memories WHERE state = 'live' GROUP BY system_id"
+        f"SELECT system_id, count(*) FROM memories WHERE state = 'live' {where} GROUP BY system_id",
+        [] if projects is None else [list(projects)],
     ).fetchall()
     return {system_id: int(count) for system_id, count in rows}
 

@@ -166,7 +166,56 @@ CREATE INDEX memories_memory_id ON memories (memory_id);
 CREATE INDEX passages_text_hash ON passages (text_hash);
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND)
+# Who may ask, what was asked before, and what happened.
+_THIRD = """
+INSERT INTO counters VALUES ('event', 0), ('audit', 0);
+
+-- Of a token only the sha256 of its secret. NULL systems and projects: all.
+CREATE TABLE tokens (
+    token_id VARCHAR PRIMARY KEY,
+    name VARCHAR NOT NULL,
+    role VARCHAR NOT NULL,
+    system_id VARCHAR,
+    systems VARCHAR[],
+    projects VARCHAR[],
+    secret_sha256 VARCHAR NOT NULL,
+    created_at TIMESTAMPTZ NOT NULL,
+    expires_at TIMESTAMPTZ,
+    revoked_at TIMESTAMPTZ
+);
+
+-- The answer to a write that came with an idempotency key, so that a retry gets the same.
+CREATE TABLE answers (
+    caller VARCHAR NOT NULL,
+    key VARCHAR NOT NULL,
+    request_sha256 VARCHAR NOT NULL,
+    answer VARCHAR NOT NULL,
+    answered_at TIMESTAMPTZ NOT NULL,
+    PRIMARY KEY (caller, key)
+);
+
+-- What subscribers are told; the oldest go when there are too many.
+CREATE TABLE events (
+    event_id BIGINT PRIMARY KEY,
+    happened_at TIMESTAMPTZ NOT NULL,
+    kind VARCHAR NOT NULL,
+    system_id VARCHAR,
+    body VARCHAR NOT NULL
+);
+
+-- Who did what. `hash` covers the row and the hash of the one before.
+CREATE TABLE audit_log (
+    entry_no BIGINT PRIMARY KEY,
+    happened_at TIMESTAMPTZ NOT NULL,
+    actor VARCHAR NOT NULL,
+    action VARCHAR NOT NULL,
+    system_id VARCHAR,
+    body VARCHAR NOT NULL,
+    hash VARCHAR NOT NULL
+);
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD)
 
 
 def migrate(connection: duckdb.DuckDBPyConnection) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -154,6 +155,10 @@ class Store:
         (start again).
         """
         return self._writer.run(work)
+
+    def submit(self, work: Callable[[Connection], _Result]) -> Future[_Result]:
+        """As `write`, without waiting; the future is done once it is durable."""
+        return self._writer.submit(work)
 
     def rewrite(self) -> None:
         """Write the file anew, row by row, so that no byte of what was deleted stays in it.

@@ -116,6 +116,30 @@ def backlog_size(connection: Connection, space_id: str, *, besides: Collection[s
     return int(rows[0][0])
 
 
+def backlog_within(
+    connection: Connection,
+    space_id: str,
+    systems: Collection[str] | None,
+    projects: Collection[str] | None,
+) -> int:
+    """As `backlog_size`, of the texts of some systems and projects; None: of all."""
+    rows = connection.execute(
+        f"""
+        WITH {_WAITING} SELECT count(DISTINCT text_hash) FROM waiting WHERE text_hash IN (
+            SELECT text_hash FROM memories WHERE state = 'live'
+            AND ($systems IS NULL OR list_contains($systems::VARCHAR[], system_id))
+            AND ($projects IS NULL OR list_contains($projects::VARCHAR[], project)))
+        """,
+        {
+            "space_id": space_id,
+            "besides": [],
+            "systems": None if systems is None else list(systems),
+            "projects": None if projects is None else list(projects),
+        },
+    ).fetchall()
+    return int(rows[0][0])
+
+
 def put(connection: Connection, space_id: str, texts: Sequence[Embedded]) -> None:
     """Store the passages of texts inside the running transaction; earlier ones of them go.
 

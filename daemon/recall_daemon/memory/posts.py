@@ -1,0 +1,171 @@
+"""Memories that are written to the hub itself, each durable when it is acknowledged.
+
+Posts that wait at the same time share one merge a system and one transaction, so that 64 callers
+cost little more than one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from recall_daemon.errors import KeyReused
+from recall_daemon.store import answers, audit_log, posts
+from recall_daemon.store.answers import Key
+from recall_daemon.store.audit_log import Act
+from recall_daemon.store.store import Connection, Store
+from recall_wire.records import Record
+
+# Rows of one transaction. A larger post has one of its own.
+GROUP_ROWS = 10_000
+
+
+@dataclass(frozen=True)
+class Stored:
+    """`stored_at` is when it was first acknowledged: a retry with the same key is told the same."""
+
+    stored_at: datetime
+
+
+@dataclass(eq=False)
+class _Waiting:
+    system_id: str
+    records: tuple[Record, ...]
+    actor: str
+    key: Key | None
+    done: Future[Stored] = field(default_factory=Future)
+
+
+class Posts:
+    """Blocking; safe from many threads. `on_merged` is told after each commit."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        check_disk: Callable[[], None],
+        on_merged: Callable[[], None],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._store = store
+        self._check_disk = check_disk
+        self._on_merged = on_merged
+        self._now = now
+        self._lock = threading.Lock()
+        self._waiting: list[_Waiting] = []
+
+    def store(
+        self, system_id: str, records: Sequence[Record], *, actor: str, key: Key | None = None
+    ) -> Stored:
+        """Write memories into a system: all of them, or none. Durable when this returns.
+
+        Of several records with one id the last counts. `actor` is who did it, for the audit log.
+        What was forgotten stays so, without an error. Raises `KeyReused`, `DiskFull`,
+        `StoreFailed`.
+        """
+        self._check_disk()
+        post = _Waiting(system_id, tuple(records), actor, key)
+        with self._lock:
+            self._waiting.append(post)
+        try:
+            self._submit(_Group(self._claim, self._now))
+        except BaseException:
+            with self._lock, contextlib.suppress(ValueError):
+                self._waiting.remove(post)
+            raise
+        return post.done.result()
+
+    def _claim(self) -> list[_Waiting]:
+        with self._lock:
+            taken, rows = 0, 0
+            for post in self._waiting:
+                rows += len(post.records)
+                if taken and rows > GROUP_ROWS:
+                    break
+                taken += 1
+            claimed, self._waiting = self._waiting[:taken], self._waiting[taken:]
+            return claimed
+
+    def _submit(self, group: _Group) -> None:
+        self._store.submit(group).add_done_callback(lambda future: self._settle(group, future))
+
+    def _settle(self, group: _Group, future: Future[list[Stored | KeyReused]]) -> None:
+        """On the writer's thread, after the commit."""
+        error = future.exception()
+        if error is None:
+            for post, stored in zip(group.posts, future.result(), strict=True):
+                _tell(post, stored)
+            if group.posts:
+                self._on_merged()
+        elif len(group.posts) == 1:
+            group.posts[0].done.set_exception(error)
+        else:
+            for post in group.posts:  # whose fault it is shows when each is alone
+                self._submit_alone(post)
+
+    def _submit_alone(self, post: _Waiting) -> None:
+        try:
+            self._submit(_Group(lambda: [post], self._now))
+        except Exception as error:
+            post.done.set_exception(error)
+
+
+def _tell(post: _Waiting, stored: Stored | KeyReused) -> None:
+    if isinstance(stored, KeyReused):
+        post.done.set_exception(stored)
+    else:
+        post.done.set_result(stored)
+
+
+class _Group:
+    """A work of the store's writer: every post that waits when it is run for the first time."""
+
+    def __init__(self, claim: Callable[[], list[_Waiting]], now: Callable[[], datetime]) -> None:
+        self._claim = claim
+        self._now = now
+        self._claimed: list[_Waiting] | None = None
+
+    @property
+    def posts(self) -> list[_Waiting]:
+        return self._claimed or []
+
+    def __call__(self, connection: Connection) -> list[Stored | KeyReused]:
+        if self._claimed is None:
+            self._claimed = self._claim()
+        now = self._now()
+        results: dict[int, Stored | KeyReused] = {}
+        new: dict[str, list[Record]] = {}
+        for number, post in enumerate(self._claimed):
+            before = _before(connection, post, now)
+            results[number] = before or Stored(now)
+            if before is None:
+                new.setdefault(post.system_id, []).extend(post.records)
+                _note(connection, post, now)
+        for system_id, records in new.items():
+            posts.post(connection, system_id, records, now)
+        return [results[number] for number in range(len(self._claimed))]
+
+
+def _before(connection: Connection, post: _Waiting, now: datetime) -> Stored | KeyReused | None:
+    if post.key is None:
+        return None
+    known = answers.find(connection, post.key, now)
+    if known is None:
+        return None
+    if known.request_sha256 != post.key.request_sha256:
+        return KeyReused(
+            "this idempotency key was used for another request",
+            hint="use a new key for each thing to be done",
+        )
+    return Stored(datetime.fromisoformat(known.answer))
+
+
+def _note(connection: Connection, post: _Waiting, now: datetime) -> None:
+    if post.key is not None:
+        answers.keep(connection, post.key, now.isoformat(), now)
+    said = {"rows": len(post.records), "ids": [r.memory_id for r in post.records[:10]]}
+    audit_log.append(connection, Act(post.actor, "memories.stored", post.system_id, said), now)

@@ -1,0 +1,48 @@
+"""The answers to writes that came with an idempotency key: a retry gets the same one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from recall_daemon.store.store import Connection
+
+KEPT = timedelta(hours=24)
+
+
+@dataclass(frozen=True)
+class Key:
+    """`caller` may use any key; `request_sha256` tells what it was used for."""
+
+    caller: str
+    key: str
+    request_sha256: str
+
+
+@dataclass(frozen=True)
+class Answered:
+    request_sha256: str
+    answer: str
+
+
+def find(connection: Connection, key: Key, now: datetime) -> Answered | None:
+    """What was answered before, if it is at most `KEPT` old."""
+    rows = connection.execute(
+        "SELECT request_sha256, answer FROM answers "
+        "WHERE caller = ? AND key = ? AND answered_at > ?",
+        [key.caller, key.key, now - KEPT],
+    ).fetchall()
+    return Answered(*rows[0]) if rows else None
+
+
+def keep(connection: Connection, key: Key, answer: str, now: datetime) -> None:
+    """In the transaction that does what is answered."""
+    connection.execute(
+        "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?)",
+        [key.caller, key.key, key.request_sha256, answer, now],
+    )
+
+
+def prune(connection: Connection, now: datetime) -> None:
+    """Drop those that are too old to be asked for."""
+    connection.execute("DELETE FROM answers WHERE answered_at <= ?", [now - KEPT])

@@ -1,0 +1,99 @@
+"""Who did what, append-only: each row's hash covers the one before, so that a change shows."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from recall_daemon.store.store import Connection, next_numbers
+
+_COLUMNS = "entry_no, happened_at, actor, action, system_id, body, hash"
+_BATCH = 10_000
+
+
+@dataclass(frozen=True)
+class AuditEntry:
+    """An act as the log has it; `body` is JSON."""
+
+    entry_no: int
+    happened_at: datetime
+    actor: str
+    action: str
+    system_id: str | None
+    body: str
+    hash: str
+
+    def expected_hash(self, before: str) -> str:
+        return _hash(
+            before,
+            self.entry_no,
+            self.happened_at,
+            self.actor,
+            self.action,
+            self.system_id,
+            self.body,
+        )
+
+
+@dataclass(frozen=True)
+class Act:
+    """Who did what to which system; `body` holds ids and counts, never the text of a memory."""
+
+    actor: str
+    action: str
+    system_id: str | None
+    body: Mapping[str, Any]
+
+
+def append(connection: Connection, act: Act, now: datetime) -> int:
+    """Note what the running transaction does; returns the entry's number, ascending and dense."""
+    entry_no = next_numbers(connection, "audit", 1)
+    rows = connection.execute(
+        "SELECT hash FROM audit_log WHERE entry_no = ?", [entry_no - 1]
+    ).fetchall()
+    text = json.dumps(act.body, ensure_ascii=False, sort_keys=True)
+    values = (entry_no, now, act.actor, act.action, act.system_id, text)
+    own = _hash(rows[0][0] if rows else "", *values)
+    connection.execute("INSERT INTO audit_log VALUES (?, ?, ?, ?, ?, ?, ?)", [*values, own])
+    return entry_no
+
+
+def newest(
+    connection: Connection, limit: int, *, before: int | None = None, action: str | None = None
+) -> list[AuditEntry]:
+    """The newest entries with a number below `before`, newest first."""
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM audit_log WHERE entry_no < coalesce(?, 9223372036854775807) "
+        "AND action = coalesce(?, action) ORDER BY entry_no DESC LIMIT ?",
+        [before, action, limit],
+    ).fetchall()
+    return [AuditEntry(*row) for row in rows]
+
+
+def problems(connection: Connection) -> list[str]:
+    """One sentence for the first entry that was changed, and for entries that are missing."""
+    last = connection.execute("SELECT value FROM counters WHERE name = 'audit'").fetchall()[0][0]
+    before, number = "", 0
+    rows = connection.execute(f"SELECT {_COLUMNS} FROM audit_log ORDER BY entry_no")
+    while batch := rows.fetchmany(_BATCH):
+        for row in batch:
+            entry = AuditEntry(*row)
+            number += 1
+            if entry.entry_no != number:
+                rows.fetchall()
+                return [f"entry {number} of the audit log is missing"]
+            if entry.hash != entry.expected_hash(before):
+                rows.fetchall()
+                return [f"entry {number} of the audit log was changed, or the one before it"]
+            before = entry.hash
+    return [] if number == last else [f"entry {number + 1} of the audit log is missing"]
+
+
+def _hash(before: str, *values: object) -> str:
+    plain = [v.astimezone(UTC).isoformat() if isinstance(v, datetime) else v for v in values]
+    said = json.dumps([before, *plain], ensure_ascii=False)
+    return hashlib.sha256(said.encode()).hexdigest()
