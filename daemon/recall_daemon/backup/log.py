@@ -8,13 +8,15 @@ cannot both write it.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
 
-from recall_daemon.backup.log_objects import OBJECT_MAX_BYTES, decode, encode
+from recall_daemon.backup.log_objects import OBJECT_MAX_BYTES, decode, encode, read_objects
 from recall_daemon.backup.owner import check_owner, hub_id
 from recall_daemon.errors import HubClash, LogNotShipped
 from recall_daemon.jobs import Progress
-from recall_daemon.store import journal
+from recall_daemon.store import journal, post_entries
 from recall_daemon.store.journal import JournalEntry
 from recall_daemon.store.store import Store
 from recall_wire import layout
@@ -61,6 +63,29 @@ class LogShipper:
                 hint="it is shipped by itself when the bucket answers; ask again to be sure",
             ) from error
 
+    def holding(self, by_system: Mapping[str, Collection[str]]) -> dict[str, int]:
+        """The log's objects that hold content of these memories, with how many rows of it.
+
+        Reads the whole log. Raises what the bucket raises.
+        """
+        return {
+            key: rows
+            for key, entries in read_objects(self._bucket, hub_id(self._store))
+            if (rows := sum(_rows_of(entry, by_system) for entry in entries))
+        }
+
+    def take_out(self, by_system: Mapping[str, Collection[str]]) -> list[str]:
+        """Write those objects anew without that content; returns their keys. Idempotent."""
+        prefix_id = hub_id(self._store)
+        rewritten = []
+        with self._shipping:
+            for key, entries in read_objects(self._bucket, prefix_id):
+                if any(_rows_of(entry, by_system) for entry in entries):
+                    scrubbed = [_without(entry, by_system) for entry in entries]
+                    self._bucket.put(key, encode(prefix_id, scrubbed))
+                    rewritten.append(key)
+        return rewritten
+
     def _ship(self) -> Iterator[int]:
         with self._shipping:
             if self.is_needed():
@@ -83,10 +108,29 @@ class LogShipper:
             self._bucket.put(key, encode(prefix_id, entries), if_absent=True)
         except PreconditionFailed:
             there = decode(self._bucket.get(key, max_bytes=OBJECT_MAX_BYTES), key)
-            if list(entries[: len(there)]) != there:
+            if [_told(entry) for entry in entries[: len(there)]] != [_told(e) for e in there]:
                 raise HubClash(
                     f"another recalld works under this hub's id: {key} holds other entries",
                     hint="stop one of the two; restore into an empty data folder takes both in",
                 ) from None
             return there[-1].entry_no
         return entries[-1].entry_no
+
+
+def _told(entry: JournalEntry) -> tuple[int, datetime, str]:
+    """What of an entry stays as it is when something that it holds is forgotten."""
+    return entry.entry_no, entry.happened_at, entry.kind
+
+
+def _rows_of(entry: JournalEntry, by_system: Mapping[str, Collection[str]]) -> int:
+    if entry.kind != post_entries.KIND:
+        return 0
+    system_id = str(entry.body["system_id"])
+    return post_entries.holds(entry.body, system_id, by_system.get(system_id, ()))
+
+
+def _without(entry: JournalEntry, by_system: Mapping[str, Collection[str]]) -> JournalEntry:
+    if not _rows_of(entry, by_system):
+        return entry
+    ids = by_system[str(entry.body["system_id"])]
+    return replace(entry, body=post_entries.without(entry.body, ids))

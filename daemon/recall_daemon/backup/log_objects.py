@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,7 +13,7 @@ from recall_daemon.errors import LogDamaged
 from recall_daemon.store.journal import JournalEntry
 from recall_wire import layout
 from recall_wire.buckets.base import Bucket
-from recall_wire.errors import LimitExceeded
+from recall_wire.errors import LimitExceeded, ObjectNotFound
 from recall_wire.manifest import sha256_hex
 
 FORMAT, VERSION = "recall-log", 1
@@ -47,6 +47,15 @@ def read_log(bucket: Bucket, prefix_id: str, *, after: int) -> LogRead:
     return LogRead(
         tuple(entries[no] for no in sorted(entries)), (*problems, *_gaps(entries, after))
     )
+
+
+def read_objects(bucket: Bucket, prefix_id: str) -> Iterator[tuple[str, list[JournalEntry]]]:
+    """Each object of the log that can be read, with its entries. Read-only."""
+    for key in _keys(bucket, prefix_id, after=0):
+        try:
+            yield key, decode(bucket.get(key, max_bytes=OBJECT_MAX_BYTES), key)
+        except (LogDamaged, LimitExceeded, ObjectNotFound):
+            continue
 
 
 def _keys(bucket: Bucket, prefix_id: str, after: int) -> list[str]:

@@ -24,6 +24,9 @@ LOOK_OBJECTS = 2_000
 LOOKS_AT_ONCE = 8
 _BATCH_ROWS = 8_192
 
+# The kind of a holder that is an object of the hub's own log.
+LOG = "log"
+
 
 @dataclass(frozen=True)
 class Holder:

@@ -44,6 +44,8 @@ class InBucket:
             merged = ledger.merged_places(connection, by_system)
         with self._scratch() as folder:
             objects = remains.in_snapshots(bucket, by_system, merged, folder)
+        log = self._archive.log.holding(by_system)
+        objects += [Holder(key, remains.LOG, rows) for key, rows in log.items()]
         objects += remains.other_hubs(bucket, hub_id(self._store))
         cold = self._cold.holding(chosen.row_ids)
         return Left(objects, cold, erase.older_backups(self._archive.backups, chosen.rows))
@@ -59,12 +61,14 @@ class InBucket:
             check_owner(self._archive.bucket, self._store)
             left = self.left(gone)
             objects = self._snapshots(left, gone)
+            in_log = self._archive.log.take_out(gone.by_system)
             damaged = self._cold.rewrite(list(left.cold)) if left.cold else []
             erase.replace_backups(self._archive.backups, left.backups)
             dropped = set(self._cold.drop(list(left.cold), self._archive.backups))
         cold = {no: holder for no, holder in left.cold.items() if holder.key not in dropped}
         kept = {holder.key for holder in objects if holder.kept}
         done = [holder.key for holder in left.objects if holder.key not in kept]
+        done += [key for key in in_log if key not in done]
         done += [*sorted(dropped), *(f"backup {name}" for name in left.backups)]
         return Left([holder for holder in objects if holder.kept], cold, (), done), damaged
 

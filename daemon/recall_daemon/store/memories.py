@@ -148,6 +148,16 @@ def find_ids(connection: Connection, ids: Sequence[str]) -> list[int]:
     ]
 
 
+def forgotten(connection: Connection, system_id: str, memory_ids: Sequence[str]) -> set[str]:
+    """Those of the ids that name a memory of the system that was forgotten."""
+    rows = connection.execute(
+        "SELECT memory_id FROM memories WHERE system_id = ? AND state = 'forgotten' "
+        "AND memory_id IN (SELECT unnest(?::VARCHAR[]))",
+        [system_id, list(memory_ids)],
+    ).fetchall()
+    return {str(row[0]) for row in rows}
+
+
 def counts(connection: Connection, projects: Collection[str] | None = None) -> dict[str, int]:
     """Live rows per system; of some projects, or of all."""
     where = "" if projects is None else "AND list_contains(?::VARCHAR[], project)"

@@ -11,7 +11,7 @@ from datetime import datetime
 
 import pyarrow as pa
 
-from recall_daemon.store import purge
+from recall_daemon.store import post_entries, purge
 from recall_daemon.store.ledger import Place
 from recall_daemon.store.store import Connection, next_numbers
 
@@ -179,4 +179,5 @@ def merge_rows(connection: Connection, place: Place, rows: pa.Table, now: dateti
             connection.execute(_DROP_VECTORS).fetchall()
     if taken:
         purge.ask(connection)
+        post_entries.scrub(connection, place.system_id, forgotten)
     return Merged(changed, touched, tuple(forgotten or ()))

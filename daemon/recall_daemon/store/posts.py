@@ -8,26 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
 
-from recall_daemon.store import journal, ledger
+from recall_daemon.store import ledger, memories, post_entries
 from recall_daemon.store.ledger import Entry, Place
 from recall_daemon.store.merge import Merged, merge_rows
 from recall_daemon.store.store import Connection
-from recall_wire.records import RECORD_SCHEMA, Record, text_hash, to_batch
+from recall_wire.records import Record, text_hash, to_batch
 
-KIND = "post"
 LOCATOR = "post"
-
-# Of one journal entry, so that one object of the log stays small.
-ENTRY_ROWS = 1_000
-ENTRY_TEXT_CHARS = 4 << 20
-
-_TIMES = ("created_at", "updated_at")
-_FIELDS = tuple(name for name in RECORD_SCHEMA.names if name not in ("embedding", "target_system"))
 
 
 @dataclass(frozen=True)
@@ -44,24 +36,23 @@ def post(
 ) -> Posted:
     """Merge records into a system, the last of one id winning, inside the running transaction.
 
-    The journal says so, too: no bucket has them.
+    The journal says so, too: no bucket has them. What was forgotten before comes into neither.
     """
     ledger.see_system(connection, system_id, now)
     run = _run(connection, system_id, now)
-    posted = Posted(run.place, run.rows_done, _merge(connection, run, records, now))
-    for start, part in _parts(records):
-        body = _body(run.place, posted.row_no + start, part)
-        journal.append(connection, KIND, body, now)
+    gone = memories.forgotten(connection, system_id, [record.memory_id for record in records])
+    kept = [Record(r.memory_id, op="forget") if r.memory_id in gone else r for r in records]
+    posted = Posted(run.place, run.rows_done, _merge(connection, run, kept, now))
+    post_entries.note(connection, run.place, posted.row_no, kept, now)
     return posted
 
 
 def replay(connection: Connection, body: dict[str, Any], now: datetime) -> None:
     """Do again what a journal entry says. Idempotent: what is there already changes nothing."""
-    place = Place(str(body["system_id"]), int(body["seq"]), int(body["sub"]))
-    records = [_record(row) for row in body["rows"]]
+    place, row_no, records = post_entries.read(body)
     ledger.see_system(connection, place.system_id, now)
     known = ledger.find(connection, place)
-    begun = replace(known or _new(place, now), rows_done=int(body["row_no"]))
+    begun = replace(known or _new(place, now), rows_done=row_no)
     _merge(connection, begun, records, now)
     if known is not None and known.rows_done > begun.rows_done + len(records):
         ledger.record(connection, known)
@@ -70,7 +61,7 @@ def replay(connection: Connection, body: dict[str, Any], now: datetime) -> None:
 def _run(connection: Connection, system_id: str, now: datetime) -> Entry:
     """The run of posts that is the newest of its system's order, or a new one."""
     newest = ledger.newest(connection, system_id)
-    if newest is not None and newest.kind == KIND:
+    if newest is not None and newest.kind == post_entries.KIND:
         return newest
     return _new(ledger.next_sub(connection, system_id), now)
 
@@ -81,7 +72,7 @@ def _new(place: Place, now: datetime) -> Entry:
         origin="journal",
         locator=LOCATOR,
         state="merged",
-        kind=KIND,
+        kind=post_entries.KIND,
         first_seen_at=now,
     )
 
@@ -96,42 +87,3 @@ def _merge(connection: Connection, run: Entry, records: Sequence[Record], now: d
     ledger.record(connection, replace(run, rows=done, rows_done=done, settled_at=now))
     ledger.update_system(connection, run.place.system_id, last_merged_at=now)
     return merged
-
-
-def _parts(records: Sequence[Record]) -> list[tuple[int, list[Record]]]:
-    """The records with where they start, in parts that an entry of the journal can hold."""
-    parts: list[tuple[int, list[Record]]] = []
-    chars = 0
-    for number, record in enumerate(records):
-        chars += len(record.text or "") + len(record.metadata)
-        if not parts or len(parts[-1][1]) >= ENTRY_ROWS or chars > ENTRY_TEXT_CHARS:
-            parts.append((number, []))
-            chars = 0
-        parts[-1][1].append(record)
-    return parts
-
-
-def _body(place: Place, row_no: int, records: Sequence[Record]) -> dict[str, Any]:
-    return {
-        "system_id": place.system_id,
-        "seq": place.seq,
-        "sub": place.sub,
-        "row_no": row_no,
-        "rows": [_plain(record) for record in records],
-    }
-
-
-def _plain(record: Record) -> dict[str, Any]:
-    values = {name: getattr(record, name) for name in _FIELDS}
-    for name in _TIMES:
-        values[name] = values[name].astimezone(UTC).isoformat() if values[name] else None
-    values["tags"] = list(record.tags)
-    return {name: value for name, value in values.items() if value not in (None, [])}
-
-
-def _record(row: dict[str, Any]) -> Record:
-    values = {name: row[name] for name in _FIELDS if name in row}
-    for name in _TIMES:
-        if name in values:
-            values[name] = datetime.fromisoformat(values[name])
-    return Record(**{**values, "tags": tuple(row.get("tags", ()))})
