@@ -51,8 +51,15 @@ class ColdTexts:
             for row_id, row in rows.items()
             if row.cold_file is not None and row.cold_row is not None
         ]
-        found = self._read(places) if places else {}
+        found = self.contents(places)
         return {row_id: _filled(row, found.get(row_id)) for row_id, row in rows.items()}
+
+    def contents(self, places: Sequence[ColdPlace]) -> dict[int, FarContent | RecallError]:
+        """Text and metadata of cold rows by row id, or why not.
+
+        Never raises for a bucket that is away, and takes no longer than the settings allow it.
+        """
+        return self._read(places) if places else {}
 
     def cold_texts(self, row_ids: Sequence[int]) -> dict[int, str]:
         """The texts of the live cold rows among `row_ids`, by row id.
@@ -144,9 +151,14 @@ def _row(table: pa.Table, at: int) -> FarContent:
     return FarContent(table["text"][at].as_py(), table["metadata"][at].as_py())
 
 
+def text_missing(why: RecallError) -> str:
+    """What a reader is told of a text that could not be had."""
+    return f"its text could not be fetched: {why}"
+
+
 def _filled(row: StoredRow, found: FarContent | RecallError | None) -> StoredRow:
     if found is None:
         return row
     if isinstance(found, RecallError):
-        return replace(row, text_missing=f"its text could not be fetched: {found}")
+        return replace(row, text_missing=text_missing(found))
     return replace(row, text=found.text)
