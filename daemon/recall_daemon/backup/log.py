@@ -10,7 +10,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 
 from recall_daemon.backup.log_objects import OBJECT_MAX_BYTES, decode, encode, read_objects
 from recall_daemon.backup.owner import check_owner, hub_id
@@ -117,9 +116,12 @@ class LogShipper:
         return entries[-1].entry_no
 
 
-def _told(entry: JournalEntry) -> tuple[int, datetime, str]:
+def _told(entry: JournalEntry) -> JournalEntry:
     """What of an entry stays as it is when something that it holds is forgotten."""
-    return entry.entry_no, entry.happened_at, entry.kind
+    if entry.kind != post_entries.KIND:
+        return entry
+    ids = {str(row["memory_id"]) for row in entry.body["rows"]}
+    return replace(entry, body=post_entries.without(entry.body, ids))
 
 
 def _rows_of(entry: JournalEntry, by_system: Mapping[str, Collection[str]]) -> int:
