@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from recall_uploader.commands.printing import print_facts
 from recall_uploader.commands.status import _facts
 from recall_uploader.extract import Request
 from recall_uploader.state import State
@@ -20,6 +19,7 @@ from recall_uploader.status import Status, status_of
 from recall_uploader.upload import upload
 from recall_wire import layout
 from recall_wire.errors import BucketUnreachable
+from recall_wire.facts import print_facts
 from recall_wire.manifest import Ack, QuarantinedSeq
 
 

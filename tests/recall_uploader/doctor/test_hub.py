@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from recall_uploader.doctor.examine import examine
-from recall_uploader.doctor.finding import Finding
 from recall_uploader.methods.hub import HubClient
+from recall_wire.finding import Finding
 
 TOLD = {
     "system_id": "laptop",

@@ -12,13 +12,15 @@ from pathlib import Path
 import pytest
 
 from recall_uploader.commands import service as command_line
-from recall_uploader.service import supervisor
-from recall_uploader.service.supervisor import Done, Launchd, Systemd, run_command
-from recall_uploader.service.unit_file import UnitFolder
-from recall_uploader.service.units import Start
+from recall_uploader.service import supervisor as ours
+from recall_uploader.service.units import Start, launch_agents, systemd_units
 from recall_wire.errors import SettingsInvalid
+from recall_wire.service import supervisor
+from recall_wire.service.supervisor import Done, Launchd, Systemd, run_command
 
 START = Start(Path("/opt/recall"))
+UNITS = systemd_units(START)
+AGENTS = launch_agents(START, Path("/logs"))
 ENABLED = "recall-watch.service recall-upload.timer"
 
 
@@ -45,17 +47,19 @@ def run() -> Recorded:
 
 
 @pytest.fixture
-def systemd(tmp_path: Path, run: Recorded) -> Systemd:
-    return Systemd(UnitFolder(tmp_path / "user"), run)
+def systemd(tmp_path: Path, run: Recorded, monkeypatch: pytest.MonkeyPatch) -> Systemd:
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    return ours.systemd(run, tmp_path)
 
 
 @pytest.fixture
-def launchd(tmp_path: Path, run: Recorded) -> Launchd:
-    return Launchd(UnitFolder(tmp_path / "LaunchAgents"), tmp_path / "Logs", run, 501)
+def launchd(tmp_path: Path, run: Recorded, monkeypatch: pytest.MonkeyPatch) -> Launchd:
+    monkeypatch.setattr("os.getuid", lambda: 501)
+    return ours.launchd(run, tmp_path)
 
 
 def test_systemd_in_and_out_again(systemd: Systemd, run: Recorded) -> None:
-    outcome = systemd.install(START, force=False)
+    outcome = systemd.install(UNITS, force=False)
     assert outcome.changed == systemd.files
     assert outcome.untold is None
     assert run.taken() == [
@@ -63,7 +67,7 @@ def test_systemd_in_and_out_again(systemd: Systemd, run: Recorded) -> None:
         f"systemctl --user enable --now {ENABLED}",
         f"systemctl --user try-restart {ENABLED}",
     ]
-    assert systemd.install(START, force=False).changed == ()
+    assert systemd.install(UNITS, force=False).changed == ()
     assert run.taken() == [
         "systemctl --user daemon-reload",
         f"systemctl --user enable --now {ENABLED}",
@@ -80,7 +84,7 @@ def test_systemd_in_and_out_again(systemd: Systemd, run: Recorded) -> None:
 
 def test_where_systemd_does_not_answer_the_files_are_there(systemd: Systemd, run: Recorded) -> None:
     run.answers["systemctl --user enable"] = Done(1, "Failed to connect\nto bus")
-    outcome = systemd.install(START, force=False)
+    outcome = systemd.install(UNITS, force=False)
     assert outcome.untold is not None
     assert outcome.untold.reason == "systemctl: Failed to connect to bus"
     assert outcome.untold.to_run.startswith(f"systemctl --user enable --now {ENABLED} && ")
@@ -88,12 +92,12 @@ def test_where_systemd_does_not_answer_the_files_are_there(systemd: Systemd, run
 
 
 def test_a_unit_changed_by_hand_stays_and_goes_on_running(systemd: Systemd, run: Recorded) -> None:
-    systemd.install(START, force=False)
+    systemd.install(UNITS, force=False)
     watch = systemd.folder.path / "recall-watch.service"
     watch.write_text(watch.read_text().replace("Nice=10", "Nice=0"))
     run.taken()
     with pytest.raises(SettingsInvalid, match="--force"):
-        systemd.install(Start(Path("/new/recall")), force=False)
+        systemd.install(systemd_units(Start(Path("/new/recall"))), force=False)
     assert run.taken() == []
     outcome = systemd.uninstall()
     assert outcome.left == ("recall-watch.service",)
@@ -102,7 +106,7 @@ def test_a_unit_changed_by_hand_stays_and_goes_on_running(systemd: Systemd, run:
 
 
 def test_what_systemd_knows(systemd: Systemd, run: Recorded) -> None:
-    systemd.install(START, force=False)
+    systemd.install(UNITS, force=False)
     run.answers["systemctl --user show"] = Done(
         0, "UnitFileState=enabled\nActiveState=active\nExecMainExitTimestamp=\n"
     )
@@ -115,7 +119,7 @@ def test_what_systemd_knows(systemd: Systemd, run: Recorded) -> None:
 
 def test_launchd_in_and_out_again(launchd: Launchd, run: Recorded) -> None:
     run.answers["launchctl print"] = Done(113, "Could not find service")
-    assert launchd.install(START, force=False).untold is None
+    assert launchd.install(AGENTS, force=False).untold is None
     folder = launchd.folder.path
     assert [call for call in run.taken() if "print" not in call] == [
         "launchctl bootout gui/501/recalld.recall-watch",
@@ -128,7 +132,7 @@ def test_launchd_in_and_out_again(launchd: Launchd, run: Recorded) -> None:
         ),
     ]
     run.answers["launchctl print"] = Done(0, "x = {\n\tstate = running\n\tlast exit code = 0\n}")
-    assert launchd.install(START, force=False).changed == ()
+    assert launchd.install(AGENTS, force=False).changed == ()
     assert [call for call in run.taken() if "print" not in call] == []
     assert launchd.status()[0].said == {"state": "running", "last exit code": "0"}
     assert len(launchd.uninstall().changed) == 2
@@ -141,7 +145,7 @@ def test_where_launchd_refuses_a_person_is_told(launchd: Launchd, run: Recorded)
         "launchctl print": Done(113),
         "launchctl bootstrap": Done(5, "Bootstrap failed: 5: Input/output error"),
     }
-    outcome = launchd.install(START, force=False)
+    outcome = launchd.install(AGENTS, force=False)
     assert outcome.untold is not None
     assert outcome.untold.to_run.count("launchctl bootstrap gui/501") == 2
 

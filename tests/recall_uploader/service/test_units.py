@@ -11,12 +11,11 @@ import pytest
 
 from recall_uploader.service.units import (
     Start,
-    is_marked,
-    is_unedited,
     launch_agents,
     systemd_units,
 )
 from recall_wire.errors import SettingsInvalid
+from recall_wire.service.unit_text import is_marked, is_unedited
 
 ROOT = Path(__file__).parents[3]
 HOME = Path("/home/me")
@@ -46,7 +45,7 @@ def words(line: str, *, command: bool) -> list[str]:
 def test_the_shipped_files_are_those_of_the_usual_paths() -> None:
     shipped = {path.name: path.read_text() for path in (ROOT / "systemd").glob("recall-*")}
     assert shipped == systemd_units(SYSTEMD)
-    shipped = {path.name: path.read_text() for path in (ROOT / "launchd").iterdir()}
+    shipped = {path.name: path.read_text() for path in (ROOT / "launchd").glob("recalld.recall-*")}
     assert shipped == launch_agents(LAUNCHD)
 
 

@@ -6,16 +6,17 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recall_uploader.commands.printing import print_facts, print_result
+from recall_uploader.commands.printing import print_result
+from recall_wire.facts import print_facts
+from recall_wire.finding import as_facts, healthy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from typing import TextIO
 
-    from recall_uploader.doctor.finding import Finding
+    from recall_wire.finding import Finding
 
 HEALTHY, PROBLEM = 0, 2
-_MARKS = {"ok": "ok", "note": "note", "warning": "WARNING", "problem": "PROBLEM"}
 
 
 def doctor(*, json_: bool = False, config: Path | None = None) -> int:
@@ -42,9 +43,9 @@ def doctor(*, json_: bool = False, config: Path | None = None) -> int:
 def look(config: Path | None) -> list[Finding]:
     """Settings that cannot be read are a problem like others."""
     from recall_uploader.doctor.examine import examine, impatient
-    from recall_uploader.doctor.finding import failed
     from recall_uploader.settings import config_path, load_settings
     from recall_wire.errors import SettingsInvalid
+    from recall_wire.finding import failed
 
     try:
         settings = load_settings(config)
@@ -54,16 +55,5 @@ def look(config: Path | None) -> list[Finding]:
     return examine(impatient(settings), file if file.is_file() else None)
 
 
-def healthy(found: Iterable[Finding]) -> bool:
-    return not any(item.level == "problem" for item in found)
-
-
 def show(found: Iterable[Finding], file: TextIO | None = None) -> None:
-    print_facts(_lines(found), file)
-
-
-def _lines(found: Iterable[Finding]) -> Iterator[tuple[str, str]]:
-    for item in found:
-        yield item.check, f"{_MARKS[item.level]}: {item.says}"
-        if item.remedy:
-            yield "", f"→ {item.remedy}"
+    print_facts(as_facts(found), file)

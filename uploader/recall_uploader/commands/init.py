@@ -8,14 +8,15 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recall_uploader.commands.printing import print_facts, print_result, say, warn
+from recall_uploader.commands.printing import print_result, say, warn
+from recall_wire.facts import print_facts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from recall_uploader.doctor.finding import Finding
     from recall_uploader.init import InitResult
     from recall_uploader.settings import UploaderSettings
+    from recall_wire.finding import Finding
 
 _CREDENTIALS = (
     "credentials come by the standard AWS chain (AWS_PROFILE, ~/.aws/credentials, an instance's "
@@ -183,11 +184,12 @@ def _write(file: Path, values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _set_up(file: Path, changed: Mapping[str, Any], *, adopt: bool, json_: bool) -> int:
     from recall_uploader import app
-    from recall_uploader.commands.doctor import HEALTHY, PROBLEM, healthy, look, show
+    from recall_uploader.commands.doctor import HEALTHY, PROBLEM, look, show
     from recall_uploader.init import adopt as run_adopt
     from recall_uploader.init import init as run_init
     from recall_uploader.settings import load_settings
     from recall_wire.errors import RecallError
+    from recall_wire.finding import healthy
 
     used = file if file.is_file() else None
     instance = app.build(load_settings(used))
@@ -220,7 +222,8 @@ def _as_dict(
 
 
 def _show(result: InitResult, checks: list[Finding]) -> None:
-    from recall_uploader.commands.doctor import healthy, show
+    from recall_uploader.commands.doctor import show
+    from recall_wire.finding import healthy
 
     show(checks, sys.stderr)
     warn(result.warnings)

@@ -11,7 +11,7 @@ from cyclopts import App
 from recall_uploader.commands.printing import print_result, print_table, say
 
 if TYPE_CHECKING:
-    from recall_uploader.service.supervisor import Outcome, Status
+    from recall_wire.service.supervisor import Outcome, Status
 
 _LEFT_TO_YOU = 3
 
@@ -37,11 +37,11 @@ def install(
         Replace files that were changed by hand; they are kept as *.bak.
     """
     from recall_uploader.program import absolute, program_path
-    from recall_uploader.service.supervisor import supervisor
+    from recall_uploader.service.supervisor import supervisor, unit_files
     from recall_uploader.service.units import Start
 
     start = Start(program_path(), absolute(config), absolute(state_dir), Path.home())
-    outcome = supervisor().install(start, force=force)
+    outcome = supervisor().install(unit_files(start), force=force)
     return _end(outcome, "written" if outcome.changed else "all files are there already")
 
 

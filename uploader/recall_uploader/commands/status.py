@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recall_uploader.commands.printing import print_facts, print_result, warn
+from recall_uploader.commands.printing import print_result, warn
+from recall_wire.facts import print_facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,6 @@ from contextlib import closing, suppress
 from dataclasses import replace
 
 from recall_uploader.doctor import clock, reach
-from recall_uploader.doctor.finding import Finding, failed, note, ok, problem, warning
 from recall_uploader.doctor.look import Look
 from recall_uploader.doctor.machine import is_locked
 from recall_uploader.identity import check_unclaimed, newest_in_bucket, newest_told
@@ -17,6 +16,7 @@ from recall_wire.buckets import create_folder
 from recall_wire.buckets.base import Bucket
 from recall_wire.buckets.probe import Capabilities, probe
 from recall_wire.errors import BucketRefused, ObjectNotFound, RecallError, TransientError
+from recall_wire.finding import Finding, failed, note, ok, problem, warning
 from recall_wire.manifest import MANIFEST_MAX_BYTES
 
 _POLICY = "docs/uploader.md has the policy it needs"

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
 
-from recall_uploader.doctor.finding import Finding, ok, warning
 from recall_uploader.doctor.look import Look
 from recall_uploader.sizes import age_text
 from recall_wire.buckets.base import Bucket
 from recall_wire.errors import RecallError
+from recall_wire.finding import Finding, ok, warning
 
 OFF_MAX = timedelta(minutes=5)
 

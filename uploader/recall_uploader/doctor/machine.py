@@ -11,7 +11,6 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
-from recall_uploader.doctor.finding import Finding, failed, note, ok, problem, warning
 from recall_uploader.doctor.look import Look
 from recall_uploader.errors import SystemClash
 from recall_uploader.identity import check_machine
@@ -20,6 +19,7 @@ from recall_uploader.sizes import age_text, bytes_text
 from recall_uploader.state_file import STATE_FILE
 from recall_uploader.status import ways
 from recall_wire.errors import RecallError
+from recall_wire.finding import Finding, failed, note, ok, problem, warning
 
 FREE_MIN_BYTES = 1 << 30
 _NEAR = 0.8

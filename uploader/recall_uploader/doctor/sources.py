@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from recall_uploader.doctor.finding import Finding, failed, note, ok, warning
 from recall_uploader.doctor.look import Look
 from recall_uploader.everything import sources_of
 from recall_uploader.redact import Redactor
@@ -17,6 +16,7 @@ from recall_uploader.sizes import bytes_text
 from recall_uploader.sources.opening import open_configured
 from recall_uploader.sources.settings import SourceSettings
 from recall_wire.errors import RecallError, SettingsInvalid, TransientError
+from recall_wire.finding import Finding, failed, note, ok, warning
 from recall_wire.formats import ReadOptions
 
 # What is larger is not copied for a look.

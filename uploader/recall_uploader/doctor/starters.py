@@ -6,13 +6,14 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 
-from recall_uploader.doctor.finding import Finding, failed, note, ok
 from recall_uploader.doctor.look import Look
 from recall_uploader.hook.claude_code import settings_path
 from recall_uploader.hook.install import is_installed
 from recall_uploader.hook.settings_file import SettingsFile
-from recall_uploader.service.supervisor import Done, supervisor
+from recall_uploader.service.supervisor import supervisor
 from recall_wire.errors import RecallError
+from recall_wire.finding import Finding, failed, note, ok
+from recall_wire.service.supervisor import Done
 
 _NOT_ASKED = Done(127)
 

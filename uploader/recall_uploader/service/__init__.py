@@ -1,5 +1,4 @@
 """The watch and the hourly upload as services of the user.
 
-`units` what the files say · `unit_file` writing and removing them, never somebody's own edit ·
-`supervisor` systemd or launchd, asked through a command that is passed in.
+`units` what the files say · `supervisor` which of them systemd or launchd is told to run.
 """

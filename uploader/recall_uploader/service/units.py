@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import plistlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
-from recall_wire.errors import SettingsInvalid
+from recall_wire.service.unit_text import command_line, marked_plist, marked_unit, word
 
 WATCH_SERVICE = "recall-watch.service"
 UPLOAD_SERVICE = "recall-upload.service"
@@ -16,7 +14,7 @@ UPLOAD_TIMER = "recall-upload.timer"
 WATCH_LABEL = "recalld.recall-watch"
 UPLOAD_LABEL = "recalld.recall-upload"
 _UPLOAD_INTERVAL_S = 3600
-_MARK = "recall service install; sha256 "
+_BY = "recall"
 
 # All of these work without privileges and without user namespaces, which many hosts forbid: a
 # user manager cannot start a unit with ProtectSystem or a capability set there.
@@ -60,9 +58,9 @@ class Start:
 def systemd_units(start: Start) -> dict[str, str]:
     """File name to text."""
     return {
-        WATCH_SERVICE: _marked_unit(_watch_service(start)),
-        UPLOAD_SERVICE: _marked_unit(_upload_service(start)),
-        UPLOAD_TIMER: _marked_unit(_UPLOAD_TIMER),
+        WATCH_SERVICE: marked_unit(_watch_service(start), by=_BY),
+        UPLOAD_SERVICE: marked_unit(_upload_service(start), by=_BY),
+        UPLOAD_TIMER: marked_unit(_UPLOAD_TIMER, by=_BY),
     }
 
 
@@ -74,16 +72,6 @@ def launch_agents(start: Start, logs: Path | None = None) -> dict[str, str]:
         f"{WATCH_LABEL}.plist": _agent(start, WATCH_LABEL, "watch", watch, logs),
         f"{UPLOAD_LABEL}.plist": _agent(start, UPLOAD_LABEL, "upload", upload, logs),
     }
-
-
-def is_marked(text: str) -> bool:
-    """Whether this program wrote the file, edited since or not."""
-    return _MARK in text
-
-
-def is_unedited(text: str) -> bool:
-    body, _, mark = text.rstrip("\n").rpartition("\n")
-    return f"{_MARK}{_digest(body)}" in mark
 
 
 def _watch_service(start: Start) -> str:
@@ -132,34 +120,13 @@ WantedBy=timers.target
 
 
 def _started(start: Start, command: str) -> str:
-    program, *rest = start.words(command)
-    if set(program) & set("\"'\\"):
-        raise SettingsInvalid(
-            f"systemd starts no program with a quote or a backslash in its path: {program}",
-            hint="install recall in another folder",
-        )
-    # In the first word a dollar is a dollar; in the others it would begin a variable.
-    words = [_word(program, start.home)]
-    words += [_word(word, start.home).replace("$", "$$") for word in rest]
-    lines = [f"ExecStart={' '.join(words)}", "EnvironmentFile=-%E/recall/environment"]
+    lines = [
+        f"ExecStart={command_line(start.words(command), start.home)}",
+        "EnvironmentFile=-%E/recall/environment",
+    ]
     for name, value in start.environment.items():
-        lines.append(f"Environment={_word(f'{name}={value}', start.home, prefix=f'{name}=')}")
+        lines.append(f"Environment={word(f'{name}={value}', start.home, prefix=f'{name}=')}")
     return "".join(f"{line}\n" for line in lines)
-
-
-def _word(word: str, home: Path | None, *, prefix: str = "") -> str:
-    """One word as systemd reads it: specifiers, quotes and backslashes stand for themselves.
-
-    https://www.freedesktop.org/software/systemd/man/systemd.syntax.html#Quoting
-    """
-    if not word.isprintable():
-        raise SettingsInvalid(f"{word!r} cannot stand in a unit", hint="name another path")
-    value = word.removeprefix(prefix)
-    below = home is not None and value.startswith(f"{home}/")
-    text = value.removeprefix(str(home)) if below else value
-    text = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
-    text = prefix + ("%h" if below else "") + text
-    return f'"{text}"' if any(c in word for c in " \"';\\") else text
 
 
 def _agent(
@@ -177,17 +144,4 @@ def _agent(
         **when,
         **said,
     }
-    try:
-        body = plistlib.dumps(agent, sort_keys=False).decode().rstrip("\n")
-    except (ValueError, UnicodeError) as error:
-        raise SettingsInvalid(f"a path cannot stand in a plist: {error}") from error
-    return f"{body}\n<!-- {_MARK}{_digest(body)} -->\n"
-
-
-def _marked_unit(body: str) -> str:
-    body = body.rstrip("\n")
-    return f"{body}\n# {_MARK}{_digest(body)}\n"
-
-
-def _digest(body: str) -> str:
-    return sha256(body.encode()).hexdigest()
+    return marked_plist(agent, by=_BY)

@@ -8,16 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from recall_uploader.durable import sync_folder
-from recall_uploader.service.units import is_marked, is_unedited
 from recall_wire.errors import SettingsInvalid
+from recall_wire.service.unit_text import is_marked, is_unedited
 
 UnitState = Literal["absent", "installed", "edited", "foreign"]
 
 
 @dataclass(frozen=True, slots=True)
 class UnitFolder:
-    """Where the user's service files lie."""
+    """Where service files lie."""
 
     path: Path
 
@@ -47,7 +46,7 @@ class UnitFolder:
         for name in changed:
             self._write(name, units[name])
         if changed:
-            sync_folder(self.path)
+            _sync_folder(self.path)
         return changed
 
     def remove(self, name: str) -> bool:
@@ -55,7 +54,7 @@ class UnitFolder:
         state = self.state(name)
         if state == "installed":
             (self.path / name).unlink()
-            sync_folder(self.path)
+            _sync_folder(self.path)
         return state in ("absent", "installed")
 
     def _write(self, name: str, text: str) -> None:
@@ -70,3 +69,12 @@ def _text(path: Path) -> str | None:
         return None if path.is_symlink() else path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return None
+
+
+def _sync_folder(path: Path) -> None:
+    """Returns when the folder's entries are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -6,13 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from recall_uploader.service.unit_file import UnitFolder
-from recall_uploader.service.units import Start, systemd_units
 from recall_wire.errors import SettingsInvalid
+from recall_wire.service.unit_file import UnitFolder
+from recall_wire.service.unit_text import marked_unit
 
-OLD = systemd_units(Start(Path("/old/recall")))
-NEW = systemd_units(Start(Path("/new/recall")))
-NAME = "recall-watch.service"
+NAME = "a.service"
+
+
+def units(program: str) -> dict[str, str]:
+    texts = {NAME: f"[Service]\nExecStart={program}\n", "a.timer": "[Timer]\nOnCalendar=hourly\n"}
+    return {name: marked_unit(text, by="recall") for name, text in texts.items()}
+
+
+OLD, NEW = units("/old/recall"), units("/new/recall")
 
 
 @pytest.fixture
@@ -25,7 +31,7 @@ def test_what_we_wrote_is_replaced_and_removed(folder: UnitFolder) -> None:
     assert folder.write(OLD, force=False) == list(OLD)
     assert folder.write(OLD, force=False) == []
     assert folder.state(NAME) == "installed"
-    assert folder.write(NEW, force=False) == [NAME, "recall-upload.service"]
+    assert folder.write(NEW, force=False) == [NAME]
     assert (folder.path / NAME).read_text() == NEW[NAME]
     assert all(folder.remove(name) for name in (*NEW, NAME))
     assert list(folder.path.iterdir()) == []
