@@ -16,6 +16,7 @@ from recall_daemon.backlog import Backlog
 from recall_daemon.backup.archive import Archive, jobs_of, make_archive
 from recall_daemon.backup.owner import take_over
 from recall_daemon.backup.promptly import PromptShipping
+from recall_daemon.counted import CountedAsyncBucket, CountedBucket
 from recall_daemon.embed.choose import open_embedder
 from recall_daemon.embed.lazy import DIM, LazyEmbedder
 from recall_daemon.index.follower import Index
@@ -27,6 +28,7 @@ from recall_daemon.ingest.spool import Spool
 from recall_daemon.ingest.staging import Staging
 from recall_daemon.ingest.validate import Reader
 from recall_daemon.jobs import Job, Jobs, Progress
+from recall_daemon.lags import Lags
 from recall_daemon.lock import FolderLock
 from recall_daemon.memory.erase import ColdFiles
 from recall_daemon.memory.forget import Forgetting
@@ -175,6 +177,7 @@ class Hub:
     jobs: Jobs
     archive: Archive
     forgetting: Forgetting
+    lags: Lags
 
     async def poll(self, patience_s: float | None = None) -> PollReport:
         return await self.pipeline.poll(patience_s)
@@ -216,7 +219,9 @@ async def open_hub(
     with core.store.read() as connection:
         if not ledger.systems(connection):
             create_folder(settings.bucket_url)
-    bucket = bucket or open_async_bucket(settings.bucket_url, settings.s3_options())
+    bucket = CountedAsyncBucket(
+        bucket or open_async_bucket(settings.bucket_url, settings.s3_options())
+    )
     reading = readers or open_readers(settings)
     hub = _hub(core, bucket, reading, on_merged)
     try:
@@ -267,6 +272,7 @@ def _hub(core: Core, bucket: AsyncBucket, readers: Readers, on_merged: Callable[
         ),
         now=core.now,
     )
+    lags = Lags(on_merged)
     spool = Spool(settings.data_dir / "spool", min_free_bytes=settings.min_free_bytes)
     pipeline = Pipeline(
         bucket=bucket,
@@ -282,7 +288,7 @@ def _hub(core: Core, bucket: AsyncBucket, readers: Readers, on_merged: Callable[
         ),
         now=core.now,
         space_id=core.embedder.space_id,
-        on_merged=on_merged,
+        on_merged=lags.merged,
     )
     archive = make_archive(settings, core.store, open_archive_bucket(settings), now=core.now)
     pushes = Pushes(
@@ -309,6 +315,7 @@ def _hub(core: Core, bucket: AsyncBucket, readers: Readers, on_merged: Callable[
         Jobs(core.store, _background(core, archive, model_change, forgetting), now=core.now),
         archive,
         forgetting,
+        lags,
     )
 
 
@@ -345,7 +352,7 @@ def open_archive_bucket(settings: HubSettings) -> Bucket:
     """The bucket for log and backups: a blocking one, whose multipart upload streams."""
     if settings.bucket_url is None:
         raise SettingsInvalid("no bucket is named", hint="set RECALLD_BUCKET_URL or bucket_url")
-    return open_bucket(settings.bucket_url, settings.s3_options())
+    return CountedBucket(open_bucket(settings.bucket_url, settings.s3_options()))
 
 
 def _background(

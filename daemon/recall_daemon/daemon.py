@@ -11,9 +11,11 @@ from collections.abc import Callable, Coroutine
 import structlog
 
 from recall_daemon.app import Core, Hub, open_core, open_hub
+from recall_daemon.gauges import Gauges
 from recall_daemon.index.health import health
 from recall_daemon.ingest.pipeline import PollReport
 from recall_daemon.loop import every, poll_safely
+from recall_daemon.metrics import BREAKER_OPEN, POLL_SECONDS, POLLS, timed
 from recall_daemon.operations import Json
 from recall_daemon.serve.routes import make_app
 from recall_daemon.serve.server import Server, bind, url_of
@@ -39,6 +41,7 @@ class Daemon:
         self._index_failure: str | None = None
         self._embed_failure: str | None = None
         self._report = PollReport()
+        self._gauges = Gauges(hub, self.ready)
 
     def tasks(self) -> list[Callable[[], Coroutine[None, None, None]]]:
         return [self._beat, self._follow, self._fetch_words, self._embed, self._hub.jobs.schedule]
@@ -54,7 +57,11 @@ class Daemon:
 
     async def _poll(self) -> None:
         patience_s = self._hub.core.settings.poll_interval_s
-        self._report = await poll_safely(lambda: self._hub.poll_as_owner(patience_s))
+        with timed(POLL_SECONDS):
+            self._report = await poll_safely(lambda: self._hub.poll_as_owner(patience_s))
+        POLLS.labels(self._report.outcome).inc()
+        BREAKER_OPEN.labels("bucket").set(self._report.outcome == "failed")
+        await asyncio.to_thread(self._gauges.refresh)
         await self._hub.pushes.expire()
         self._merged.set()
         self._to_embed.set()
@@ -77,7 +84,8 @@ class Daemon:
         """
         with self._catching_up:
             try:
-                self._hub.core.follow()
+                with self._hub.lags.reaching("words"):
+                    self._hub.core.follow()
                 self._followed, self._index_failure = True, None
             except (TransientError, TerminalError) as error:
                 self._index_failure = _told_once("index.failed", error, self._index_failure)
@@ -108,7 +116,8 @@ class Daemon:
         embedder = self._hub.core.embedder.get()
         if embedder is not None:
             self._catch_up()
-            self._hub.backlog.drain(embedder, stop=lambda: self._stopping)
+            with self._hub.lags.reaching("vectors"):
+                self._hub.backlog.drain(embedder, stop=lambda: self._stopping)
 
     def ready(self) -> Json:
         """Ready once the index holds the store; degraded while a part is away, with its reason."""

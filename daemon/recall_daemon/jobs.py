@@ -15,6 +15,7 @@ import structlog
 
 from recall_daemon.errors import JobRunning, JobStopped, JobUnknown, StoreBroken
 from recall_daemon.loop import Sleep, every
+from recall_daemon.metrics import JOBS
 from recall_daemon.store import jobs as table
 from recall_daemon.store.jobs import JobRun
 from recall_daemon.store.store import Store
@@ -231,6 +232,7 @@ class Jobs:
             ended = replace(live.progress.of(live.run), state="done", finished_at=self._now())
             if why_not is not None:
                 ended = replace(ended, state="failed", detail=why_not)
+            JOBS.labels(job.kind, ended.state).inc()
             await self._record(ended)
         finally:
             del self._live[job.kind]

@@ -46,7 +46,7 @@ async def poll_safely(poll: Poll) -> PollReport:
         raise
     except RecallError as error:
         log.warning("poll.failed", error=str(error))
-        return PollReport(pending=1, errors=[str(error)])
+        return PollReport(pending=1, errors=[str(error)], failed=True)
 
 
 async def until_done(

@@ -16,6 +16,7 @@ from recall_daemon.index.follower import Held, Index
 from recall_daemon.index.growable import Array
 from recall_daemon.index.vectors import LARGEST
 from recall_daemon.index.view import IndexView
+from recall_daemon.metrics import CONSISTENCY_ERRORS
 from recall_daemon.store import audit, vectors
 from recall_daemon.store.memories import StoreFeed
 from recall_daemon.store.store import Store
@@ -56,10 +57,13 @@ class Verification:
                 hint="each is fetched and compared; ask several times for more",
             )
         with self._store.read() as connection:
-            problems = audit.problems(connection)
+            found = {"store": audit.problems(connection)}
             logical_hash = audit.logical_hash(connection)
-        problems += index_problems(self._store, self._index, self._feed, sample)
-        problems += self._tiers.sample_problems(sample) if sample else []
+        found["index"] = index_problems(self._store, self._index, self._feed, sample)
+        found["cold"] = self._tiers.sample_problems(sample) if sample else []
+        for kind, said in found.items():
+            CONSISTENCY_ERRORS.labels(kind).inc(len(said))
+        problems = [sentence for said in found.values() for sentence in said]
         return {"ok": not problems, "logical_hash": logical_hash, "problems": problems}
 
 

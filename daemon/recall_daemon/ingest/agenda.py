@@ -13,6 +13,7 @@ import structlog
 from recall_daemon.ingest import poll, quarantine
 from recall_daemon.ingest.gaps import GapAsker
 from recall_daemon.ingest.poll import Found, FoundBare, HeadNews
+from recall_daemon.metrics import SNAPSHOTS
 from recall_daemon.store import ledger
 from recall_daemon.store.ledger import Entry, Place
 from recall_daemon.store.store import Connection, Store
@@ -35,12 +36,13 @@ class Turns:
     """One system's snapshots that are to be had, in order. Systems take turns, one snapshot each.
 
     `head_etag` is remembered once everything is merged or quarantined, so not when some was
-    `postponed`.
+    `postponed`; `announced_at` is when that head was written.
     """
 
     system_id: str
     jobs: deque[Found | FoundBare] = field(default_factory=deque)
     head_etag: str | None = None
+    announced_at: datetime | None = None
     postponed: bool = False
     _listed: set[int | str] = field(default_factory=set)
 
@@ -150,7 +152,7 @@ class Agenda:
         await asyncio.to_thread(self._note_head, news.system_id, head_seq, wanted)
         turns = work.of(news.system_id)
         turns.add(wanted)
-        turns.head_etag = news.etag
+        turns.head_etag, turns.announced_at = news.etag, news.announced_at
 
     def _list_after(self, system_id: str) -> int:
         with self._store.read() as connection:
@@ -174,6 +176,7 @@ class Agenda:
             reason = f"number {item.seq} is far beyond every other of {system_id}"
             entry = new_entry(item, self._now())
             quarantine.put(self._store, entry, reason, self._now(), refused=True)
+            SNAPSHOTS.labels("refused").inc()
             log.warning("snapshot.refused", system_id=system_id, seq=item.seq, reason=reason)
         return wanted
 

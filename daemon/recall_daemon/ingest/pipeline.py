@@ -27,6 +27,7 @@ from recall_daemon.ingest.poll import Found, FoundBare
 from recall_daemon.ingest.setbacks import Setbacks
 from recall_daemon.ingest.spool import Spool
 from recall_daemon.ingest.validate import InputFile, Reader, ReadRequest, ReadResult
+from recall_daemon.metrics import LAG_SECONDS, ROWS_MERGED, SNAPSHOTS, SYNC_LATENCY_SECONDS
 from recall_daemon.store import ledger
 from recall_daemon.store.store import Connection, Store
 from recall_wire.buckets.base import AsyncBucket
@@ -65,13 +66,20 @@ class Readers:
 
 @dataclass
 class PollReport:
-    """What one poll did. `pending` counts what has to be tried again."""
+    """What one poll did. `pending` counts what has to be tried again; `failed`: nothing at all."""
 
     merged: int = 0
     changed_rows: int = 0
     quarantined: int = 0
     pending: int = 0
     errors: list[str] = field(default_factory=list)
+    failed: bool = False
+
+    @property
+    def outcome(self) -> str:
+        if self.failed:
+            return "failed"
+        return "partly" if self.errors else "ok"
 
 
 class Pipeline:
@@ -179,6 +187,9 @@ class Pipeline:
             )
         except TransientError as error:
             _postpone(turns, report, error)
+        else:
+            if turns.announced_at is not None:
+                LAG_SECONDS.labels("merge").observe(_since(turns.announced_at, self._now()))
 
     async def _one(self, job: Found | FoundBare, turns: Turns, report: PollReport) -> None:
         """Merge or quarantine one snapshot, or have it tried again."""
@@ -300,14 +311,24 @@ class Pipeline:
         known = receive.merged_before(self._store, spooled, ticket.origin)
         if known is not None:
             return merge.settled(known)
-        return merge.merge_snapshot(self._store, spooled, read, ticket)
+        outcome = merge.merge_snapshot(self._store, spooled, read, ticket)
+        SNAPSHOTS.labels("merged").inc()
+        ROWS_MERGED.inc(outcome.changed)
+        SYNC_LATENCY_SECONDS.observe(_since(spooled.created_at or ticket.now, self._now()))
+        return outcome
 
     async def _write(self, work: Callable[[Connection], None]) -> None:
         await asyncio.to_thread(self._store.write, work)
+
+
+def _since(then: datetime, now: datetime) -> float:
+    """Seconds; none where the two clocks differ by more than lies between."""
+    return max((now - then).total_seconds(), 0.0)
 
 
 def _postpone(turns: Turns, report: PollReport, error: Exception) -> None:
     turns.postponed = True
     report.pending += 1
     report.errors.append(str(error))
+    SNAPSHOTS.labels("postponed").inc()
     log.warning("snapshot.postponed", system_id=turns.system_id, error=str(error))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from recall_daemon.store.ledger import Known
 from recall_wire import layout
@@ -19,10 +20,11 @@ MAX_FIRST_SEQ = 10**9
 
 @dataclass(frozen=True)
 class HeadNews:
-    """A head whose ETag is not the remembered one."""
+    """A head whose ETag is not the remembered one, and when it was written."""
 
     system_id: str
     etag: str
+    announced_at: datetime
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ async def changed_heads(bucket: AsyncBucket, remembered: Mapping[str, str]) -> l
         for found in page.objects:
             system_id = layout.parse_head_key(found.key)
             if system_id is not None and remembered.get(system_id) != found.etag:
-                news.append(HeadNews(system_id, found.etag))
+                news.append(HeadNews(system_id, found.etag, found.modified_at))
     return news
 
 

@@ -26,6 +26,7 @@ from recall_daemon.ingest import ack, receive
 from recall_daemon.ingest.fetch import Spooled
 from recall_daemon.ingest.merge import Outcome
 from recall_daemon.ingest.staging import Batch, Push, Staging
+from recall_daemon.metrics import PUSHES
 from recall_daemon.store import ledger
 from recall_daemon.store.ledger import Entry, Place
 from recall_daemon.store.store import Store
@@ -247,6 +248,7 @@ class Pushes:
                 async with self._merging:
                     outcome = await self._merge(spooled)
             except (SnapshotQuarantined, SnapshotClash):
+                PUSHES.labels("refused").inc()
                 await self._remove(place)
                 raise
             await self._remove(place)
@@ -254,6 +256,7 @@ class Pushes:
 
     async def _done(self, deletes: int, state: State, rows: int, changed: int = 0) -> Committed:
         """The answer to a commit, once the bucket's log had its chance to say what is forgotten."""
+        PUSHES.labels(state).inc()
         if deletes:
             await self._ship_log()
         return Committed(state, rows, deletes, changed)

@@ -14,6 +14,7 @@ from recall_daemon.errors import SnapshotIncomplete
 from recall_daemon.ingest import quarantine
 from recall_daemon.ingest.agenda import Agenda, new_entry
 from recall_daemon.ingest.poll import Found, FoundBare
+from recall_daemon.metrics import SNAPSHOTS
 from recall_daemon.store import ledger
 from recall_daemon.store.ledger import Entry
 from recall_daemon.store.store import Connection, Store
@@ -96,6 +97,8 @@ class Setbacks:
             settled = await asyncio.to_thread(
                 quarantine.put, self._store, entry, reason, self._now()
             )
+        if settled.state != "merged":
+            SNAPSHOTS.labels(settled.state).inc()
         log.warning(
             "snapshot.unreadable", place=str(entry.place), state=settled.state, reason=reason
         )

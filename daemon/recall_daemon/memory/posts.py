@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from recall_daemon.errors import KeyReused
+from recall_daemon.metrics import POSTS, ROWS_POSTED
 from recall_daemon.store import answers, audit_log, posts
 from recall_daemon.store.answers import Key
 from recall_daemon.store.audit_log import Act
@@ -31,17 +32,30 @@ class Stored:
     stored_at: datetime
 
 
+Parts = Mapping[str, Sequence[Record]]
+
+
+def _running() -> Future[Stored]:
+    """One that whoever waits cannot cancel: the writer settles it."""
+    future: Future[Stored] = Future()
+    future.set_running_or_notify_cancel()
+    return future
+
+
 @dataclass(eq=False)
 class _Waiting:
-    system_id: str
-    records: tuple[Record, ...]
+    parts: Parts
     actor: str
     key: Key | None
-    done: Future[Stored] = field(default_factory=Future)
+    done: Future[Stored] = field(default_factory=_running)
+
+    @property
+    def rows(self) -> int:
+        return sum(len(records) for records in self.parts.values())
 
 
 class Posts:
-    """Blocking; safe from many threads. `on_merged` is told after each commit."""
+    """Safe from many threads. `on_merged` is told after each commit."""
 
     def __init__(
         self,
@@ -61,14 +75,22 @@ class Posts:
     def store(
         self, system_id: str, records: Sequence[Record], *, actor: str, key: Key | None = None
     ) -> Stored:
-        """Write memories into a system: all of them, or none. Durable when this returns.
+        """Write memories into a system: all of them, or none. Durable when this returns. Blocking.
 
         Of several records with one id the last counts. `actor` is who did it, for the audit log.
         What was forgotten stays so, without an error. Raises `KeyReused`, `DiskFull`,
         `StoreFailed`.
         """
+        return self.begin({system_id: records}, actor=actor, key=key).result()
+
+    def begin(self, parts: Parts, *, actor: str, key: Key | None = None) -> Future[Stored]:
+        """As `store`, for several systems at once, without waiting.
+
+        The future is done once all of it is durable, or none; it cannot be cancelled. Raises
+        `DiskFull`, `StoreFailed`.
+        """
         self._check_disk()
-        post = _Waiting(system_id, tuple(records), actor, key)
+        post = _Waiting({name: tuple(records) for name, records in parts.items()}, actor, key)
         with self._lock:
             self._waiting.append(post)
         try:
@@ -77,13 +99,13 @@ class Posts:
             with self._lock, contextlib.suppress(ValueError):
                 self._waiting.remove(post)
             raise
-        return post.done.result()
+        return post.done
 
     def _claim(self) -> list[_Waiting]:
         with self._lock:
             taken, rows = 0, 0
             for post in self._waiting:
-                rows += len(post.records)
+                rows += post.rows
                 if taken and rows > GROUP_ROWS:
                     break
                 taken += 1
@@ -102,7 +124,7 @@ class Posts:
             if group.posts:
                 self._on_merged()
         elif len(group.posts) == 1:
-            group.posts[0].done.set_exception(error)
+            _fail(group.posts[0], error)
         else:
             for post in group.posts:  # whose fault it is shows when each is alone
                 self._submit_alone(post)
@@ -111,14 +133,21 @@ class Posts:
         try:
             self._submit(_Group(lambda: [post], self._now))
         except Exception as error:
-            post.done.set_exception(error)
+            _fail(post, error)
 
 
 def _tell(post: _Waiting, stored: Stored | KeyReused) -> None:
     if isinstance(stored, KeyReused):
-        post.done.set_exception(stored)
+        _fail(post, stored)
     else:
+        POSTS.labels("stored").inc()
+        ROWS_POSTED.inc(len(post.records))
         post.done.set_result(stored)
+
+
+def _fail(post: _Waiting, error: BaseException) -> None:
+    POSTS.labels("failed").inc()
+    post.done.set_exception(error)
 
 
 class _Group:
@@ -143,7 +172,8 @@ class _Group:
             before = _before(connection, post, now)
             results[number] = before or Stored(now)
             if before is None:
-                new.setdefault(post.system_id, []).extend(post.records)
+                for system_id, records in post.parts.items():
+                    new.setdefault(system_id, []).extend(records)
                 _note(connection, post, now)
         for system_id, records in new.items():
             posts.post(connection, system_id, records, now)
@@ -167,5 +197,6 @@ def _before(connection: Connection, post: _Waiting, now: datetime) -> Stored | K
 def _note(connection: Connection, post: _Waiting, now: datetime) -> None:
     if post.key is not None:
         answers.keep(connection, post.key, now.isoformat(), now)
-    said = {"rows": len(post.records), "ids": [r.memory_id for r in post.records[:10]]}
-    audit_log.append(connection, Act(post.actor, "memories.stored", post.system_id, said), now)
+    for system_id, records in post.parts.items():
+        said = {"rows": len(records), "ids": [record.memory_id for record in records[:10]]}
+        audit_log.append(connection, Act(post.actor, "memories.stored", system_id, said), now)

@@ -14,6 +14,7 @@ from recall_daemon.index.view import IndexView
 from recall_daemon.search.answer import SearchAnswer, SearchHit
 from recall_daemon.search.asked import Asked, read
 from recall_daemon.search.listing import Listing, Listings
+from recall_daemon.search.measured import measured
 from recall_daemon.search.page import Page
 from recall_daemon.search.pool import Vector
 from recall_daemon.search.query import REACH_MAX, SearchRequest
@@ -68,6 +69,12 @@ class Search:
 
     def search(self, request: SearchRequest, reach: Reach = EVERYTHING) -> SearchAnswer:
         """Of what is within `reach` alone."""
+        with measured(request.mode) as ending:
+            answer = self._answer(request, reach)
+            ending.outcome = "degraded" if answer.degraded else "ok"
+        return answer
+
+    def _answer(self, request: SearchRequest, reach: Reach) -> SearchAnswer:
         asked = read(request.query)
         incomplete = self._is_incomplete()  # before the view: it may be whole a moment later
         narrowed = reach.narrowed(request.filters)

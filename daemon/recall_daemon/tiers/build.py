@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from recall_daemon.counted import CountedBucket
 from recall_daemon.settings import HubSettings
 from recall_daemon.store import ledger
 from recall_daemon.store.store import Store
@@ -39,7 +40,8 @@ def build_tiers(
 
     def opened() -> Bucket | None:
         url = settings.cold_bucket_url or settings.bucket_url
-        return bucket or (open_bucket(url, settings.s3_options()) if url else None)
+        opening = bucket or (open_bucket(url, settings.s3_options()) if url else None)
+        return CountedBucket(opening) if opening else None
 
     cold = ColdStore(
         store, opened, folder=settings.data_dir / "spool-cold", hub_id=hub_id, now=now, sleep=sleep
