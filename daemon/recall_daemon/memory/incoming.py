@@ -71,11 +71,12 @@ def pushed_memory(
     metadata: object = None,
     *,
     now: datetime,
+    method: str = INGESTION_METHOD,
 ) -> Record:
     """The record of a memory in the form of the push tools. Raises `MemoryInvalid`.
 
     What the metadata says under a field's name becomes that field where it can be one. All of it is
-    kept, with `ingestion_method`.
+    kept, with `method` as its `ingestion_method`.
     """
     said = {} if metadata is None else metadata
     if not isinstance(said, Mapping):
@@ -85,7 +86,7 @@ def pushed_memory(
         "memory_id": "" if memory_id is None else memory_id,
         "text": text,
         "embedding": embedding,
-        "metadata": {**said, "ingestion_method": INGESTION_METHOD},
+        "metadata": {**said, "ingestion_method": method},
         **fields,
     }
     return read_memory(body, now=now)
