@@ -43,7 +43,8 @@ class DaemonProcess:
         if not line:
             raise RuntimeError(f"recalld did not start: {self._log()}")
         threading.Thread(target=_drain, args=(self._process.stdout,), daemon=True).start()
-        self._http = httpx.Client(base_url=line.split()[-1], timeout=60)
+        self.url = line.split()[-1]
+        self._http = httpx.Client(base_url=self.url, timeout=60)
 
     def until_ready(self, limit_s: float) -> float:
         """Seconds from the start of the process until `/readyz` says ready."""
@@ -63,6 +64,14 @@ class DaemonProcess:
         answer = self._http.post("/v1/search", json={"query": query})
         answer.raise_for_status()
         return dict(answer.json())
+
+    def store(self, system_id: str, memory_id: str, text: str) -> None:
+        """Post a memory; returns when it is acknowledged."""
+        body = {"system": system_id, "memory_id": memory_id, "text": text}
+        self._http.post("/v1/memories", json=body).raise_for_status()
+
+    def holds(self, system_id: str, memory_id: str) -> bool:
+        return self._http.get(f"/v1/memories/{system_id}/{memory_id}").status_code == 200
 
     def resident(self) -> dict[str, int]:
         """Resident memory in bytes, and how much of it is mapped files."""

@@ -76,7 +76,7 @@ class Restart:
 
     def measure(self, corpus: Corpus, rounds: int) -> dict[str, Any]:
         progress(f"filling a store with {self._rows} rows")
-        _in_process(_build, self._options, self._hub, self._rows)
+        in_process(_build, self._options, self._hub, self._rows)
         progress("first start: what a new data folder needs once")
         self._round(corpus, self._rows - 1)
         found = [self._killed_round(corpus, number) for number in range(rounds)]
@@ -95,7 +95,7 @@ class Restart:
     def _killed_round(self, corpus: Corpus, number: int) -> dict[str, float]:
         start = self._rows + number * self._behind
         progress(f"round {number + 1}: {self._behind} rows come in, kill -9, start")
-        _in_process(_add_and_die, self._options, self._hub, start, start + self._behind)
+        in_process(_add_and_die, self._options, self._hub, start, start + self._behind)
         self._forget_pages()
         return self._round(corpus, start + self._behind - 1)
 
@@ -136,7 +136,7 @@ def _median(found: list[dict[str, float]], name: str) -> float:
     return round(value, 2) if name.endswith("_s") else round(value)
 
 
-def _in_process(work: Callable[..., None], *arguments: object) -> None:
+def in_process(work: Callable[..., None], *arguments: object) -> None:
     """Run it in a process of its own, so that nothing of it stays in memory here."""
     process = mp.get_context("spawn").Process(target=work, args=arguments)
     process.start()

@@ -21,25 +21,22 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Callable, Sequence
-from io import BytesIO
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 import changes
 from conversations import Conversation, Question, conversations
+from publishing import publish_snapshot
 from recall_daemon.app import Core, open_core, open_hub
 from recall_daemon.index.filters import NO_FILTERS
 from recall_daemon.index.view import Scored
 from recall_daemon.loop import until_done
 from recall_daemon.search.query import SearchRequest
 from recall_daemon.settings import HubSettings
-from recall_wire import layout
 from recall_wire.buckets import open_bucket
-from recall_wire.manifest import DataFile, Head, Manifest, Producer, Source, now_utc, sha256_hex
 from recall_wire.records import to_batch
 from summaries import documentation
 
@@ -101,29 +98,8 @@ def publish(found: Sequence[Conversation], folder: Path) -> None:
     folder.mkdir(parents=True)
     bucket = open_bucket(f"file://{folder.resolve()}")
     for conversation in found:
-        buffer = BytesIO()
-        pq.write_table(pa.Table.from_batches([to_batch(conversation.turns)]), buffer)
-        data, system_id = buffer.getvalue(), conversation.system_id
-        sha256, rows = sha256_hex(data), len(conversation.turns)
-        name = f"memories-{sha256[:16]}.parquet"
-        manifest = Manifest(
-            system_id=system_id,
-            seq=1,
-            machine="bench",
-            instance_id="bench",
-            created_at=now_utc(),
-            producer=Producer(name="bench", version="1"),
-            kind="full",
-            source=Source(type="bench", fingerprint=sha256),
-            files=(
-                DataFile(name=name, format="parquet", bytes=len(data), sha256=sha256, rows=rows),
-            ),
-            rows=rows,
-        ).to_bytes()
-        head = Head(seq=1, manifest_sha256=sha256_hex(manifest), machine="bench")
-        bucket.put(layout.data_key(system_id, 1, name), data)
-        bucket.put(layout.manifest_key(system_id, 1), manifest)
-        bucket.put(layout.head_key(system_id), head.to_bytes())
+        rows = pa.Table.from_batches([to_batch(conversation.turns)])
+        publish_snapshot(bucket, conversation.system_id, 1, rows)
 
 
 def _evaluate(core: Core, found: Sequence[Conversation]) -> dict[str, Any]:

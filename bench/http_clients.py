@@ -1,0 +1,159 @@
+"""Clients of the hub's port that cost little themselves, kind ones and unkind ones."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+Body = Callable[[int], tuple[str, dict[str, Any]]]
+
+
+@dataclass
+class Answers:
+    """Seconds of each request that was answered 2xx, and the statuses of the others."""
+
+    seconds: list[float] = field(default_factory=list)
+    refused: dict[int, int] = field(default_factory=dict)
+    wall_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Address:
+    host: str
+    port: int
+
+    @classmethod
+    def of(cls, url: str) -> Address:
+        parts = urlsplit(url)
+        assert parts.hostname is not None
+        assert parts.port is not None
+        return cls(parts.hostname, parts.port)
+
+    @property
+    def name(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+async def run(address: Address, clients: int, seconds: float, body: Body) -> Answers:
+    """Each client has one connection and one request at a time; `body(n)` is the n-th one's path
+    and JSON."""
+    answers, numbers = Answers(), itertools.count()
+    started_s = time.perf_counter()
+    ends = started_s + seconds
+
+    async def client() -> None:
+        reader, writer = await asyncio.open_connection(address.host, address.port)
+        try:
+            while time.perf_counter() < ends:
+                path, told = body(next(numbers))
+                begun_s = time.perf_counter()
+                status = await _post(reader, writer, address, path, json.dumps(told).encode())
+                if 200 <= status < 300:
+                    answers.seconds.append(time.perf_counter() - begun_s)
+                else:
+                    answers.refused[status] = answers.refused.get(status, 0) + 1
+        finally:
+            writer.close()
+
+    await asyncio.gather(*(client() for _ in range(clients)))
+    answers.wall_s = time.perf_counter() - started_s
+    return answers
+
+
+async def _post(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    address: Address,
+    path: str,
+    data: bytes,
+) -> int:
+    writer.write(_head(address, path, len(data)) + data)
+    await writer.drain()
+    head = await reader.readuntil(b"\r\n\r\n")
+    lengths = [line for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")]
+    await reader.readexactly(int(lengths[0].partition(b":")[2]))
+    return int(head.split(b" ", 2)[1])
+
+
+def _head(address: Address, path: str, length: int) -> bytes:
+    return (
+        f"POST {path} HTTP/1.1\r\nhost: {address.name}\r\ncontent-type: application/json\r\n"
+        f"content-length: {length}\r\n\r\n"
+    ).encode()
+
+
+@contextlib.asynccontextmanager
+async def idle(address: Address, count: int) -> AsyncIterator[int]:
+    """So many connections that say nothing; yields how many the hub let in."""
+    writers = []
+    for _ in range(count):
+        try:
+            _, writer = await asyncio.open_connection(address.host, address.port)
+        except OSError:
+            break
+        writers.append(writer)
+    try:
+        yield len(writers)
+    finally:
+        for writer in writers:
+            writer.close()
+
+
+@contextlib.asynccontextmanager
+async def slow(address: Address, count: int, every_s: float = 0.2) -> AsyncIterator[None]:
+    """So many clients that send the body of a search byte by byte; a new one for each that is cut
+    off."""
+    async with _unkind(
+        count, lambda: _trickle(address, _head(address, "/v1/search", 2_000), every_s)
+    ):
+        yield
+
+
+@contextlib.asynccontextmanager
+async def endless(address: Address, count: int) -> AsyncIterator[None]:
+    """So many clients whose bodies have no length and no end."""
+    head = (
+        f"POST /v1/memories/batch HTTP/1.1\r\nhost: {address.name}\r\n"
+        "content-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
+    ).encode()
+    async with _unkind(
+        count, lambda: _trickle(address, head, 0.005, b"400\r\n" + b" " * 1024 + b"\r\n")
+    ):
+        yield
+
+
+@contextlib.asynccontextmanager
+async def _unkind(count: int, one: Callable[[], Any]) -> AsyncIterator[None]:
+    async def again() -> None:
+        while True:
+            with contextlib.suppress(OSError):
+                await one()
+            await asyncio.sleep(0.05)
+
+    tasks = [asyncio.create_task(again()) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _trickle(address: Address, head: bytes, every_s: float, piece: bytes = b" ") -> None:
+    reader, writer = await asyncio.open_connection(address.host, address.port)
+    try:
+        writer.write(head)
+        while not reader.at_eof():
+            writer.write(piece)
+            await writer.drain()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(reader.read(1), every_s)
+    finally:
+        writer.close()
