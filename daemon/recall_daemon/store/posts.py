@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from recall_daemon.store import ledger, memories, post_entries
 from recall_daemon.store.ledger import Entry, Place
-from recall_daemon.store.merge import Merged, merge_rows
+from recall_daemon.store.merge import CONTENT_HASH_SQL, Merged, merge_rows
 from recall_daemon.store.store import Connection
 from recall_wire.records import Record, text_hash, to_batch
 
@@ -45,6 +45,26 @@ def post(
     posted = Posted(run.place, run.rows_done, _merge(connection, run, kept, now))
     post_entries.note(connection, run.place, posted.row_no, kept, now)
     return posted
+
+
+_KNOWN = f"""
+WITH posted AS (SELECT memory_id, {CONTENT_HASH_SQL} AS content_hash FROM posted_rows)
+SELECT p.memory_id FROM posted p
+JOIN memories m ON m.system_id = $system_id AND m.memory_id = p.memory_id
+WHERE m.state = 'forgotten' OR (m.state = 'live' AND m.content_hash = p.content_hash)
+"""
+
+
+def known(connection: Connection, system_id: str, records: Sequence[Record]) -> set[str]:
+    """The ids of those records whose posting would change no memory. Read-only."""
+    if not records:
+        return set()
+    connection.register("posted_rows", pa.Table.from_batches([to_batch(records)]))
+    try:
+        found = connection.execute(_KNOWN, {"system_id": system_id}).fetchall()
+    finally:
+        connection.unregister("posted_rows")
+    return {str(row[0]) for row in found}
 
 
 def replay(connection: Connection, body: dict[str, Any], now: datetime) -> None:

@@ -182,6 +182,16 @@ def confirm(connection: Connection, space_id: str, texts: Sequence[tuple[str, in
     ).fetchall()
 
 
+def embedded(connection: Connection, space_id: str, text_hashes: Collection[str]) -> set[str]:
+    """Those of the texts that have their passages in the space. Read-only."""
+    rows = connection.execute(
+        "SELECT text_hash FROM passages WHERE space_id = ? AND passage = 0 "
+        "AND passages IS NOT NULL AND text_hash IN (SELECT unnest(?::VARCHAR[]))",
+        [space_id, list(text_hashes)],
+    ).fetchall()
+    return {str(row[0]) for row in rows}
+
+
 def take_from_snapshot(connection: Connection, space_id: str, rows: pa.Table) -> int:
     """Keep the vectors that came with rows whose declared space is the hub's own.
 
