@@ -141,7 +141,7 @@ def _tell(post: _Waiting, stored: Stored | KeyReused) -> None:
         _fail(post, stored)
     else:
         POSTS.labels("stored").inc()
-        ROWS_POSTED.inc(len(post.records))
+        ROWS_POSTED.inc(post.rows)
         post.done.set_result(stored)
 
 
