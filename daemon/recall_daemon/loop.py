@@ -35,6 +35,69 @@ async def every(interval_s: float, step: Callable[[], Awaitable[object]], *, sle
         await sleep(start + beats * interval_s - clock())
 
 
+class _Changed(Exception):
+    """The interval is another one now."""
+
+
+class Beat:
+    """`every`, whose interval can be changed while it runs; None: no beats.
+
+    `delay_s` is asked, with the interval, how long to wait for the first beat.
+    """
+
+    def __init__(
+        self,
+        interval_s: float | None,
+        step: Callable[[], Awaitable[object]],
+        *,
+        sleep: Sleep,
+        delay_s: Callable[[float], Awaitable[float]] | None = None,
+    ) -> None:
+        self._interval_s = interval_s
+        self._step = step
+        self._sleep = sleep
+        self._delay_s = delay_s
+        self._changed = asyncio.Event()
+
+    def change(self, interval_s: float | None) -> None:
+        """Begin anew with another interval, once the step under way has ended. From the loop."""
+        if interval_s != self._interval_s:
+            self._interval_s = interval_s
+            self._changed.set()
+
+    async def run(self) -> None:
+        """Beat for ever."""
+        while True:
+            self._changed.clear()
+            try:
+                await self._run(self._interval_s)
+            except _Changed:
+                continue
+
+    async def _run(self, interval_s: float | None) -> None:
+        if interval_s is None:
+            await self._changed.wait()
+            return
+        if self._delay_s is not None:
+            await self._pause(await self._delay_s(interval_s))
+        await every(interval_s, self._step, sleep=self._pause)
+
+    async def _pause(self, seconds: float) -> None:
+        async with asyncio.TaskGroup() as group:
+            waiting = [
+                group.create_task(self._nap(seconds)),
+                group.create_task(self._changed.wait()),
+            ]
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for task in waiting:
+                task.cancel()
+        if self._changed.is_set():
+            raise _Changed
+
+    async def _nap(self, seconds: float) -> None:
+        await self._sleep(seconds)
+
+
 async def poll_safely(poll: Poll) -> PollReport:
     """A poll whose failure is logged and reported: the next beat tries again.
 

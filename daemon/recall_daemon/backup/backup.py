@@ -66,7 +66,7 @@ class Backups:
         self._bucket = bucket
         self._shipper = shipper
         self._folder = folder / FOLDER
-        self._keep = keep
+        self.keep = keep
         self._now = now
         self._making = threading.Lock()
         # What a killed process left may hold what was forgotten since.
@@ -192,7 +192,7 @@ class Backups:
 
     def _let_go(self) -> None:
         whole = self._shelf.whole()
-        keep = retention.kept(whole, daily=self._keep.daily, weekly=self._keep.weekly)
+        keep = retention.kept(whole, daily=self.keep.daily, weekly=self.keep.weekly)
         for name in whole:
             if name not in keep:
                 self._shelf.delete(name)

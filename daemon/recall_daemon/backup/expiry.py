@@ -50,11 +50,11 @@ class Expiry:
         self._store = store
         self._bucket = bucket
         self._backups = backups
-        self._after = after
+        self.after = after
         self._now = now
 
     def is_needed(self) -> bool:
-        return bool(self._after)
+        return bool(self.after)
 
     def run(self, progress: Progress) -> None:
         """The job. A snapshot that was cut short here is merged: its rest goes the next time."""
@@ -66,10 +66,10 @@ class Expiry:
     def plan(self) -> Json:
         """`{expire_snapshots_after_s, snapshots: [{system_id, seq}]}`: what a run would delete."""
         due = [{"system_id": system_id, "seq": seq} for system_id, seq in self._due()]
-        return {"expire_snapshots_after_s": self._after.total_seconds(), "snapshots": due}
+        return {"expire_snapshots_after_s": self.after.total_seconds(), "snapshots": due}
 
     def _due(self) -> Iterator[tuple[str, int]]:
-        if not self._after:
+        if not self.after:
             return
         backups = self._backups.manifests()[:BACKUPS_NEEDED]
         if len(backups) < BACKUPS_NEEDED:
@@ -110,7 +110,7 @@ class Expiry:
 
     def _old(self, system_id: str) -> list[Entry]:
         """What was merged long enough ago, lowest first."""
-        before = self._now() - self._after
+        before = self._now() - self.after
         with self._store.read() as connection:
             merged = ledger.entries(connection, "merged", system_id=system_id)
         return [

@@ -83,8 +83,8 @@ class Agenda:
     ) -> None:
         self._bucket = bucket
         self._store = store
-        self._intervals = intervals
-        self._gap_asker = gap_asker
+        self.intervals = intervals
+        self.gap_asker = gap_asker
         self._now = now
         self._reconciled_at: datetime | None = None
         self._bare_at: datetime | None = None
@@ -206,7 +206,7 @@ class Agenda:
 
     async def _reconcile(self, work: _Work, now: datetime) -> bool:
         """Compare the whole bucket with the ledger: correctness never rests on heads."""
-        if self._reconciled_at and now - self._reconciled_at < self._intervals.reconcile:
+        if self._reconciled_at and now - self._reconciled_at < self.intervals.reconcile:
             return False
         found: dict[str, list[Found]] = {}
         async for item in poll.all_snapshots(self._bucket):
@@ -226,7 +226,7 @@ class Agenda:
         """Snapshots without a manifest whose bytes have changed since they were last merged."""
         known = await asyncio.to_thread(self._known_bare)
         is_open = any(entry.state in _TRIED_AGAIN for entry in known.values())
-        interval = self._intervals.bare
+        interval = self.intervals.bare
         due = interval and (self._bare_at is None or now - self._bare_at >= interval)
         if not (due or is_open):
             return False
@@ -257,7 +257,7 @@ class Agenda:
                 found = Found(entry.place.system_id, entry.place.seq, entry.etag)
                 work.of(found.system_id).add([found])
         again, self._uncompared = self._uncompared, []
-        for found in [*self._gap_asker.due(gaps, self._now()), *again]:
+        for found in [*self.gap_asker.due(gaps, self._now()), *again]:
             work.of(found.system_id).add([found])
 
 

@@ -101,7 +101,7 @@ class Pushes:
         self._merge = merge
         self._ship_log = ship_log
         self._check_disk = check_disk
-        self._max_bytes = max_bytes
+        self.max_bytes = max_bytes
         self._now = now
         self._locks: WeakValueDictionary[Place, asyncio.Lock] = WeakValueDictionary()
         self._in_flight: Counter[str] = Counter()
@@ -132,7 +132,7 @@ class Pushes:
         Raises `ManifestInvalid`, `SnapshotInvalid`, `SnapshotClash`, `SeqRefused`, `PushHeld`,
         `DiskFull`.
         """
-        manifest = receive.parse_pushed(place, data, max_bytes=self._max_bytes)
+        manifest = receive.parse_pushed(place, data, max_bytes=self.max_bytes)
         async with self._lock(place):
             settled = await self._settled(place, manifest, sha256_hex(data))
             if settled is not None:
@@ -180,15 +180,15 @@ class Pushes:
 
     async def _make_room(self, push: Push, more: int) -> None:
         """See to it that a system's pushes stay within the bounds; its other ones go first."""
-        if push.bytes + more > self._max_bytes:
+        if push.bytes + more > self.max_bytes:
             raise LimitExceeded(
-                f"the batches of snapshot {push.place} have more than {self._max_bytes} bytes",
+                f"the batches of snapshot {push.place} have more than {self.max_bytes} bytes",
                 hint="this hub takes no larger snapshot (max_snapshot_bytes)",
             )
         others = self._staging.others(push.place)
         total = push.bytes + more + sum(other.bytes for other in others)
         for other in others:
-            if total <= self._max_bytes:
+            if total <= self.max_bytes:
                 return
             total -= other.bytes if await self._evict(other) else 0
 

@@ -42,7 +42,7 @@ class Setbacks:
         self._store = store
         self._agenda = agenda
         self._merging = merging
-        self._incomplete_max_age = incomplete_max_age
+        self.incomplete_max_age = incomplete_max_age
         self._now = now
 
     async def wait(self, job: Found | FoundBare, error: SnapshotIncomplete) -> bool:
@@ -53,7 +53,7 @@ class Setbacks:
         with self._store.read() as connection:
             known = ledger.find(connection, new_entry(job, self._now()).place)
         first_seen_at = known.first_seen_at if known else self._now()
-        if self._now() - first_seen_at <= self._incomplete_max_age:
+        if self._now() - first_seen_at <= self.incomplete_max_age:
             raise error
         return await self.quarantine(job, str(error))
 

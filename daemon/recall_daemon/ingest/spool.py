@@ -16,17 +16,17 @@ class Spool:
 
     def __init__(self, path: Path, *, min_free_bytes: int) -> None:
         self._path = path
-        self._min_free_bytes = min_free_bytes
+        self.min_free_bytes = min_free_bytes
         shutil.rmtree(path, ignore_errors=True)
         path.mkdir(parents=True, mode=0o700)
 
     def check_disk(self) -> None:
         """Ingest stops before the store is hurt. Raises `DiskFull`."""
         free = shutil.disk_usage(self._path).free
-        if free < self._min_free_bytes:
+        if free < self.min_free_bytes:
             raise DiskFull(
                 f"{free} bytes are free on the disk of {self._path}",
-                hint=f"ingest goes on when there are {self._min_free_bytes}",
+                hint=f"ingest goes on when there are {self.min_free_bytes}",
             )
 
     @contextmanager

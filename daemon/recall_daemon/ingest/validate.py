@@ -95,10 +95,10 @@ class Reader:
     ) -> None:
         self._slots = asyncio.Semaphore(workers)
         self._idle: list[_Child] = []
-        self._memory_bytes = memory_bytes
-        self._timeout_s = timeout_s
-        self._max_rows = max_rows
-        self._max_bytes = max_bytes
+        self.memory_bytes = memory_bytes
+        self.timeout_s = timeout_s
+        self.max_rows = max_rows
+        self.max_bytes = max_bytes
 
     async def read(self, request: ReadRequest) -> ReadResult:
         """Read a snapshot's files into `request.output`.
@@ -110,12 +110,12 @@ class Reader:
             scratch = _scratch(request.output.parent)
             child = await self._child()
             try:
-                async with asyncio.timeout(self._timeout_s):
+                async with asyncio.timeout(self.timeout_s):
                     answer = await child.ask(self._message(request, scratch))
                 result = _result(answer, request.output)
             except TimeoutError as error:
                 await child.kill()
-                raise LimitExceeded(f"reading it took longer than {self._timeout_s:g} s") from error
+                raise LimitExceeded(f"reading it took longer than {self.timeout_s:g} s") from error
             except BaseException:
                 await child.kill()
                 raise
@@ -137,7 +137,7 @@ class Reader:
         return await self._spawn()
 
     async def _spawn(self) -> _Child:
-        limits = (self._memory_bytes, 2 * self._max_bytes + _SPARE_FILE_BYTES)
+        limits = (self.memory_bytes, 2 * self.max_bytes + _SPARE_FILE_BYTES)
         return _Child(
             await asyncio.create_subprocess_exec(
                 *(sys.executable, "-P", "-m", _MODULE, *map(str, limits)),
@@ -160,8 +160,8 @@ class Reader:
         values = {
             **asdict(request),
             "scratch": scratch,
-            "max_rows": self._max_rows if request.whole else min(self._max_rows, SNAPSHOT_MAX_ROWS),
-            "max_bytes": self._max_bytes,
+            "max_rows": self.max_rows if request.whole else min(self.max_rows, SNAPSHOT_MAX_ROWS),
+            "max_bytes": self.max_bytes,
         }
         return json.dumps(values, default=os.fspath).encode() + b"\n"
 

@@ -55,7 +55,7 @@ class Purge:
         self._store = store
         self._cold = cold
         self._copies = copies
-        self._interval = interval
+        self.interval = interval
         self._now = now
         self._one = threading.Lock()
 
@@ -76,7 +76,7 @@ class Purge:
             last = marks.finished_at(connection)
         now = self._now()
         # A clock that was set back must not put it off any longer.
-        return now if last is None else max(min(last, now) + self._interval, now)
+        return now if last is None else max(min(last, now) + self.interval, now)
 
     def is_due(self) -> bool:
         """Whether something is left, and the last purge was an interval ago."""

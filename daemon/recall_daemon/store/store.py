@@ -160,6 +160,18 @@ class Store:
         """As `write`, without waiting; the future is done once it is durable."""
         return self._writer.submit(work)
 
+    def on_commit(self, told: Callable[[], None]) -> None:
+        """Have `told` called after each commit, on the writer's thread: briefly, raising nothing.
+
+        There is one; the last one counts.
+        """
+        self._writer.on_commit = told
+
+    @property
+    def is_rewriting(self) -> bool:
+        """Whether `rewrite` is under way: writers wait for as long as it takes."""
+        return self._writer.is_outside
+
     def rewrite(self) -> None:
         """Write the file anew, row by row, so that no byte of what was deleted stays in it.
 

@@ -48,6 +48,10 @@ PATIENCE_S = 10.0
 RETRY_S = 0.01
 
 
+def _nobody() -> None:
+    """Nobody wants to know."""
+
+
 class Writer:
     """Runs works in the order they come, on a connection that nobody else uses.
 
@@ -71,7 +75,10 @@ class Writer:
         self._wake = threading.Condition()
         self._queue: deque[_Job] = deque()
         self._closing = False
+        self.is_outside = False
         self._due_bytes, self._wait_bytes = CHECKPOINT_BYTES, MAX_LOG_BYTES
+        # Told of each commit, on the writer's thread: to be quick, and to raise nothing.
+        self.on_commit: Callable[[], None] = _nobody
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
 
@@ -158,10 +165,13 @@ class Writer:
         work, future, _ = self._queue.popleft()
         if not future.set_running_or_notify_cancel():
             return
+        self.is_outside = True
         try:
             future.set_result(work(self._connection))
         except BaseException as error:
             self._settle(future, error)
+        finally:
+            self.is_outside = False
 
     def _settle_failed(self, group: list[_Job], error: BaseException) -> None:
         if len(group) > 1:
@@ -185,6 +195,7 @@ class Writer:
 
     def _commit(self) -> None:
         self._connection.execute("COMMIT")
+        self.on_commit()
 
     def _settle(self, future: Future[Any], error: BaseException) -> None:
         if isinstance(error, duckdb.Error):

@@ -58,7 +58,7 @@ class Ageing:
     ) -> None:
         self._store = store
         self._cold = cold
-        self._rules = rules
+        self.rules = rules
         self._now = now
         self._space_id = space_id
 
@@ -67,7 +67,7 @@ class Ageing:
 
         Rows that are due to become both count once in each.
         """
-        before = self._now() - self._rules.cold_after
+        before = self._now() - self.rules.cold_after
         return Moves(
             to_warm=len(self._due_warm()),
             to_cold=len(self._due("warm", before)) + len(self._due("hot", before)),
@@ -88,7 +88,7 @@ class Ageing:
         Raises `ColdUnproven`, `NoColdBucket`, and what the bucket raises: the batches before stay
         moved, that one stays where it was.
         """
-        due = self._due("warm", self._now() - self._rules.cold_after)
+        due = self._due("warm", self._now() - self.rules.cold_after)
         moved = 0
         for row_ids in _batches(due):
             moved += self._cool_batch(row_ids)
@@ -101,8 +101,8 @@ class Ageing:
             return tiers.due(
                 connection,
                 "hot",
-                self._now() - self._rules.warm_after,
-                keep_importance=self._rules.keep_importance,
+                self._now() - self.rules.warm_after,
+                keep_importance=self.rules.keep_importance,
             )
 
     def _due(self, tier: str, before: datetime) -> Due:
@@ -111,7 +111,7 @@ class Ageing:
                 connection,
                 tier,
                 before,
-                keep_importance=self._rules.keep_importance,
+                keep_importance=self.rules.keep_importance,
                 space_id=self._space_id(),
             )
 

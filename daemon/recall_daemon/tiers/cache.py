@@ -68,6 +68,14 @@ class GroupCache:
             self._known()[key.name] = len(data)
             self._bytes += len(data)
 
+    def limit(self, limit_bytes: int) -> None:
+        """Keep no more than that from now on."""
+        with self._lock:
+            self.limit_bytes = limit_bytes
+            self._known()
+            while self._bytes > limit_bytes:
+                self._drop(next(iter(self._known())))
+
     def clear(self) -> None:
         """Remove everything: no text of any cold row is left here."""
         with self._lock:

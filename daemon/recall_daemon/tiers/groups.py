@@ -77,7 +77,7 @@ class Groups:
         self._store = store
         self._cold = cold
         self.cache = cache
-        self._timeout_s = timeout_s
+        self.timeout_s = timeout_s
         self._clock = clock
         self._pool = ThreadPoolExecutor(PARALLEL, thread_name_prefix="recall-cold")
         self._lock = threading.Lock()
@@ -111,7 +111,7 @@ class Groups:
         wanted, files = sorted(set(located.groups.values())), located.files
         data = self._cached(wanted, files) if cached else {}
         missing = [group for group in wanted if group not in data]
-        fetched = self._fetch(_requests(missing, files), timeout_s or self._timeout_s, cached)
+        fetched = self._fetch(_requests(missing, files), timeout_s or self.timeout_s, cached)
         return {
             group: cold_object.decode(files[group[0]][1], group[1], found)
             if isinstance(found, bytes)
@@ -173,7 +173,7 @@ class Groups:
         for answer in answers:
             if isinstance(answer, TransientError):
                 self._away = ColdAway(str(answer))
-                self._away_until = self._clock() + self._timeout_s
+                self._away_until = self._clock() + self.timeout_s
 
     def _get(self, request: _Request, keep: bool) -> dict[Group, bytes | RecallError]:
         """Each row group's bytes, proven by its digest before anything reads them."""

@@ -62,11 +62,11 @@ class Tiers:
     ) -> None:
         self._store = store
         self._cold = cold
-        self._groups = groups
+        self.groups = groups
         self.texts = texts
         self.compaction = compaction
         self.sweep = sweep
-        self._ageing = ageing
+        self.ageing = ageing
         self._now = now
         self._clock = clock
 
@@ -76,7 +76,7 @@ class Tiers:
         return self._cold
 
     def close(self) -> None:
-        self._groups.close()
+        self.groups.close()
         self._cold.close()
 
     def age(
@@ -90,7 +90,7 @@ class Tiers:
         """
         self._cold.clear()
         started = self._clock()
-        to_warm = self._ageing.to_warm(told)
+        to_warm = self.ageing.to_warm(told)
         warm_s = self._clock() - started
         try:
             run = self._cool(to_warm, warm_s, told, named_by_backups)
@@ -104,7 +104,7 @@ class Tiers:
         self, to_warm: int, warm_s: float, told: Told, named_by_backups: NamedByBackups | None
     ) -> Run:
         started = self._clock()
-        to_cold = self._ageing.to_cold(told)
+        to_cold = self.ageing.to_cold(told)
         cold_s = self._clock() - started
         run = Run(
             at=self._at(),
@@ -129,7 +129,7 @@ class Tiers:
 
     def due(self) -> Json:
         """`{to_warm, to_cold}`: how many rows a run would move. Read-only."""
-        return asdict(self._ageing.due())
+        return asdict(self.ageing.due())
 
     def report(self) -> Json:
         """`{tiers: [{tier, rows, bytes, …}], cold, future_rows, last_run}`. Reads every text."""
@@ -149,7 +149,7 @@ class Tiers:
                 "dead_share": round(1 - live / rows, 4) if rows else 0.0,
                 "retired_files": len(retired),
                 "retired_bytes": sum(file.size for file in retired),
-                "cache": self._groups.cache.usage(),
+                "cache": self.groups.cache.usage(),
             },
             "future_rows": future,
             "last_run": self.last_run(),

@@ -82,7 +82,7 @@ async def test_every_way_of_delivery_ends_in_the_same_rows(
                 if way == "poll, push":
                     await hub.poll()
                 await deliver(system_id, seq, snapshots[seq - 1], way)
-            hub.hub.pipeline._agenda.look_again()
+            hub.hub.pipeline.agenda.look_again()
             await hub.once()
 
             assert hub.texts(system_id) == expected(snapshots)
