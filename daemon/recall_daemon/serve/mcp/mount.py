@@ -1,0 +1,61 @@
+"""Puts the tools into the hub's app: at `/mcp` as MCP, and as the posts that instances send."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from fastapi import FastAPI
+from mcp.server.streamable_http_manager import (
+    StreamableHTTPASGIApp,
+    StreamableHTTPSessionManager,
+)
+from starlette.routing import Route
+
+from recall_daemon.serve.guard import Allowance
+from recall_daemon.serve.mcp import plain
+from recall_daemon.serve.mcp.plain import EnvelopePath, McpPath, ToolPath
+from recall_daemon.serve.mcp.reading import Reading
+from recall_daemon.serve.mcp.server import make_manager
+from recall_daemon.serve.mcp.tool import Toolbox
+from recall_daemon.serve.mcp.writing import Writing
+
+STATUSES = plain.STATUSES
+
+_PUSHES: Final = ("store_memory", "batch_store_memories")
+# Instances put their own path behind whatever address of the hub they were given.
+_ENVELOPES: Final = ("/mcp/v1", "/mcp/mcp/v1")
+
+BODY: Final = Allowance(
+    "POST",
+    re.compile(rf"(/mcp)?/({'|'.join(_PUSHES)})|/mcp|(/mcp){{1,2}}/v1"),
+    frozenset({"application/json"}),
+    plain.BODY_MAX_BYTES,
+)
+
+
+def install(app: FastAPI, reading: Reading, writing: Writing) -> None:
+    """Add the paths to an app whose errors are answered as problems, with `STATUSES`, and what
+    serves MCP to the app's lifespan."""
+    tools = Toolbox([*reading.tools(), *writing.tools()])
+    manager = make_manager(tools, plain.BODY_MAX_BYTES)
+    endpoints: dict[str, plain.Posts] = {"/mcp": McpPath(tools, StreamableHTTPASGIApp(manager))}
+    endpoints |= {path: EnvelopePath(tools) for path in _ENVELOPES}
+    for name in _PUSHES:
+        endpoints |= {path: ToolPath(tools, name) for path in (f"/{name}", f"/mcp/{name}")}
+    for path, endpoint in endpoints.items():
+        app.router.routes.append(Route(path, endpoint=endpoint, include_in_schema=False))
+    _run_with(app, manager)
+
+
+def _run_with(app: FastAPI, manager: StreamableHTTPSessionManager) -> None:
+    before = app.router.lifespan_context
+
+    @asynccontextmanager
+    async def lifespan(running: Any) -> AsyncIterator[Mapping[str, Any]]:
+        async with before(running) as state, manager.run():
+            yield state or {}
+
+    app.router.lifespan_context = lifespan
