@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import zip_longest
 from typing import Any
 
 Json = dict[str, Any]
@@ -16,10 +17,11 @@ Json = dict[str, Any]
 # Where Session-Buddy cuts: a text with "..." of so many characters was longer.
 _CUT_CHARS = frozenset({147, 150, 200})
 _DOTS = "..."
+_FIELDS = {"📁 Project:": "project", "📅 Date:": "created_at"}
 _UNKNOWN = frozenset({"", "unknown", "none", "n/a"})
 
 _NOTHING = re.compile(r"^\W*no (?:more )?(?:results|conversations|reflections|memories)\b", re.I)
-_SIGNED = re.compile(r"^(?P<sign>[📝📁⭐📅🏷💡📊🔍])\ufe0f?[ \t]*", re.M)
+_LABEL = re.compile(r"^(?P<label>📝|📁 Project:|⭐ Relevance:|📅 Date:)[ \t]*", re.M)
 _BEST = re.compile(r"^\*\*Top Result\*\* \(score: [^)\n]*\):\n", re.M)
 _NUMBERED = re.compile(r"^\*\*\d+\.\*\* (?:\((?P<time>[^)\n]{1,40})\) )?", re.M)
 _ADVICE = re.compile(r"\n+💡 [^\n]*\s*\Z")
@@ -29,7 +31,8 @@ _TOP_ONE = "showing top 1"
 
 def memories_for_people(text: str) -> list[Json] | None:
     """The memories of a text, none for one that says there are none; None: it is not understood."""
-    found = list(_signed(text)) or list(_best(text)) or list(_numbered(text))
+    ways = (_signed, _best, _numbered)
+    found = next(filter(None, ([m for m in way(text) if m["text"]] for way in ways)), [])
     if found:
         return found
     said_none = any(_NOTHING.match(line) for line in text.strip().splitlines()[:2])
@@ -47,29 +50,26 @@ def left_out(text: str, given: int) -> str | None:
 def _signed(text: str) -> Iterator[Json]:
     """`📝 text`, then lines of `📁 Project: …` and `📅 Date: …` that belong to it."""
     memory: Json = {}
-    for sign, value in _sections(text):
-        if sign == "📝":
+    for label, value in _parts(_LABEL, text):
+        if label["label"] == "📝":
             if memory:
                 yield memory
             memory = _memory(value)
-        elif memory and sign == "📁":
-            memory |= _told("project", value, "Project:")
-        elif memory and sign == "📅":
-            memory |= _told("created_at", value, "Date:")
+        elif memory and label["label"] in _FIELDS:
+            memory |= _told(_FIELDS[label["label"]], value)
     if memory:
         yield memory
 
 
-def _sections(text: str) -> Iterator[tuple[str, str]]:
-    starts = list(_SIGNED.finditer(text))
-    for here, after in zip(starts, [*starts[1:], None], strict=True):
-        end = after.start() if after is not None else len(text)
-        yield here["sign"], text[here.end() : end].strip()
+def _parts(start: re.Pattern[str], text: str) -> Iterator[tuple[re.Match[str], str]]:
+    """Each start with what follows it, up to the next one."""
+    starts = list(start.finditer(text))
+    for here, after in zip_longest(starts, starts[1:]):
+        yield here, text[here.end() : after.start() if after else len(text)].strip()
 
 
-def _told(name: str, value: str, label: str) -> Json:
-    said = value.removeprefix(label).strip()
-    return {} if said.lower() in _UNKNOWN else {name: said}
+def _told(name: str, value: str | None) -> Json:
+    return {} if (value or "").lower() in _UNKNOWN else {name: value}
 
 
 def _best(text: str) -> Iterator[Json]:
@@ -79,13 +79,8 @@ def _best(text: str) -> Iterator[Json]:
 
 
 def _numbered(text: str) -> Iterator[Json]:
-    starts = list(_NUMBERED.finditer(text))
-    body = _ADVICE.sub("", text)
-    for here, after in zip(starts, [*starts[1:], None], strict=True):
-        end = after.start() if after is not None else len(body)
-        memory = _memory(_undotted(body[here.end() : end].strip()))
-        if memory["text"]:
-            yield memory | (_told("created_at", here["time"], "") if here["time"] else {})
+    for number, value in _parts(_NUMBERED, _ADVICE.sub("", text)):
+        yield _memory(_undotted(value)) | _told("created_at", number["time"])
 
 
 def _undotted(text: str) -> str:
