@@ -24,6 +24,7 @@ class Criteria:
     `ids` as people write them: SYSTEM/MEMORY_ID, or MEMORY_ID alone where that says which.
     `since <= created_at < until`, aware; a memory without a time is within no time. `query` is text
     that a memory's own text holds word for word, whatever the case, white space and Unicode form.
+    `identities` name memories without a doubt, (system_id, memory_id); no JSON says them.
     Raises `ForgetInvalid`, also where nothing is given.
     """
 
@@ -33,6 +34,7 @@ class Criteria:
     since: datetime | None = None
     until: datetime | None = None
     query: str | None = None
+    identities: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         for system_id in self.system:
