@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from threadpoolctl import threadpool_limits
 
+from recall_daemon.access.tokens import Tokens
 from recall_daemon.backlog import Backlog
 from recall_daemon.backup.archive import Archive, jobs_of, make_archive
 from recall_daemon.backup.owner import take_over
@@ -66,6 +67,7 @@ class Core:
     embedder: Models
     operations: Operations
     tiers: Tiers
+    tokens: Tokens
     now: Clock
 
     def follow(self) -> int:
@@ -119,6 +121,7 @@ def _core(settings: HubSettings, lock: FolderLock, store: Store, now: Clock) -> 
     embedder = _models(settings, store, now)
     tiers = build_tiers(settings, store, now=now, space_id=embedder.stored_space_id)
     feed = StoreFeed(store, embedder.stored_space_id, tiers.texts)
+    tokens = Tokens(store, now=now)
     return Core(
         settings=settings,
         lock=lock,
@@ -133,8 +136,10 @@ def _core(settings: HubSettings, lock: FolderLock, store: Store, now: Clock) -> 
             now=now,
             verification=Verification(store, index, feed, tiers),
             tiers=tiers,
+            tokens=tokens,
         ),
         tiers=tiers,
+        tokens=tokens,
         now=now,
     )
 

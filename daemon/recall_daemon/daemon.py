@@ -17,8 +17,10 @@ from recall_daemon.ingest.pipeline import PollReport
 from recall_daemon.loop import every, poll_safely
 from recall_daemon.metrics import BREAKER_OPEN, POLL_SECONDS, POLLS, timed
 from recall_daemon.operations import Json
+from recall_daemon.serve.connections import raise_file_limit
+from recall_daemon.serve.local_token import local_token
 from recall_daemon.serve.routes import make_app
-from recall_daemon.serve.server import Server, bind, url_of
+from recall_daemon.serve.server import Server, bind, say_terms, terms_of, url_of
 from recall_daemon.settings import HubSettings
 from recall_wire.errors import RecallError, TerminalError, TransientError
 
@@ -156,7 +158,12 @@ async def run(
 
     `announce` gets the address once it answers.
     """
-    with open_core(settings) as core, bind(settings.http_host, settings.http_port) as listener:
+    raise_file_limit()
+    with (
+        open_core(settings) as core,
+        bind(settings, has_token=core.tokens.any) as listener,
+        local_token(settings.data_dir) as secret,
+    ):
         loop = asyncio.get_running_loop()
         merged, stop = asyncio.Event(), asyncio.Event()
 
@@ -175,9 +182,12 @@ async def run(
                 hub.jobs,
                 hub.archive,
                 forgetting=hub.forgetting,
+                tokens=core.tokens,
+                terms=terms_of(settings, secret),
             )
-            server = Server(app, listener)
-            _announce(core, url_of(listener), announce)
+            server = Server(app, listener, settings)
+            say_terms(settings, in_force=core.tokens.in_force)
+            _announce(core, url_of(listener, tls=settings.tls_cert is not None), announce)
             try:
                 await _until(stop, daemon, server)
             except ExceptionGroup as group:

@@ -182,7 +182,11 @@ class MemoryNotFound(TerminalError):
 
 
 class TokenInvalid(TerminalError):
-    """A token that cannot be made as it was asked for, or that does not exist."""
+    """A token that cannot be made as it was asked for."""
+
+
+class TokenUnknown(TerminalError):
+    """No token has that id."""
 
 
 class Unauthorized(TerminalError):

@@ -16,9 +16,11 @@ import structlog
 from recall_daemon.errors import JobRunning, JobStopped, JobUnknown, StoreBroken
 from recall_daemon.loop import Sleep, every
 from recall_daemon.metrics import JOBS
+from recall_daemon.store import audit_log
 from recall_daemon.store import jobs as table
+from recall_daemon.store.audit_log import Act
 from recall_daemon.store.jobs import JobRun
-from recall_daemon.store.store import Store
+from recall_daemon.store.store import Connection, Store
 from recall_wire.errors import RecallError, TransientError
 
 log = structlog.get_logger(__name__)
@@ -142,16 +144,18 @@ class Jobs:
         self.stop()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def run(self, kind: str) -> JobRun:
+    async def run(self, kind: str, *, actor: str | None = None) -> JobRun:
         """Run a job now and return how it ended; a failure is in the answer, not raised.
+
+        `actor`: whoever asked for it by hand, for the audit log; None by the clock.
 
         Raises `JobUnknown`, `JobRunning`, `StoreBroken`, and what the store raises when it cannot
         take the run's beginning.
         """
         job = self._job(kind)
-        return await self._work(job, await self._begin(job))
+        return await self._work(job, await self._begin(job, actor))
 
-    async def start(self, kind: str) -> JobRun:
+    async def start(self, kind: str, *, actor: str | None = None) -> JobRun:
         """Begin a job now and return its run, still going, while `schedule` runs.
 
         Raises `JobStopped` where the hub is stopping, and what `run` raises.
@@ -160,7 +164,7 @@ class Jobs:
         group = self._group
         if group is None:
             raise _stopping()
-        live = await self._begin(job)
+        live = await self._begin(job, actor)
         work = self._work(job, live)
         try:
             if self._group is not group:
@@ -211,7 +215,7 @@ class Jobs:
         except (JobRunning, TransientError) as error:
             log.warning("job.not_begun", kind=job.kind, error=str(error))
 
-    async def _begin(self, job: Job) -> _Live:
+    async def _begin(self, job: Job, actor: str | None) -> _Live:
         if job.kind in self._live:
             raise JobRunning(f"{job.kind} is running already", hint="see `recalld jobs`")
         # Its place is taken before anything is awaited.
@@ -219,7 +223,7 @@ class Jobs:
         self._live[job.kind] = live
         try:
             live.run = await asyncio.to_thread(
-                self._store.write, lambda c: table.begin(c, job.kind, live.run.started_at)
+                self._store.write, lambda c: _begin(c, job.kind, actor, live.run.started_at)
             )
         except BaseException:
             del self._live[job.kind]
@@ -272,6 +276,15 @@ class Jobs:
 
 def _stopping() -> JobStopped:
     return JobStopped("the hub is stopping", hint="ask again when it runs")
+
+
+def _begin(connection: Connection, kind: str, actor: str | None, now: datetime) -> JobRun:
+    """In the running transaction; with whoever asked for it by hand."""
+    run = table.begin(connection, kind, now)
+    if actor is not None:
+        said = {"kind": kind, "job_id": run.job_id}
+        audit_log.append(connection, Act(actor, "job.started", None, said), now)
+    return run
 
 
 def run_json(kind: str, job: Job | None, run: JobRun | None) -> Json:

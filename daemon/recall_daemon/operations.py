@@ -6,19 +6,23 @@ runs. The command line does not care which one it talks to.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from copy import copy
 from datetime import datetime
 from typing import Any, Protocol
 
 from recall_daemon import model_change
+from recall_daemon.access.asked import asked_from_json
 from recall_daemon.access.caller import LOCAL, Caller
+from recall_daemon.access.tokens import Tokens, token_json
 from recall_daemon.ingest import ack, quarantine
 from recall_daemon.jobs import run_json
 from recall_daemon.search.engine import Search
 from recall_daemon.search.query import SearchRequest
+from recall_daemon.store import audit_log, ledger, memories, vectors
 from recall_daemon.store import jobs as job_table
-from recall_daemon.store import ledger, memories, vectors
+from recall_daemon.store.audit_log import AuditEntry
 from recall_daemon.store.ledger import Entry, Place
 from recall_daemon.store.store import Connection, Store
 from recall_daemon.tiers.tiers import Tiers
@@ -54,6 +58,18 @@ class HubApi(Protocol):
 
     def model(self) -> Json: ...
 
+    def tokens(self) -> Json: ...
+
+    def token_create(self, body: Json) -> Json: ...
+
+    def token_revoke(self, token_id: str) -> Json: ...
+
+    def audit(
+        self, limit: int = 100, before: int | None = None, action: str | None = None
+    ) -> Json: ...
+
+    def audit_verify(self) -> Json: ...
+
 
 class Operations:
     """A `HubApi` on an open store.
@@ -71,8 +87,10 @@ class Operations:
         now: Callable[[], datetime],
         verification: Verification,
         tiers: Tiers,
+        tokens: Tokens,
     ) -> None:
         self._tiers = tiers
+        self._tokens = tokens
         self._store = store
         self._search = search
         self._space_id = space_id
@@ -165,10 +183,16 @@ class Operations:
             return _entry(quarantine.find(connection, place, seen=seen))
 
     def quarantine_retry(self, place: Place) -> Json:
-        return _entry(quarantine.retry(self._store, place, self._now()))
+        """Raises `Forbidden`, `NotInQuarantine`."""
+        self._caller.check_write(place.system_id)
+        actor = self._caller.name
+        return _entry(quarantine.retry(self._store, place, self._now(), actor=actor))
 
     def quarantine_drop(self, place: Place) -> Json:
-        return _entry(quarantine.drop(self._store, place, self._now()))
+        """Raises `Forbidden`, `NotInQuarantine`."""
+        self._caller.check_write(place.system_id)
+        actor = self._caller.name
+        return _entry(quarantine.drop(self._store, place, self._now(), actor=actor))
 
     def model(self) -> Json:
         """`{serving, building, degraded}`: each space with how many texts it has. Read-only."""
@@ -180,6 +204,46 @@ class Operations:
         with self._store.read() as connection:
             runs = job_table.latest(connection)
         return {"jobs": [run_json(kind, None, run) for kind, run in runs.items()]}
+
+    def me(self) -> Json:
+        """`{name, role, system, systems, projects}`: the caller; None for all. Read-only."""
+        reach = self._caller.reach
+        return {
+            "name": self._caller.name,
+            "role": self._caller.role,
+            "system": self._caller.system_id,
+            "systems": None if reach.systems is None else sorted(reach.systems),
+            "projects": None if reach.projects is None else sorted(reach.projects),
+        }
+
+    def tokens(self) -> Json:
+        """`{tokens: [{token_id, name, role, …, state}]}`, without a secret. Read-only."""
+        return {"tokens": self._tokens.listed()}
+
+    def token_create(self, body: Json) -> Json:
+        """`{token, token_id, …}`: the token is shown this once. Raises `TokenInvalid`."""
+        row, token = self._tokens.create(asked_from_json(body), actor=self._caller.name)
+        return {"token": token, **token_json(row, self._now())}
+
+    def token_revoke(self, token_id: str) -> Json:
+        """The token's line. Idempotent. Raises `TokenUnknown`."""
+        return self._tokens.revoke(token_id, actor=self._caller.name)
+
+    def audit(self, limit: int = 100, before: int | None = None, action: str | None = None) -> Json:
+        """`{entries, next_before}`, newest first; no `next_before` after the last. Read-only."""
+        with self._store.read() as connection:
+            found = audit_log.newest(connection, limit + 1, before=before, action=action)
+        shown = found[:limit]
+        return {
+            "entries": [_audited(entry) for entry in shown],
+            "next_before": shown[-1].entry_no if len(found) > limit else None,
+        }
+
+    def audit_verify(self) -> Json:
+        """`{ok, problems}`: whether each entry of the audit log follows from the one before."""
+        with self._store.read() as connection:
+            problems = audit_log.problems(connection)
+        return {"ok": not problems, "problems": problems}
 
 
 def _pending_since(connection: Connection) -> dict[str, datetime]:
@@ -208,6 +272,18 @@ def _entry(entry: Entry) -> Json:
         "bytes": entry.bytes,
         "first_seen_at": _iso(entry.first_seen_at),
         "settled_at": _iso(entry.settled_at),
+    }
+
+
+def _audited(entry: AuditEntry) -> Json:
+    return {
+        "entry_no": entry.entry_no,
+        "happened_at": _iso(entry.happened_at),
+        "actor": entry.actor,
+        "action": entry.action,
+        "system_id": entry.system_id,
+        "body": json.loads(entry.body),
+        "hash": entry.hash,
     }
 
 

@@ -7,7 +7,7 @@ import time
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import httpx
 
@@ -15,6 +15,7 @@ from recall_daemon.errors import HubUnreachable
 from recall_daemon.lock import running_at
 from recall_daemon.operations import Json
 from recall_daemon.search.query import SearchRequest
+from recall_daemon.serve.local_token import read_local_token
 from recall_daemon.store.ledger import Place
 from recall_wire.errors import TerminalError
 
@@ -40,7 +41,7 @@ def find_hub(folder: Path) -> RemoteHub | None:
         if url is None:
             return None
         if _listens(url):
-            return RemoteHub(url)
+            return RemoteHub(url, token=read_local_token(folder))
         time.sleep(LOOK_EVERY_S)
     raise HubUnreachable(f"the hub at {url} does not answer", hint="it may hang: see its log")
 
@@ -59,10 +60,17 @@ def _listens(url: str) -> bool:
 class RemoteHub:
     """A `HubApi` over HTTP. Raises `HubUnreachable` and `HubRefused`."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, token: str | None = None) -> None:
         self._url = url
-        # The daemon is on this machine: a proxy from the environment has no business here.
-        self._http = httpx.Client(base_url=url, timeout=TIMEOUT_S, trust_env=False)
+        # The daemon is on this machine, and holds the folder that says where it listens. So a proxy
+        # from the environment has no business here, and its certificate names other hosts.
+        self._http = httpx.Client(
+            base_url=url,
+            timeout=TIMEOUT_S,
+            trust_env=False,
+            verify=False,
+            headers={"authorization": f"Bearer {token}"} if token else {},
+        )
 
     def search(self, request: SearchRequest) -> Json:
         body = {name: _plain(value) for name, value in asdict(request).items()}
@@ -111,6 +119,23 @@ class RemoteHub:
     def forget(self, body: Json) -> Json:
         """The receipt. Waits as long as it takes: with `rewrite`, minutes."""
         return self._call("POST", "/v1/forget", body, timeout_s=None)
+
+    def tokens(self) -> Json:
+        return self._call("GET", "/v1/tokens")
+
+    def token_create(self, body: Json) -> Json:
+        return self._call("POST", "/v1/tokens", body)
+
+    def token_revoke(self, token_id: str) -> Json:
+        return self._call("POST", f"/v1/tokens/{quote(token_id, safe='')}/revoke")
+
+    def audit(self, limit: int = 100, before: int | None = None, action: str | None = None) -> Json:
+        asked = {"limit": limit, "before": before, "action": action}
+        query = urlencode({name: value for name, value in asked.items() if value is not None})
+        return self._call("GET", f"/v1/audit?{query}")
+
+    def audit_verify(self) -> Json:
+        return self._call("GET", "/v1/audit/verify", timeout_s=None)
 
     def start_job(self, kind: str) -> Json:
         """Begin a job; `jobs` says how far it is."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import zoneinfo
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from recall_wire.buckets.location import parse_url
 from recall_wire.errors import SettingsInvalid
@@ -17,6 +18,7 @@ from recall_wire.settings import BucketSettings, load
 ENV_PREFIX = "RECALLD_"
 CONFIG_ENV = "RECALLD_CONFIG"
 
+_HOST_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 _GIB = 1 << 30
 _DAY_S = 86_400.0
 
@@ -73,13 +75,17 @@ class HubSettings(BucketSettings):
 
     http_host: str = "127.0.0.1"
     http_port: int = Field(8682, ge=0, le=65535)
+    http_names: list[str] = Field(default_factory=list)
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    rate_per_minute: int = Field(60_000, ge=0, le=10**9)
 
     @field_validator("data_dir", mode="before")
     @classmethod
     def _of_the_platform(cls, value: object) -> object:
         return default_data_dir() if value is None else value
 
-    @field_validator("data_dir", "model_dir")
+    @field_validator("data_dir", "model_dir", "tls_cert", "tls_key")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return value.expanduser().absolute() if value else None
@@ -94,6 +100,20 @@ class HubSettings(BucketSettings):
         except SettingsInvalid as error:
             raise ValueError(str(error)) from None
         return value
+
+    @field_validator("http_names")
+    @classmethod
+    def _host_names(cls, values: list[str]) -> list[str]:
+        for value in values:
+            if not _HOST_NAME.fullmatch(value):
+                raise ValueError(f"{value[:60]!r} is no host name: neither scheme nor port")
+        return values
+
+    @model_validator(mode="after")
+    def _whole_tls(self) -> Self:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("tls_cert and tls_key go together, and only one of them is set")
+        return self
 
     @field_validator("time_zone")
     @classmethod

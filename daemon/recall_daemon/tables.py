@@ -197,6 +197,52 @@ def print_backups(console: Console, answer: Json) -> None:
     console.print(table)
 
 
+def print_tokens(console: Console, answer: Json) -> None:
+    """One line a token; neither here nor anywhere is its secret."""
+    if not answer["tokens"]:
+        console.print("there is no token: whoever reaches the loopback port may do everything")
+        return
+    table = Table(box=None, pad_edge=False)
+    for name in ("id", "name", "role", "writes", "reads", "projects", "expires", "state"):
+        table.add_column(name, overflow="fold")
+    for token in answer["tokens"]:
+        table.add_row(
+            token["token_id"],
+            escape(token["name"]),
+            token["role"],
+            "all" if token["role"] == "admin" else escape(token["system_id"] or "-"),
+            escape(_all_or(token["systems"])),
+            escape(_all_or(token["projects"])),
+            (token["expires_at"] or "never")[:16].replace("T", " "),
+            token["state"],
+        )
+    console.print(table)
+
+
+def _all_or(values: list[str] | None) -> str:
+    return "all" if values is None else ", ".join(values)
+
+
+def print_audit(console: Console, answer: Json) -> None:
+    """One line an act, newest first."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("entry", "when", "who", "what", "system", "more"):
+        table.add_column(name, overflow="fold")
+    for entry in answer["entries"]:
+        more = ", ".join(f"{name} {value}" for name, value in entry["body"].items())
+        table.add_row(
+            str(entry["entry_no"]),
+            entry["happened_at"][:19].replace("T", " "),
+            escape(entry["actor"]),
+            entry["action"],
+            escape(entry["system_id"] or "-"),
+            escape(more),
+        )
+    console.print(table)
+    if answer["next_before"] is not None:
+        console.print(f"[dim]more: --before {answer['next_before']}[/]")
+
+
 def print_receipt(console: Console, told: Json) -> None:
     """What was forgotten, and what still holds it."""
     done = "would be forgotten" if told["dry_run"] else "forgotten"

@@ -21,6 +21,7 @@ from recall_daemon.loop import until_done
 from recall_daemon.operations import Json
 from recall_daemon.search.query import SearchRequest
 from recall_daemon.serve import push
+from recall_daemon.serve.gate import Terms
 from recall_daemon.serve.guard import Guard
 from recall_daemon.serve.routes import make_app
 from recall_daemon.settings import HubSettings
@@ -171,8 +172,8 @@ class TestHub:
             ).fetchall()
         return dict(found)
 
-    def app(self) -> FastAPI:
-        """Its routes."""
+    def app(self, terms: Terms | None = None) -> FastAPI:
+        """Its routes behind the gate; by default as on a loopback port."""
         hub = self.hub
         return make_app(
             hub.core.operations,
@@ -181,6 +182,8 @@ class TestHub:
             hub.jobs,
             hub.archive,
             forgetting=hub.forgetting,
+            tokens=hub.core.tokens,
+            terms=terms or Terms(),
         )
 
     def search(self, query: str, **filters: object) -> list[str]:

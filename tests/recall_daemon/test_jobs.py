@@ -14,6 +14,7 @@ import pytest
 
 from recall_daemon.errors import JobRunning, JobStopped, JobUnknown, StoreBroken
 from recall_daemon.jobs import Job, Jobs, Progress
+from recall_daemon.serve.gate import Terms
 from recall_daemon.serve.routes import make_app
 from recall_daemon.store import jobs as table
 from recall_daemon.store.store import Store
@@ -156,8 +157,8 @@ async def test_a_start_while_the_hub_stops_is_refused_and_leaves_nothing_running
     async def broken() -> None:
         raise StoreBroken("the disk is gone")
 
-    async def and_stop(job: Job) -> Any:
-        live = await begin(job)
+    async def and_stop(job: Job, actor: str | None) -> Any:
+        live = await begin(job, actor)
         if ends == "the schedule":
             schedule.cancel()
             await asyncio.wait({schedule})
@@ -263,7 +264,14 @@ async def test_the_port_starts_a_job_and_tells_its_end(open_test_hub: Any) -> No
 
         jobs = make(hub.core.store, Job("age", None, work))
         app = make_app(
-            hub.core.operations, dict, hub.pushes, jobs, hub.archive, forgetting=hub.forgetting
+            hub.core.operations,
+            dict,
+            hub.pushes,
+            jobs,
+            hub.archive,
+            forgetting=hub.forgetting,
+            tokens=hub.core.tokens,
+            terms=Terms(),
         )
         transport = httpx.ASGITransport(app)
         scheduled = asyncio.create_task(jobs.schedule())

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from recall_daemon.access.caller import Caller
-from recall_daemon.errors import TokenInvalid
+from recall_daemon.errors import TokenInvalid, TokenUnknown
 from recall_daemon.search.reach import Reach
 from recall_daemon.store import audit_log, journal, tokens
 from recall_daemon.store.audit_log import Act
@@ -64,9 +64,15 @@ class Tokens:
 
     @property
     def any(self) -> bool:
-        """Whether there is one that is good now: then every request needs one."""
+        """Whether there is one that is good now."""
         now = self._now()
         return any(_is_good(row, now) for row in self._known.values())
+
+    @property
+    def in_force(self) -> bool:
+        """Whether every request needs one. A token that merely expires opens nothing: only when
+        all are revoked is the hub as it was before the first."""
+        return any(row.revoked_at is None for row in self._known.values())
 
     def caller(self, token: str) -> Caller | None:
         """Whose token it is; None for one that is wrong, expired or revoked."""
@@ -99,7 +105,7 @@ class Tokens:
         )
         self._store.write(lambda connection: _create(connection, row, actor, now))
         with self._lock:
-            self._known[row.token_id] = row
+            self._known = {**self._known, row.token_id: row}  # others look at it meanwhile
         return row, f"{PREFIX}_{row.token_id}_{secret}"
 
     def listed(self) -> list[dict[str, Any]]:
@@ -108,9 +114,11 @@ class Tokens:
         return [token_json(row, now) for row in self._known.values()]
 
     def revoke(self, token_id: str, *, actor: str) -> dict[str, Any]:
-        """From now on it opens nothing. Idempotent. Raises `TokenInvalid` for one not known."""
+        """From now on it opens nothing. Idempotent. Raises `TokenUnknown`."""
         if token_id not in self._known:
-            raise TokenInvalid(f"no token has the id {token_id[:40]!r}", hint="see `token list`")
+            raise TokenUnknown(
+                f"no token has the id {token_id[:40]!r}", hint="see `recalld token list`"
+            )
         now = self._now()
         self._store.write(lambda connection: _revoke(connection, token_id, actor, now))
         self.reload()

@@ -5,6 +5,7 @@ settings, permission · 3 `once` ended with something still pending · 130 inter
 """
 
 from recall_daemon.commands import (
+    audit,
     backup,
     forget,
     jobs,
@@ -15,10 +16,12 @@ from recall_daemon.commands import (
     search,
     status,
     tiers,
+    token,
 )
 from recall_daemon.commands.program import main
 
 __all__ = [
+    "audit",
     "backup",
     "forget",
     "jobs",
@@ -30,4 +33,5 @@ __all__ = [
     "search",
     "status",
     "tiers",
+    "token",
 ]

@@ -70,9 +70,10 @@ async def _here(kind: str, settings: HubSettings) -> Json:
 
 async def run_watched(kind: str, jobs: Jobs, tell: Tell = _nobody) -> Json:
     """Run a job of this process, tell its state now and then, and return how it ended."""
+    from recall_daemon.access.caller import LOCAL
     from recall_daemon.jobs import run_json
 
-    running = asyncio.create_task(jobs.run(kind))
+    running = asyncio.create_task(jobs.run(kind, actor=LOCAL.name))
     while not (await asyncio.wait({running}, timeout=LOOK_EVERY_S))[0]:
         tell(_newest(kind, await asyncio.to_thread(jobs.listed)))
     return run_json(kind, None, await running)

@@ -6,7 +6,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from recall_daemon.errors import NotInQuarantine
-from recall_daemon.store import ledger
+from recall_daemon.store import audit_log, ledger
+from recall_daemon.store.audit_log import Act
 from recall_daemon.store.ledger import Entry, Place
 from recall_daemon.store.store import Connection, Store
 
@@ -65,8 +66,8 @@ def _differs(entry: Entry) -> bool:
     return entry.state == "merged" and entry.reason is not None
 
 
-def retry(store: Store, place: Place, now: datetime) -> Entry:
-    """Have the snapshot read again at the next poll.
+def retry(store: Store, place: Place, now: datetime, *, actor: str) -> Entry:
+    """Have the snapshot read again at the next poll; the audit log says who asked.
 
     Raises `NotInQuarantine` for a refused number: merged, it would outrank all that its system
     ever writes. And for one that differs from what was pushed, whose place is taken.
@@ -86,12 +87,13 @@ def retry(store: Store, place: Place, now: datetime) -> Entry:
             )
         entry = replace(found, state="waiting", first_seen_at=now, rows_done=0)
         ledger.record(connection, entry)
+        _note(connection, actor, "quarantine.retried", found, now)
         return entry
 
     return store.write(work)
 
 
-def drop(store: Store, place: Place, now: datetime) -> Entry:
+def drop(store: Store, place: Place, now: datetime, *, actor: str) -> Entry:
     """Give the snapshot up: its number counts as settled. Its objects stay in the bucket.
 
     Also one that waits for data which will never come.
@@ -100,6 +102,7 @@ def drop(store: Store, place: Place, now: datetime) -> Entry:
     def work(connection: Connection) -> Entry:
         waiting = ledger.find(connection, place)
         entry = waiting if waiting and waiting.state == "waiting" else find(connection, place)
+        _note(connection, actor, "quarantine.dropped", entry, now)
         if _differs(entry):
             return _clear(connection, entry)
         state: ledger.State = "ignored" if entry.state == "refused" else "dropped"
@@ -108,6 +111,12 @@ def drop(store: Store, place: Place, now: datetime) -> Entry:
         return dropped
 
     return store.write(work)
+
+
+def _note(connection: Connection, actor: str, action: str, entry: Entry, now: datetime) -> None:
+    """In the transaction that does it."""
+    said = {"seq": entry.place.seq, "sub": entry.place.sub, "state": entry.state}
+    audit_log.append(connection, Act(actor, action, entry.place.system_id, said), now)
 
 
 def _clear(connection: Connection, entry: Entry) -> Entry:

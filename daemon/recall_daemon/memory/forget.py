@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import structlog
 
+from recall_daemon.access.caller import LOCAL, Caller
 from recall_daemon.backup.archive import Archive
 from recall_daemon.backup.owner import check_owner
 from recall_daemon.errors import HubClash, NothingToForget
@@ -20,7 +22,8 @@ from recall_daemon.memory.purge import LocalCopies, Purge
 from recall_daemon.memory.receipt import IDS_TOLD, Left, Notes, receipt
 from recall_daemon.memory.rewrite import InBucket
 from recall_daemon.memory.select import ColdTexts, Selected, forgotten_before, select
-from recall_daemon.store import selection
+from recall_daemon.store import audit_log, selection
+from recall_daemon.store.audit_log import Act
 from recall_daemon.store.forget import forget_rows, note_forgotten
 from recall_daemon.store.selection import Identity, Row
 from recall_daemon.store.store import Connection, Store
@@ -32,6 +35,9 @@ Json = dict[str, Any]
 
 # In one transaction, as a snapshot's rows are: a crash leaves all of them or none.
 BATCH_ROWS = 50_000
+
+# The systems that whoever asks may reach; None for all.
+Reached = frozenset[str] | None
 
 
 class Forgetting:
@@ -66,8 +72,12 @@ class Forgetting:
         dry_run: bool = False,
         purge: bool = True,
         upto_row: int | None = None,
+        caller: Caller = LOCAL,
     ) -> Json:
         """Forget what meets the criteria for ever, and return the receipt.
+
+        Of what `caller` may write: an instance forgets in its own system alone, and has no part in
+        what concerns all systems, `rewrite` and `purge`; the audit log names it.
 
         When this returns, the rows are gone from store and searches, the bucket's log says so, and
         the receipt names what in the bucket still holds them. With `purge` no file of the data
@@ -77,15 +87,18 @@ class Forgetting:
         with its `last_row_id` as `upto_row` no memory is forgotten that has come since.
 
         Where the bucket cannot be looked into, or rewritten, the receipt says `bucket: pending` and
-        why. Raises `NothingToForget`, `ForgetInvalid`, `ForgetHeld` and `HubClash` with nothing
-        forgotten, and `LogNotShipped`, which says what was done. Doing it again goes on.
+        why. Raises `Forbidden`, `NothingToForget`, `ForgetInvalid`, `ForgetHeld` and `HubClash`
+        with nothing forgotten, and `LogNotShipped`, which says what was done. Doing it again goes on.
         """
+        within = _reach(caller, whole=rewrite or (purge and not dry_run))
         with self._one:
             last_row_id = self._last_row_id() if upto_row is None else upto_row
-            chosen = self._chosen(criteria, rewrite, last_row_id)
-            notes = Notes(last_row_id, self._saying_the_same(chosen))
+            chosen = self._chosen(criteria, rewrite, last_row_id, within)
+            notes = Notes(
+                last_row_id if within is None else None, self._saying_the_same(chosen, within)
+            )
             if not dry_run:
-                self._forget(chosen.to_forget, notes)
+                self._forget(chosen.to_forget, notes, caller.name)
         if dry_run:
             self._look_around(chosen, notes)
             left = self._in_bucket.left(chosen)
@@ -100,8 +113,10 @@ class Forgetting:
         with self._store.read() as connection:
             return selection.last_row(connection)
 
-    def _chosen(self, criteria: Criteria, rewrite: bool, upto_row: int) -> Selected:
-        chosen = select(self._store, self._cold_texts, criteria, upto_row=upto_row)
+    def _chosen(
+        self, criteria: Criteria, rewrite: bool, upto_row: int, within: Reached
+    ) -> Selected:
+        chosen = select(self._store, self._cold_texts, criteria, upto_row=upto_row, within=within)
         if rewrite:
             gone = forgotten_before(self._store).gone
             chosen = Selected(chosen.to_forget, gone, chosen.unread)
@@ -110,19 +125,21 @@ class Forgetting:
             raise NothingToForget(f"no memory is like that{lost}; nothing was forgotten")
         return chosen
 
-    def _saying_the_same(self, chosen: Selected) -> tuple[int, list[Identity]]:
+    def _saying_the_same(self, chosen: Selected, within: Reached) -> tuple[int, list[Identity]]:
         """To be asked while their texts are known."""
         hashes = {row.text_hash for row in chosen.to_forget if row.text_hash is not None}
         if not hashes:
             return 0, []
         with self._store.read() as connection:
-            return selection.saying_the_same(connection, hashes, chosen.row_ids, IDS_TOLD)
+            return selection.saying_the_same(
+                connection, hashes, chosen.row_ids, IDS_TOLD, systems=within
+            )
 
-    def _forget(self, rows: Sequence[Row], notes: Notes) -> None:
+    def _forget(self, rows: Sequence[Row], notes: Notes, actor: str) -> None:
         self._check_owner()
         for start in range(0, len(rows), BATCH_ROWS):
             batch = [(row.system_id, row.memory_id) for row in rows[start : start + BATCH_ROWS]]
-            self._store.write(lambda c, batch=batch: _forget(c, batch, self._now()))  # type: ignore[misc]
+            self._store.write(lambda c, batch=batch: _forget(c, batch, actor, self._now()))  # type: ignore[misc]
         try:
             self._copies.follow()
         except TransientError as error:
@@ -188,7 +205,21 @@ class Forgetting:
             notes.sentences.append(f"a push of {names} is open: its rows lie here till it ends")
 
 
-def _forget(connection: Connection, identities: list[tuple[str, str]], now: datetime) -> None:
-    """Rows and journal, in the running transaction."""
+def _reach(caller: Caller, *, whole: bool) -> Reached:
+    """The systems in which the caller may forget; None for all. Raises `Forbidden`."""
+    if caller.is_admin:
+        return None
+    if whole or caller.system_id is None:
+        caller.check_admin()
+    return frozenset({str(caller.system_id)})
+
+
+def _forget(
+    connection: Connection, identities: list[tuple[str, str]], actor: str, now: datetime
+) -> None:
+    """Rows, journal and audit log, in the running transaction."""
     for number, some in note_forgotten(connection, identities, now):
         forget_rows(connection, some, number, now)
+    for system_id, count in sorted(Counter(system_id for system_id, _ in identities).items()):
+        act = Act(actor, "memories.forgotten", system_id, {"memories": count})
+        audit_log.append(connection, act, now)

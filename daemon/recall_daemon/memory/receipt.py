@@ -39,10 +39,10 @@ class Left:
 
 @dataclass
 class Notes:
-    """What is found out on the way. `last_row_id`: the newest row that was looked at; `same`: how
-    many other memories say the same, and some."""
+    """What is found out on the way. `last_row_id`: the newest row of all that was looked at, None
+    for whoever may not see all; `same`: how many other memories say the same, and some."""
 
-    last_row_id: int = 0
+    last_row_id: int | None = 0
     same: tuple[int, list[Identity]] = (0, [])
     sentences: list[str] = field(default_factory=list)
 

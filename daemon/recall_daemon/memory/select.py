@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from recall_daemon.errors import ForgetHeld, ForgetInvalid, NothingToForget
@@ -52,10 +52,16 @@ class Selected:
 
 
 def select(
-    store: Store, cold_texts: ColdTexts, criteria: Criteria, *, upto_row: int | None = None
+    store: Store,
+    cold_texts: ColdTexts,
+    criteria: Criteria,
+    *,
+    upto_row: int | None = None,
+    within: Collection[str] | None = None,
 ) -> Selected:
     """The memories that meet the criteria, perhaps none; of those that the hub had got until it
-    gave the row id `upto_row`.
+    gave the row id `upto_row`. `within`: the systems that whoever asks may reach, None for all;
+    what is of others is as if it were nowhere, in what is raised, too.
 
     By id and system what is deleted or was forgotten before is found too: its text may still lie in
     the bucket. Raises `NothingToForget` where a named id is not known, `ForgetInvalid` where it
@@ -65,8 +71,8 @@ def select(
     by_content = bool(criteria.project or criteria.since or criteria.until or criteria.query)
     wanted = Wanted(
         _LIVE if by_content else _ANY,
-        _identities(store, criteria) if criteria.ids else None,
-        criteria.system or None,
+        _identities(store, criteria, within) if criteria.ids else None,
+        _reached(criteria.system, within),
         criteria.project or None,
         criteria.since,
         criteria.until,
@@ -139,16 +145,24 @@ def _fetched(row_ids: Sequence[int], cold_texts: ColdTexts) -> Mapping[int, str]
         ) from error
 
 
-def _identities(store: Store, criteria: Criteria) -> list[Identity]:
+def _reached(asked: Sequence[str], within: Collection[str] | None) -> Sequence[str] | None:
+    """None for all systems."""
+    if within is None:
+        return asked or None
+    return [name for name in asked if name in within] if asked else list(within)
+
+
+def _identities(store: Store, criteria: Criteria, within: Collection[str] | None) -> list[Identity]:
     """The memories that the ids name: SYSTEM/MEMORY_ID, or MEMORY_ID of one system, or of those
     that the criteria name. A misspelt id must not look like one that is gone."""
     names, systems = dict.fromkeys(criteria.ids), set(criteria.system)
+    reached = _reached(criteria.system, within)
     parts = {name: _split(name) for name in names}
     with store.read() as connection:
         known = selection.named(connection, {*names, *(memory for _, memory in parts.values())})
     plain: defaultdict[str, list[Identity]] = defaultdict(list)
     for identity in known:
-        if not systems or identity[0] in systems:
+        if reached is None or identity[0] in reached:
             plain[identity[1]].append(identity)
     found: list[Identity] = []
     unknown: list[str] = []

@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 
 from recall_daemon.backup.archive import Archive
 from recall_daemon.errors import BackupRunning, HubClash
+from recall_daemon.serve.who import Admin
 from recall_wire.errors import RecallError
 
 STATUSES: Final[Mapping[type[RecallError], int]] = {HubClash: 409, BackupRunning: 409}
@@ -19,11 +20,11 @@ def install(app: FastAPI, archive: Archive) -> None:
     """Add the routes, all of which only read, to an app that answers errors as problems."""
 
     @app.get("/v1/backups")
-    def backups() -> JSONResponse:
+    def backups(_: Admin) -> JSONResponse:
         """The whole backups in the bucket, newest first."""
         return JSONResponse(archive.backups.listed())
 
     @app.get("/v1/expiry")
-    def expiry() -> JSONResponse:
+    def expiry(_: Admin) -> JSONResponse:
         """The snapshots that the job `expire` would delete now."""
         return JSONResponse(archive.expiry.plan())

@@ -1,4 +1,4 @@
-"""Keeps web pages and oversized bodies away from a port that has no tokens.
+"""Keeps web pages away from the port, and bodies that are too large or do not end.
 
 A page in the user's browser can reach a loopback port, directly or by a name that it has resolve
 to 127.0.0.1. So: the Host must be a loopback name with our port (rebinding), an Origin must be that
@@ -8,6 +8,7 @@ be of a media type that no form can send.
 
 from __future__ import annotations
 
+import asyncio
 import re
 import uuid
 from collections.abc import Awaitable, Callable, Collection, MutableMapping, Sequence
@@ -24,6 +25,10 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 BODY_MAX_BYTES = 1 << 20
+# A body has this long, and a second more for so many bytes of it: slow lines get through, a body
+# that trickles or never ends does not.
+BODY_S = 30.0
+BODY_MIN_BYTES_PER_S = 16_384
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _HOST = re.compile(r"(?P<name>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+)(?::(?P<port>[0-9]{1,5}))?")
 _STANDING = (
@@ -61,8 +66,10 @@ class Guard:
 
     Every answer carries `x-request-id`: the caller's own where it is a plain one, else a new one;
     the app finds it in `scope["state"]["request_id"]`. Refusals are problem details. `names` are
-    further host names that are let in, for a hub that is bound to more than loopback; the first of
-    the `allowances` that covers a request says what its body may be.
+    further host names that are let in, with any port: those of a proxy, which may speak https where
+    we speak http. `any_address`: so is every address with our port, for a hub that is bound to more
+    than loopback; a page can have a name of its own point here, and no address. The first of the
+    `allowances` that covers a request says what its body may be.
     """
 
     def __init__(
@@ -71,6 +78,7 @@ class Guard:
         *,
         port: int,
         names: Collection[str] = (),
+        any_address: bool = False,
         media_types: Collection[str] = ("application/json",),
         body_max_bytes: int = BODY_MAX_BYTES,
         allowances: Sequence[Allowance] = (),
@@ -78,6 +86,7 @@ class Guard:
         self._app = app
         self._port = port
         self._names = frozenset(name.lower() for name in names)
+        self._any_address = any_address
         everywhere = re.compile(r".*", re.DOTALL)
         self._allowances = tuple(allowances)
         self._standard = Allowance("", everywhere, frozenset(media_types), body_max_bytes)
@@ -86,8 +95,7 @@ class Guard:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        request_id = _request_id(scope)
-        scope.setdefault("state", {})[REQUEST_ID] = request_id
+        request_id = scope.setdefault("state", {}).setdefault(REQUEST_ID, request_id_of(scope))
         refusal = self._refusal(scope)
         if scope["type"] == "websocket":
             await self._websocket(scope, receive, send, refusal)
@@ -114,7 +122,7 @@ class Guard:
         allowed = self._allowed(scope)
         return (
             self._wrong_host(scope)
-            or _wrong_origin(scope)
+            or self._wrong_origin(scope)
             or _wrong_media_type(scope, allowed.media_types)
             or _too_long(scope, allowed.body_max_bytes)
         )
@@ -124,28 +132,39 @@ class Guard:
         if len(hosts) != 1:
             return Refusal(400, "host_invalid", f"there are {len(hosts)} Host headers, not one")
         match = _HOST.fullmatch(hosts[0])
-        if match and int(match["port"] or 80) == self._port and self._is_ours(match["name"]):
+        if match and self._is_ours(match["name"], int(match["port"] or _PORTS[_scheme(scope)])):
             return None
         return Refusal(421, "host_refused", f"this hub is not {hosts[0][:100]!r}")
 
-    def _is_ours(self, name: str) -> bool:
-        if name.lower() == "localhost" or name.lower() in self._names:
+    def _is_ours(self, name: str, port: int) -> bool:
+        if name.lower() in self._names:
             return True
-        try:
-            return ip_address(name.strip("[]")).is_loopback
-        except ValueError:
+        if port != self._port:
             return False
+        try:
+            address = ip_address(name.strip("[]"))
+        except ValueError:
+            return name.lower() == "localhost"
+        return address.is_loopback or self._any_address
 
-
-def _wrong_origin(scope: Scope) -> Refusal | None:
-    host = _values(scope, b"host")[0].lower()
-    for origin in _values(scope, b"origin"):
-        if origin.lower() != f"http://{host}":
+    def _wrong_origin(self, scope: Scope) -> Refusal | None:
+        host = _values(scope, b"host")[0].lower()
+        allowed = {f"{_scheme(scope)}://{host}"}
+        if host.partition(":")[0] in self._names:
+            allowed.add(f"https://{host}")
+        if any(origin.lower() not in allowed for origin in _values(scope, b"origin")):
             return Refusal(403, "origin_refused", "web pages of other origins may not call the hub")
-    for site in _values(scope, b"sec-fetch-site"):
-        if site not in ("same-origin", "none"):
+        if any(site not in _OWN_SITES for site in _values(scope, b"sec-fetch-site")):
             return Refusal(403, "origin_refused", "web pages of other sites may not call the hub")
-    return None
+        return None
+
+
+_PORTS = {"http": 80, "https": 443}
+_OWN_SITES = ("same-origin", "none")
+
+
+def _scheme(scope: Scope) -> str:
+    return "https" if scope.get("scheme") in ("https", "wss") else "http"
 
 
 def _wrong_media_type(scope: Scope, media_types: Collection[str]) -> Refusal | None:
@@ -186,7 +205,8 @@ def _has_body(scope: Scope) -> bool:
     return any(length != "0" for length in lengths) or bool(_values(scope, b"transfer-encoding"))
 
 
-def _request_id(scope: Scope) -> str:
+def request_id_of(scope: Scope) -> str:
+    """The caller's own id where it is a plain one, else a new one."""
     given = _values(scope, b"x-request-id")
     return given[0] if len(given) == 1 and _REQUEST_ID.fullmatch(given[0]) else uuid.uuid4().hex
 
@@ -200,6 +220,8 @@ class _Exchange:
         self._request_id = request_id
         self._body_max_bytes = body_max_bytes
         self._received_bytes = 0
+        self._complete = False
+        self._until_s: float | None = None
         self._answered = False
         self._cut_off = False
 
@@ -214,13 +236,30 @@ class _Exchange:
     async def _counted(self) -> Message:
         if self._cut_off:
             return {"type": "http.disconnect"}
-        message = await self._receive()
+        try:
+            message = await self._next()
+        except TimeoutError:
+            return await self._cut(Refusal(408, "body_too_slow", "the body came too slowly"))
         self._received_bytes += len(message.get("body", b""))
-        if self._received_bytes <= self._body_max_bytes:
-            return message
+        self._complete = not message.get("more_body", False)
+        if self._received_bytes > self._body_max_bytes:
+            return await self._cut(_too_large(self._body_max_bytes))
+        return message
+
+    async def _next(self) -> Message:
+        """Raises `TimeoutError`, but not after the body, when it is a disconnect that comes."""
+        if self._complete:
+            return await self._receive()
+        if self._until_s is None:
+            self._until_s = asyncio.get_running_loop().time() + BODY_S
+        earned_s = self._received_bytes / BODY_MIN_BYTES_PER_S
+        async with asyncio.timeout_at(self._until_s + earned_s):
+            return await self._receive()
+
+    async def _cut(self, refusal: Refusal) -> Message:
         self._cut_off = True
         if not self._answered:
-            await self.refuse(_too_large(self._body_max_bytes))
+            await self.refuse(refusal)
         return {"type": "http.disconnect"}
 
     async def _answering(self, message: Message) -> None:

@@ -27,6 +27,7 @@ from recall_daemon.ingest.staging import Batch
 from recall_daemon.operations import Json
 from recall_daemon.serve.guard import Allowance
 from recall_daemon.serve.problem import MEDIA_TYPE, problem, problem_bytes, request_id
+from recall_daemon.serve.who import Who
 from recall_daemon.store.ledger import Place
 from recall_wire import layout
 from recall_wire.errors import ManifestInvalid, RecallError, SnapshotInvalid, UnsafeKey
@@ -61,13 +62,10 @@ Seq = Annotated[int, Path(ge=1, le=layout.SEQ_MAX)]
 Number = Annotated[int, Path(ge=1, le=BATCHES_MAX)]
 
 
-async def may_write(request: Request, system_id: str) -> str:
-    """The system that the caller may write. Raises `UnsafeKey`.
-
-    The one place that decides it. The port is reachable from this machine alone and has no tokens,
-    so whoever reaches it may write any system.
-    """
-    return layout.check_system_id(system_id)
+async def may_write(caller: Who, system_id: str) -> str:
+    """The system that is pushed, which the caller may write. Raises `UnsafeKey`, `Forbidden`."""
+    caller.check_write(layout.check_system_id(system_id))
+    return system_id
 
 
 System = Annotated[str, Depends(may_write)]

@@ -5,18 +5,19 @@ from __future__ import annotations
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 
-from recall_daemon.operations import HubApi
+from recall_daemon.operations import Operations
+from recall_daemon.serve.who import Admin
 
 
-def install(app: FastAPI, hub: HubApi) -> None:
+def install(app: FastAPI, hub: Operations) -> None:
     """Add the routes, all of which only read."""
 
     @app.get("/v1/tiers")
-    def tiers() -> JSONResponse:
+    def tiers(caller: Admin) -> JSONResponse:
         """Rows, bytes and ages of each tier, the cold files, and the last run. Reads every text."""
-        return JSONResponse(hub.tiers())
+        return JSONResponse(hub.seen_by(caller).tiers())
 
     @app.get("/v1/tiers/due")
-    def due() -> JSONResponse:
+    def due(caller: Admin) -> JSONResponse:
         """How many rows the job `age` would move now."""
-        return JSONResponse(hub.tiers_due())
+        return JSONResponse(hub.seen_by(caller).tiers_due())

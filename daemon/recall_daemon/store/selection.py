@@ -111,14 +111,21 @@ def named(connection: Connection, memory_ids: Collection[str]) -> list[Identity]
 
 
 def saying_the_same(
-    connection: Connection, text_hashes: Collection[str], besides: Collection[int], limit: int
+    connection: Connection,
+    text_hashes: Collection[str],
+    besides: Collection[int],
+    limit: int,
+    *,
+    systems: Collection[str] | None = None,
 ) -> tuple[int, list[Identity]]:
-    """How many other live memories have one of these texts, and the first of them."""
+    """How many other live memories, of these systems, have one of these texts; the first ones."""
     found = connection.execute(
         "SELECT system_id, memory_id, count(*) OVER () FROM memories WHERE state = 'live' "
         "AND text_hash IN (SELECT unnest(?::VARCHAR[])) "
-        "AND row_id NOT IN (SELECT unnest(?::BIGINT[])) ORDER BY row_id LIMIT ?",
-        [list(text_hashes), list(besides), limit],
+        "AND row_id NOT IN (SELECT unnest(?::BIGINT[])) "
+        "AND (?::VARCHAR[] IS NULL OR list_contains(?::VARCHAR[], system_id)) "
+        "ORDER BY row_id LIMIT ?",
+        [list(text_hashes), list(besides), *[systems and list(systems)] * 2, limit],
     ).fetchall()
     count = int(found[0][2]) if found else 0
     return count, [(system_id, memory_id) for system_id, memory_id, _ in found]
