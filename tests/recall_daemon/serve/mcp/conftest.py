@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -73,7 +74,8 @@ class Served:
     async def post(
         self, path: str, body: Any, *, caller: Caller = LOOPBACK, **headers: str
     ) -> httpx.Response:
-        return await self.http.post(path, json=body, headers={"x-caller": caller.name, **headers})
+        given = {"content-type": "application/json", "x-caller": caller.name, **headers}
+        return await self.http.post(path, content=json.dumps(body), headers=given)
 
     async def tool(self, name: str, *, caller: Caller = LOOPBACK, **arguments: Any) -> Json:
         """A plain call, and what it answers."""
