@@ -60,7 +60,7 @@ class Idle:
         self._idle.pop(connection, None)
 
 
-class Watched(AutoHTTPProtocol):
+class Watched(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
     """uvicorn's protocol with an end to waiting."""
 
     def __init__(self, *arguments: Any, idle: Idle, **options: Any) -> None:
@@ -69,7 +69,7 @@ class Watched(AutoHTTPProtocol):
         self._waiting: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:
         super().connection_made(transport)
         self._await_headers()
 
