@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,10 +10,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
-import structlog
 from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 
+from recall_daemon import logs
 from recall_daemon.operations import HubApi, Json
 from recall_daemon.settings import load_settings
 from recall_wire.errors import RecallError
@@ -35,7 +34,7 @@ AsJson = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON.
 
 def main() -> None:
     """Entry point: one sentence for what a person can mend, never a traceback for bad input."""
-    _set_up_logging()
+    logs.set_up()
     sys.exit(_run(sys.argv[1:]))
 
 
@@ -86,22 +85,3 @@ def print_answer(answer: Json, as_json: bool, table: Callable[[Console], None]) 
         print(json.dumps(answer, ensure_ascii=False))
     else:
         table(Console(highlight=False))
-
-
-def _set_up_logging() -> None:
-    """One event a line on standard error; JSON where nobody watches."""
-    terminal = sys.stderr.isatty()
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            # Without the frames' variables: they may hold memories or credentials.
-            structlog.processors.format_exc_info,
-            structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
-            if terminal
-            else structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )

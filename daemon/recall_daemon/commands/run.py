@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 
+from recall_daemon import logs
 from recall_daemon.commands.program import PENDING, AsJson, Config, app, print_answer
 from recall_daemon.operations import Json
 from recall_daemon.settings import load_settings
@@ -21,12 +22,14 @@ def run(*, config: Config = None) -> None:
     from recall_daemon.daemon import run as run_daemon
 
     settings = load_settings(config)
+    logs.set_level(settings.log_level)
 
     async def work() -> None:
         await run_daemon(
             settings,
             announce=lambda url: print(f"recalld answers at {url}", flush=True),
             on_stop=_end_soon,
+            load=lambda: load_settings(config),
         )
         # The store is closed and everything committed. A thread that still embeds or loads a model
         # has nothing to lose, and waiting for it would take a minute.
@@ -51,6 +54,7 @@ def once(*, config: Config = None, json_: AsJson = False) -> int:
     from recall_daemon.loop import until_done
 
     settings = load_settings(config)
+    logs.set_level(settings.log_level)
 
     async def work() -> Json:
         with open_core(settings) as core:

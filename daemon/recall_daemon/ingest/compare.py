@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import datetime
 
 from recall_daemon.ingest.poll import Found
-from recall_daemon.store import ledger
+from recall_daemon.store import events, ledger
 from recall_daemon.store.ledger import Entry, Place
 from recall_daemon.store.store import Connection, Store
 from recall_wire import layout
@@ -29,7 +30,7 @@ def is_same(connection: Connection, known: Entry, manifest: Manifest | None, sha
     return system.instance_id == manifest.instance_id
 
 
-async def compare(bucket: AsyncBucket, store: Store, found: Found) -> None:
+async def compare(bucket: AsyncBucket, store: Store, found: Found, now: datetime) -> None:
     """Fetch the manifest, and nothing else, of a snapshot that was pushed. Idempotent.
 
     What differs is kept in the ledger, for the ack and as the system's warning; nothing that was
@@ -43,15 +44,17 @@ async def compare(bucket: AsyncBucket, store: Store, found: Found) -> None:
     except LimitExceeded:
         data = b""
     manifest = _parse(data, found)
-    await asyncio.to_thread(note, store, found, manifest, sha256_hex(data))
+    await asyncio.to_thread(note, store, found, manifest, sha256_hex(data), now)
 
 
-def note(store: Store, found: Found, manifest: Manifest | None, sha256: str) -> None:
+def note(store: Store, found: Found, manifest: Manifest | None, sha256: str, now: datetime) -> None:
     """Keep what the bucket holds under the number of a snapshot that was pushed."""
-    store.write(lambda connection: _note(connection, found, manifest, sha256))
+    store.write(lambda connection: _note(connection, found, manifest, sha256, now))
 
 
-def _note(connection: Connection, found: Found, manifest: Manifest | None, sha256: str) -> None:
+def _note(
+    connection: Connection, found: Found, manifest: Manifest | None, sha256: str, now: datetime
+) -> None:
     known = ledger.find(connection, Place(found.system_id, found.seq))
     if known is None or not known.is_uncompared:
         return
@@ -62,6 +65,8 @@ def _note(connection: Connection, found: Found, manifest: Manifest | None, sha25
             "under a new number, and give each instance a system id of its own"
         )
         ledger.update_system(connection, found.system_id, clash=reason)
+        body = {"seq": found.seq, "reason": reason}
+        events.append(connection, "conflict", found.system_id, body, now)
     # With its ETag it is never fetched again.
     ledger.record(connection, replace(known, etag=found.etag, reason=reason))
 

@@ -13,7 +13,7 @@ import pyarrow.ipc
 from recall_daemon.ingest import compare
 from recall_daemon.ingest.fetch import Spooled
 from recall_daemon.ingest.validate import ReadResult
-from recall_daemon.store import ledger, merge, vectors
+from recall_daemon.store import events, ledger, merge, vectors
 from recall_daemon.store.forget import note_forgotten
 from recall_daemon.store.ledger import Entry, Place
 from recall_daemon.store.store import Connection, Store
@@ -114,6 +114,7 @@ def _step(
         _note_writer(connection, spooled, ticket.now)
         if entry.origin == "bare":
             ledger.close_older_bare(connection, entry)
+        _tell_merged(connection, entry, ticket.now)
     ledger.record(connection, entry)
     return _Step(entry, changed, kept)
 
@@ -173,7 +174,21 @@ def _note_writer(connection: Connection, spooled: Spooled, now: datetime) -> Non
                 f"snapshot {manifest.seq} came from another instance than the one before; "
                 "give each instance a system id of its own"
             )
+            body = {"seq": manifest.seq, "reason": values["clash"]}
+            events.append(connection, "conflict", spooled.system_id, body, now)
     ledger.update_system(connection, spooled.system_id, **values)
+
+
+def _tell_merged(connection: Connection, entry: Entry, now: datetime) -> None:
+    place = entry.place
+    body = {
+        "seq": place.seq,
+        "sub": place.sub,
+        "origin": entry.origin,
+        "rows": entry.rows,
+        "deletes": entry.deletes,
+    }
+    events.append(connection, "snapshot.merged", place.system_id, body, now)
 
 
 def _check_targets(system_id: str, read: ReadResult) -> None:

@@ -19,7 +19,7 @@ from recall_daemon.errors import (
     SnapshotQuarantined,
     StoreBroken,
 )
-from recall_daemon.ingest import ack, compare, fetch, merge, receive, setbacks
+from recall_daemon.ingest import ack, compare, fetch, gap_events, merge, receive, setbacks
 from recall_daemon.ingest.agenda import Agenda, Turns
 from recall_daemon.ingest.fetch import Spooled
 from recall_daemon.ingest.merge import Outcome, Ticket
@@ -104,9 +104,9 @@ class Pipeline:
     ) -> None:
         self._bucket = bucket
         self._store = store
-        self._readers = readers
-        self._agenda = agenda
-        self._limits = limits
+        self.readers = readers
+        self.agenda = agenda
+        self.limits = limits
         self._now = now
         self._space_id = space_id
         self._on_merged = on_merged
@@ -115,8 +115,8 @@ class Pipeline:
         # First come, first served: that is what makes systems take turns.
         self._fetching = asyncio.Semaphore(limits.concurrency)
         self._merging: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._spool = spool
-        self._setbacks = Setbacks(
+        self.spool = spool
+        self.setbacks = Setbacks(
             store, agenda, self._merging, incomplete_max_age=limits.incomplete_max_age, now=now
         )
 
@@ -129,8 +129,8 @@ class Pipeline:
         process can go on; what concerns one system alone is in the report.
         """
         report = PollReport()
-        self._spool.check_disk()
-        work, errors = await self._agenda.collect(self._running)
+        self.spool.check_disk()
+        work, errors = await self.agenda.collect(self._running)
         report.errors += errors
         report.pending += len(errors)
         for system_id, turns in work.items():
@@ -140,12 +140,13 @@ class Pipeline:
         await self._join(patience_s)
         report.pending += len(self._tasks)
         await self._tell(report)
+        await self._tell_gaps(report)
         return report
 
     def disk_problem(self) -> str | None:
         """Why ingest pauses, where the disk is too full; None while it is not."""
         try:
-            self._spool.check_disk()
+            self.spool.check_disk()
         except DiskFull as error:
             return str(error)
         return None
@@ -169,6 +170,13 @@ class Pipeline:
             report.pending += isinstance(error, TransientError)
             report.errors.append(str(error))
             log.warning("ack.failed", error=str(error))
+
+    async def _tell_gaps(self, report: PollReport) -> None:
+        try:
+            await asyncio.to_thread(gap_events.tell, self._store, set(self._running), self._now())
+        except TransientError as error:
+            report.errors.append(str(error))
+            log.warning("gaps.not_told", error=str(error))
 
     async def _take_turns(self, turns: Turns, report: PollReport) -> None:
         """A system's snapshots one after the other, each waiting its turn among all systems."""
@@ -196,13 +204,13 @@ class Pipeline:
         try:
             if isinstance(job, Found) and job.pushed:
                 async with self._fetching:
-                    await compare.compare(self._bucket, self._store, job)
+                    await compare.compare(self._bucket, self._store, job, self._now())
             else:
                 await self._settle(job, report)
         except RecallError as error:
             if isinstance(error, StoreBroken):
                 raise
-            await self._setbacks.note_waiting(job)
+            await self.setbacks.note_waiting(job)
             _postpone(turns, report, error)
 
     async def _settle(self, job: Found | FoundBare, report: PollReport) -> None:
@@ -211,13 +219,13 @@ class Pipeline:
         Raises `TransientError` and `BucketRefused` for what is not the snapshot's fault.
         """
         try:
-            self._spool.check_disk()
+            self.spool.check_disk()
             outcome = await self._ingest(job)
         except ObjectNotFound as error:
             if isinstance(job, Found) and job.etag is not None:
-                report.quarantined += await self._setbacks.wait(job, SnapshotIncomplete(str(error)))
+                report.quarantined += await self.setbacks.wait(job, SnapshotIncomplete(str(error)))
         except SnapshotIncomplete as error:
-            report.quarantined += await self._setbacks.wait(job, error)
+            report.quarantined += await self.setbacks.wait(job, error)
         except (TransientError, BucketRefused, StoreBroken):
             raise
         except (OSError, MemoryError) as error:
@@ -225,7 +233,7 @@ class Pipeline:
         except Exception as error:
             # Whatever a snapshot brings up here, it must not stop the other systems.
             reason = setbacks.reason(error, job.system_id)
-            report.quarantined += await self._setbacks.quarantine(job, reason)
+            report.quarantined += await self.setbacks.quarantine(job, reason)
         else:
             report.merged += 1
             report.changed_rows += outcome.changed
@@ -239,8 +247,8 @@ class Pipeline:
             self._on_merged()
 
     async def _ingest(self, job: Found | FoundBare) -> Outcome:
-        with self._spool.folder() as folder:
-            limit = self._limits.max_snapshot_bytes
+        with self.spool.folder() as folder:
+            limit = self.limits.max_snapshot_bytes
             async with self._fetching:
                 if isinstance(job, Found):
                     fetching = fetch.fetch_snapshot(self._bucket, job, folder, max_bytes=limit)
@@ -257,9 +265,9 @@ class Pipeline:
         another snapshot has its number, `SnapshotQuarantined` where it cannot be read, and
         `TransientError` for what is not its fault.
         """
-        self._spool.check_disk()
+        self.spool.check_disk()
         try:
-            with self._spool.folder() as folder:
+            with self.spool.folder() as folder:
                 outcome = await self._ingest_spooled(pushed, "push", folder)
         except (TransientError, StoreBroken, SnapshotClash):
             raise
@@ -274,9 +282,9 @@ class Pipeline:
         """Quarantine a pushed snapshot, unless the bucket has brought it in the meantime."""
         reason = setbacks.reason(error, pushed.system_id)
         entry = receive.new_entry(pushed, self._now())
-        settled = await self._setbacks.put_in_quarantine(entry, reason)
+        settled = await self.setbacks.put_in_quarantine(entry, reason)
         if settled.state == "merged":
-            receive.merged_before(self._store, pushed, "push")
+            receive.merged_before(self._store, pushed, "push", self._now())
             return merge.settled(settled)
         raise SnapshotQuarantined(
             f"snapshot {entry.place} cannot be read: {reason}",
@@ -294,11 +302,11 @@ class Pipeline:
                 files=tuple(InputFile(f.path, f.format, f.rows) for f in spooled.files),
                 contract=spooled.is_contract,
                 embedding_dim=spooled.embedding.dim if spooled.embedding else None,
-                time_zone=self._limits.time_zone,
+                time_zone=self.limits.time_zone,
                 output=folder / "rows.arrow",
                 whole=whole,
             )
-            reader = self._readers.whole if whole else self._readers.contract
+            reader = self.readers.whole if whole else self.readers.contract
             read = await reader.read(request)
         if origin == "push":
             receive.check_counts(spooled, read)
@@ -308,7 +316,7 @@ class Pipeline:
 
     def _merge(self, spooled: Spooled, read: ReadResult | None, ticket: Ticket) -> Outcome:
         """Merge, unless the same snapshot was merged while this one was read."""
-        known = receive.merged_before(self._store, spooled, ticket.origin)
+        known = receive.merged_before(self._store, spooled, ticket.origin, ticket.now)
         if known is not None:
             return merge.settled(known)
         outcome = merge.merge_snapshot(self._store, spooled, read, ticket)

@@ -106,7 +106,7 @@ def standing(
 _SETTLED = ("merged", "merging", "dropped", "ignored")
 
 
-def merged_before(store: Store, spooled: Spooled, origin: Origin) -> Entry | None:
+def merged_before(store: Store, spooled: Spooled, origin: Origin, now: datetime) -> Entry | None:
     """The ledger's entry where this number was merged, by the other way, while it was read.
 
     Raises `SnapshotClash` for another snapshot that was pushed; one from the bucket is noted.
@@ -121,7 +121,7 @@ def merged_before(store: Store, spooled: Spooled, origin: Origin) -> Entry | Non
             check_same(connection, known, manifest, spooled.manifest_sha256)
     if origin == "bucket":
         found = Found(spooled.system_id, manifest.seq, spooled.etag)
-        compare.note(store, found, manifest, spooled.manifest_sha256)
+        compare.note(store, found, manifest, spooled.manifest_sha256, now)
     return known
 
 

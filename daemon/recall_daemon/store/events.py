@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,6 +12,7 @@ from recall_daemon.store.store import Connection, next_numbers
 
 KEPT = 10_000
 _PRUNED_EVERY = 100
+_BATCH = 1_000
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,25 @@ def after(connection: Connection, event_id: int, limit: int) -> list[Event]:
         "SELECT event_id, happened_at, kind, system_id, body FROM events "
         "WHERE event_id > ? ORDER BY event_id LIMIT ?",
         [event_id, limit],
+    ).fetchall()
+    return [Event(no, at, kind, system, json.loads(body)) for no, at, kind, system, body in rows]
+
+
+def newest(connection: Connection, limit: int, holds: Callable[[Event], bool]) -> list[Event]:
+    """The newest for which `holds` is true, newest first. Reads no more than it has to."""
+    found: list[Event] = []
+    below = last(connection) + 1
+    while len(found) < limit and (batch := _before(connection, below)):
+        found += [event for event in batch if holds(event)]
+        below = batch[-1].event_id
+    return found[:limit]
+
+
+def _before(connection: Connection, event_id: int) -> list[Event]:
+    rows = connection.execute(
+        "SELECT event_id, happened_at, kind, system_id, body FROM events "
+        "WHERE event_id < ? ORDER BY event_id DESC LIMIT ?",
+        [event_id, _BATCH],
     ).fetchall()
     return [Event(no, at, kind, system, json.loads(body)) for no, at, kind, system, body in rows]
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from recall_daemon.store import events
 from recall_daemon.store.store import Connection, next_numbers
 
 JobState = Literal["running", "done", "failed"]
@@ -47,22 +48,36 @@ def begin(connection: Connection, kind: str, now: datetime) -> JobRun:
     return run
 
 
-def finish(connection: Connection, run: JobRun) -> None:
-    """Keep how a run ended: its state, `finished_at`, `done`, `total` and `detail`."""
+def finish(connection: Connection, run: JobRun, *, quiet: bool = False) -> None:
+    """Keep how a run ended: its state, `finished_at`, `done`, `total` and `detail`.
+
+    It is told as an event; where `quiet`, only a failure is.
+    """
     connection.execute(
         "UPDATE jobs SET state = ?, finished_at = ?, done = ?, total = ?, detail = ? "
         "WHERE job_id = ?",
         [run.state, run.finished_at, run.done, run.total, run.detail, run.job_id],
     )
+    if run.state == "failed" or not quiet:
+        _tell(connection, run)
+
+
+def _tell(connection: Connection, run: JobRun) -> None:
+    kind = "job.failed" if run.state == "failed" else "job.finished"
+    now = run.finished_at or run.started_at
+    body = {"job_id": run.job_id, "kind": run.kind, "done": run.done, "detail": run.detail}
+    events.append(connection, kind, None, body, now)
 
 
 def fail_left_over(connection: Connection, now: datetime) -> int:
     """Mark runs that a killed process left `running` as failed; returns how many."""
     rows = connection.execute(
         "UPDATE jobs SET state = 'failed', finished_at = ?, detail = ? "
-        "WHERE state = 'running' RETURNING job_id",
+        f"WHERE state = 'running' RETURNING {_COLUMNS}",
         [now, _CUT_OFF],
     ).fetchall()
+    for row in rows:
+        _tell(connection, JobRun(*row))
     return len(rows)
 
 

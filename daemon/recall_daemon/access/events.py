@@ -1,0 +1,44 @@
+"""Which events somebody sees, and what of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from recall_daemon.search.reach import EVERYTHING, Reach
+from recall_daemon.store.events import Event
+
+# Counts of a whole system: more than whoever is bound to some of its projects may know.
+_COUNTS = ("rows", "deletes", "changed", "bytes")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked for, within reach: empty `kinds` and `systems` mean all of them.
+
+    What concerns the whole hub is for those who see everything.
+    """
+
+    reach: Reach = EVERYTHING
+    kinds: frozenset[str] = frozenset()
+    systems: frozenset[str] = frozenset()
+
+    def holds(self, event: Event) -> bool:
+        if self.kinds and event.kind not in self.kinds:
+            return False
+        if event.system_id is None:
+            return self.reach.is_everything and not self.systems
+        if self.systems and event.system_id not in self.systems:
+            return False
+        return self.reach.holds_system(event.system_id)
+
+    def to_json(self, event: Event) -> dict[str, Any]:
+        """`{event_id, happened_at, kind, system_id, body}`."""
+        hidden = () if self.reach.projects is None else _COUNTS
+        return {
+            "event_id": event.event_id,
+            "happened_at": event.happened_at.isoformat(),
+            "kind": event.kind,
+            "system_id": event.system_id,
+            "body": {name: value for name, value in event.body.items() if name not in hidden},
+        }
