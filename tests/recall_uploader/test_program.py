@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from recall_uploader.program import absolute, program_path
+from recall_uploader.program import program_path
 from recall_wire.errors import SettingsInvalid
+from recall_wire.service.program import absolute
 
 
 def executable(path: Path) -> Path:

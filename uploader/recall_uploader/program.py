@@ -1,34 +1,14 @@
-"""Where this very `recall` lies: what hooks and services are told to start."""
+"""Where this very `recall` lies."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import sys
 from pathlib import Path
 
-from recall_wire.errors import SettingsInvalid
+from recall_wire.service import program
 
-_NAME = "recall"
+NAME = "recall"
 
 
 def program_path() -> Path:
-    """The absolute path of the command, its links left as they are: they outlive an update.
-
-    Raises `SettingsInvalid` where there is no such command.
-    """
-    for candidate in (sys.argv[0], os.path.join(os.path.dirname(sys.executable), _NAME)):
-        path = Path(os.path.abspath(candidate))
-        if path.name == _NAME and os.access(path, os.X_OK) and path.is_file():
-            return path
-    if found := shutil.which(_NAME):
-        return Path(os.path.abspath(found))
-    raise SettingsInvalid(
-        "the command recall is not installed where it could be started again",
-        hint="install it, as with `pipx install recalld`",
-    )
-
-
-def absolute(path: Path | None) -> Path | None:
-    """For a command line that is run in another folder."""
-    return None if path is None else Path(os.path.abspath(path.expanduser()))
+    """See `recall_wire.service.program.program_path`."""
+    return program.program_path(NAME)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from recall_wire.service.unit_text import command_line, marked_plist, marked_unit, word
+from recall_wire.service.unit_text import command_line, marked_plist, marked_unit, whole_line, word
 
 SERVICE = "recalld.service"
 LABEL = "recalld"
@@ -60,9 +60,9 @@ KeyringMode=private
 class Start:
     """How `recalld` is started. Paths are absolute.
 
-    `data_dir` None: that of the settings. `writes`: folders besides that it must write, as a
-    bucket that is one. `environment`: the file with secrets. `user` runs a service of the system;
-    None: it is one of `home`'s own user.
+    `data_dir` None: that of the settings file, or the default. `writes`: other folders than
+    `STATE_DIR` that it must write, as a bucket that is one. `environment`: the file with secrets.
+    `user` runs a service of the system; None: it is one of `home`'s own user.
     """
 
     program: Path
@@ -119,7 +119,7 @@ def _kind(version: int) -> Iterator[str]:
 def _started(start: Start) -> Iterator[str]:
     yield f"ExecStart={command_line(start.words, start.home)}"
     # A dash: no error where the file is not there.
-    yield f"EnvironmentFile=-{word(str(start.environment), start.home)}"
+    yield f"EnvironmentFile=-{whole_line(start.environment, start.home)}"
     for name, value in start.variables.items():
         yield f"Environment={word(f'{name}={value}', start.home, prefix=f'{name}=')}"
 
@@ -129,11 +129,11 @@ def _system(start: Start) -> Iterator[str]:
     if start.data_dir == STATE_DIR:
         yield from (f"StateDirectory={STATE_DIR.name}", "StateDirectoryMode=0700")
     yield from _PRIVILEGED.splitlines()
-    others = [start.data_dir] if start.data_dir and start.data_dir != STATE_DIR else []
-    paths = [start.program, *([start.config] if start.config else []), *others, *start.writes]
+    paths = [start.program, *([start.config] if start.config else []), *start.writes]
     yield f"ProtectHome={'read-only' if any(map(_in_a_home, paths)) else 'yes'}"
-    for path in (*others, *start.writes):
-        yield f"ReadWritePaths={word(str(path))}"
+    for path in start.writes:
+        # A dash: where it is not there, the hub says so better than systemd would.
+        yield f"ReadWritePaths={word(f'-{path}', prefix='-')}"
 
 
 def _in_a_home(path: Path) -> bool:

@@ -60,7 +60,8 @@ def install(
     """
     from recall_uploader.hook.claude_code import hook_command
     from recall_uploader.hook.install import install as run_install
-    from recall_uploader.program import absolute, program_path
+    from recall_uploader.program import program_path
+    from recall_wire.service.program import absolute
 
     file = _file(agent, settings)
     outcome = run_install(file, hook_command(program_path(), absolute(state_dir), absolute(config)))

@@ -36,9 +36,10 @@ def install(
     force
         Replace files that were changed by hand; they are kept as *.bak.
     """
-    from recall_uploader.program import absolute, program_path
+    from recall_uploader.program import program_path
     from recall_uploader.service.supervisor import supervisor, unit_files
     from recall_uploader.service.units import Start
+    from recall_wire.service.program import absolute
 
     start = Start(program_path(), absolute(config), absolute(state_dir), Path.home())
     outcome = supervisor().install(unit_files(start), force=force)

@@ -2,5 +2,5 @@
 
 `unit_text` paths as systemd reads them, and the mark of a file that nobody edited · `unit_file`
 writing and removing files, never somebody's own edit · `supervisor` systemd or launchd, asked
-through a command that is passed in.
+through a command that is passed in · `program` where a command lies that they are to start.
 """

@@ -52,6 +52,17 @@ def command_line(words: list[str], home: Path | None = None) -> str:
     return " ".join([word(program, home), *(word(one, home).replace("$", "$$") for one in rest)])
 
 
+def whole_line(path: Path, home: Path | None = None) -> str:
+    """A path that is all of a value: quotes and white space stand for themselves there."""
+    text = str(path)
+    if not text.isprintable() or text != text.strip():
+        raise SettingsInvalid(f"{text!r} cannot stand in a unit", hint="name another path")
+    below = home is not None and text.startswith(f"{home}/")
+    return ("%h" if below else "") + text.removeprefix(str(home) if below else "").replace(
+        "%", "%%"
+    )
+
+
 def word(text: str, home: Path | None = None, *, prefix: str = "") -> str:
     """One word as systemd reads it: specifiers, quotes and backslashes stand for themselves.
 
