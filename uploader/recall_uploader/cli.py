@@ -22,6 +22,7 @@ from recall_uploader.commands.doctor import doctor
 from recall_uploader.commands.forget import forget
 from recall_uploader.commands.hook import app as hook
 from recall_uploader.commands.init import init
+from recall_uploader.commands.mcp import mcp
 from recall_uploader.commands.outbox import app as outbox
 from recall_uploader.commands.service import app as service
 from recall_uploader.commands.sources import sources
@@ -44,6 +45,7 @@ app.command(upload)
 app.command(forget)
 app.command(init)
 app.command(watch)
+app.command(mcp)
 app.command(outbox)
 app.command(hook)
 app.command(service)

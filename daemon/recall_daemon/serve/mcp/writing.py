@@ -201,7 +201,7 @@ class Writing:
         system_id = own_system(caller, asked.system_id)
         caller.check_write(system_id)
         criteria = Criteria(ids=(asked.memory_id,), system=(system_id,))
-        receipt = self.forgetting.forget(criteria, purge=False)
+        receipt = self.forgetting.forget(criteria, purge=False, caller=caller)
         known = {name: receipt[name] for name in Forgotten.model_fields}
         result = Forgotten(**known | {"still_in": len(receipt["still_in"])})
         return Answer(result, words.forgotten(result))

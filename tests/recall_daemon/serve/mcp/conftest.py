@@ -98,6 +98,11 @@ class Served:
         async with self.client(caller) as client:
             return await client.call_tool(name, arguments)
 
+    async def names(self) -> list[str]:
+        """Of the tools that a client is told."""
+        async with self.client() as client:
+            return [tool.name for tool in (await client.list_tools()).tools]
+
     async def follow(self) -> None:
         """Have the index and the vectors follow what was stored."""
         await self.hub.hub.finish()
