@@ -71,7 +71,7 @@ def _read(value: object, answer: Answer, depth: int) -> None:
     elif isinstance(value, dict):
         _read_object(value, answer, depth)
     elif value is not None:
-        answer.problems.append(f"a {type(value).__name__} is no memory")
+        answer.problems.append(f"{said(value)!r} is no memory")
 
 
 def _read_list(values: Iterable[object], answer: Answer, depth: int) -> None:
@@ -81,7 +81,7 @@ def _read_list(values: Iterable[object], answer: Answer, depth: int) -> None:
         elif isinstance(one, dict):
             _read(one.get("text"), answer, depth + 1)
         else:
-            answer.problems.append(f"a {type(one).__name__} is no memory")
+            answer.problems.append(f"{said(one)!r} is no memory")
 
 
 def _read_object(value: Json, answer: Answer, depth: int) -> None:

@@ -69,9 +69,9 @@ def test_a_text_for_people_inside_an_mcp_result() -> None:
     ("value", "words"),
     [
         ("Reflection tools not available", "not understood: 'Reflection tools"),
-        ([1, memory(1)], "a int is no memory"),
-        ([["x"]], "a list is no memory"),
-        (7, "a int is no memory"),
+        ([1, memory(1)], "'1' is no memory"),
+        ([["x"]], "is no memory"),
+        (7, "'7' is no memory"),
     ],
 )
 def test_what_holds_no_memory_is_told(value: object, words: str) -> None:
