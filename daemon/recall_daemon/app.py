@@ -33,12 +33,16 @@ from recall_daemon.lags import Lags
 from recall_daemon.lock import FolderLock
 from recall_daemon.memory.erase import ColdFiles
 from recall_daemon.memory.forget import Forgetting
+from recall_daemon.memory.posts import Posts
 from recall_daemon.memory.purge import LocalCopies
+from recall_daemon.memory.read import Memories
 from recall_daemon.model_change import ModelChange
 from recall_daemon.models import Models, export_dropper, remembered, reopener
 from recall_daemon.operations import Operations
 from recall_daemon.rebuild import rebuild_job
 from recall_daemon.search.engine import Search
+from recall_daemon.serve import memories as memory_routes
+from recall_daemon.serve.subscribers import Subscribers
 from recall_daemon.settings import HubSettings
 from recall_daemon.store import ledger
 from recall_daemon.store.memories import StoreFeed
@@ -66,6 +70,7 @@ class Core:
     index: Index
     embedder: Models
     operations: Operations
+    memories: Memories
     tiers: Tiers
     tokens: Tokens
     now: Clock
@@ -122,6 +127,7 @@ def _core(settings: HubSettings, lock: FolderLock, store: Store, now: Clock) -> 
     tiers = build_tiers(settings, store, now=now, space_id=embedder.stored_space_id)
     feed = StoreFeed(store, embedder.stored_space_id, tiers.texts)
     tokens = Tokens(store, now=now)
+    memories = Memories(store, index, tiers.texts)
     return Core(
         settings=settings,
         lock=lock,
@@ -137,11 +143,19 @@ def _core(settings: HubSettings, lock: FolderLock, store: Store, now: Clock) -> 
             verification=Verification(store, index, feed, tiers),
             tiers=tiers,
             tokens=tokens,
+            memories=memories,
+            posts=_posts(settings, store, lambda: None, now),
         ),
+        memories=memories,
         tiers=tiers,
         tokens=tokens,
         now=now,
     )
+
+
+def _posts(settings: HubSettings, store: Store, on_merged: Callable[[], None], now: Clock) -> Posts:
+    spool = Spool(settings.data_dir / "spool", min_free_bytes=settings.min_free_bytes)
+    return Posts(store, check_disk=spool.check_disk, on_merged=on_merged, now=now)
 
 
 def _models(settings: HubSettings, store: Store, now: Clock) -> Models:
@@ -177,12 +191,24 @@ class Hub:
     bucket: AsyncBucket
     pipeline: Pipeline
     pushes: Pushes
+    posts: Posts
     backlog: Backlog
     model_change: ModelChange
     jobs: Jobs
     archive: Archive
     forgetting: Forgetting
     lags: Lags
+    subscribers: Subscribers
+
+    def memory_parts(self) -> memory_routes.Parts:
+        """What the routes for single memories need."""
+        return memory_routes.Parts(
+            self.posts,
+            self.core.memories,
+            self.forgetting,
+            self.core.settings.push_sources,
+            self.core.now,
+        )
 
     async def poll(self, patience_s: float | None = None) -> PollReport:
         return await self.pipeline.poll(patience_s)
@@ -315,12 +341,14 @@ def _hub(core: Core, bucket: AsyncBucket, readers: Readers, on_merged: Callable[
         bucket,
         pipeline,
         pushes,
+        _posts(settings, core.store, lags.merged, core.now),
         backlog,
         model_change,
         Jobs(core.store, _background(core, archive, model_change, forgetting), now=core.now),
         archive,
         forgetting,
         lags,
+        Subscribers(core.store),
     )
 
 

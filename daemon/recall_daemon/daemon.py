@@ -10,23 +10,31 @@ from collections.abc import Callable, Coroutine
 
 import structlog
 
+from recall_daemon import logs
 from recall_daemon.app import Core, Hub, open_core, open_hub
 from recall_daemon.gauges import Gauges
 from recall_daemon.index.health import health
 from recall_daemon.ingest.pipeline import PollReport
-from recall_daemon.loop import every, poll_safely
+from recall_daemon.loop import Beat, poll_safely
 from recall_daemon.metrics import BREAKER_OPEN, POLL_SECONDS, POLLS, timed
 from recall_daemon.operations import Json
 from recall_daemon.serve.connections import raise_file_limit
 from recall_daemon.serve.local_token import local_token
 from recall_daemon.serve.routes import make_app
 from recall_daemon.serve.server import Server, bind, say_terms, terms_of, url_of
+from recall_daemon.service import notify
+from recall_daemon.service.heartbeat import Follower, Heartbeat, Writer
+from recall_daemon.service.reload import Reload
 from recall_daemon.settings import HubSettings
+from recall_daemon.store import events
 from recall_wire.errors import RecallError, TerminalError, TransientError
 
 log = structlog.get_logger(__name__)
 
+ERROR_MAX_CHARS = 1_000
+
 Announce = Callable[[str], None]
+Load = Callable[[], HubSettings]
 
 
 class Daemon:
@@ -38,31 +46,58 @@ class Daemon:
         self._to_embed = asyncio.Event()
         self._lacking = asyncio.Event()
         self._stopping = False
+        self._poll_interval_s = hub.core.settings.poll_interval_s
+        self._polling = Beat(self._poll_interval_s, self._poll, sleep=asyncio.sleep)
         self._catching_up = threading.Lock()
+        self._attempts = 0
+        self.answers = asyncio.Event()  # searches: the index was followed once, or it was tried
         self._followed = False
         self._index_failure: str | None = None
         self._embed_failure: str | None = None
+        self._poll_failure: str | None = None
         self._report = PollReport()
         self._gauges = Gauges(hub, self.ready)
 
     def tasks(self) -> list[Callable[[], Coroutine[None, None, None]]]:
-        return [self._beat, self._follow, self._fetch_words, self._embed, self._hub.jobs.schedule]
+        return [
+            self._polling.run,
+            self._follow,
+            self._fetch_words,
+            self._embed,
+            self._hub.jobs.schedule,
+        ]
 
     def stop(self) -> None:
-        """Have the embedding thread and the jobs end after their present step."""
+        """Have the embedding thread and the jobs end after their present step, and the streams of
+        events at once."""
         self._stopping = True
         self._hub.jobs.stop()
+        self._hub.subscribers.close()
 
-    async def _beat(self) -> None:
-        interval_s = self._hub.core.settings.poll_interval_s
-        await every(interval_s, self._poll, sleep=asyncio.sleep)
+    def take_up(self, settings: HubSettings) -> None:
+        """Poll as these settings say. From the event loop."""
+        self._poll_interval_s = settings.poll_interval_s
+        self._polling.change(self._poll_interval_s)
+
+    def following(self) -> object:
+        """None while the index has nothing to follow, else what differs after each of its steps."""
+        if not self._catching_up.locked():
+            return None
+        return self._attempts, self._hub.core.index.counts
+
+    def says(self) -> str:
+        """The hub's state in a few words."""
+        state = self.ready()
+        wrong = [f"{part}: {why}" for part, why in state["parts"].items() if why[:2] != "ok"]
+        return f"degraded: {'; '.join(wrong)}" if wrong else "all parts are well"
 
     async def _poll(self) -> None:
-        patience_s = self._hub.core.settings.poll_interval_s
+        patience_s = self._poll_interval_s
         with timed(POLL_SECONDS):
             self._report = await poll_safely(lambda: self._hub.poll_as_owner(patience_s))
         POLLS.labels(self._report.outcome).inc()
         BREAKER_OPEN.labels("bucket").set(self._report.outcome == "failed")
+        self._tell_of_poll("; ".join(self._report.errors[:3]) or None)
         await asyncio.to_thread(self._gauges.refresh)
         await self._hub.pushes.expire()
         self._merged.set()
@@ -75,6 +110,7 @@ class Daemon:
             await self._merged.wait()
             self._merged.clear()
             await asyncio.to_thread(self._catch_up)
+            self.answers.set()
             if self._hub.core.index.counts.lacking_rows:
                 self._lacking.set()
 
@@ -85,12 +121,13 @@ class Daemon:
         would meet the same, and answer nothing.
         """
         with self._catching_up:
+            self._attempts += 1
             try:
                 with self._hub.lags.reaching("words"):
                     self._hub.core.follow()
                 self._followed, self._index_failure = True, None
             except (TransientError, TerminalError) as error:
-                self._index_failure = _told_once("index.failed", error, self._index_failure)
+                self._index_failure = self._told_once("index.failed", error, self._index_failure)
 
     async def _fetch_words(self) -> None:
         """The words of cold rows, which take as long as the bucket does, beside all else."""
@@ -112,7 +149,9 @@ class Daemon:
                 self._embed_failure = None
             except (TransientError, TerminalError) as error:
                 # The backlog is derived from the store: the next poll wakes this up again.
-                self._embed_failure = _told_once("embedding.failed", error, self._embed_failure)
+                self._embed_failure = self._told_once(
+                    "embedding.failed", error, self._embed_failure
+                )
 
     def _drain(self) -> None:
         embedder = self._hub.core.embedder.get()
@@ -120,6 +159,27 @@ class Daemon:
             self._catch_up()
             with self._hub.lags.reaching("vectors"):
                 self._hub.backlog.drain(embedder, stop=lambda: self._stopping)
+
+    def _told_once(self, event: str, error: RecallError, before: str | None) -> str:
+        """Logs and tells a failure that is not the one before; returns what it says."""
+        said = str(error)
+        if said != before:
+            log.warning(event, error=said)
+            self._tell(event, said)
+        return said
+
+    def _tell_of_poll(self, failure: str | None) -> None:
+        """Logged where it happened; told as an event when it changes."""
+        if failure is not None and failure != self._poll_failure:
+            self._tell("poll.failed", failure)
+        self._poll_failure = failure
+
+    def _tell(self, what: str, said: str) -> None:
+        """As an event, for those who follow; the store may be what failed, and the log has it."""
+        core = self._hub.core
+        body = {"what": what, "error": said[:ERROR_MAX_CHARS]}
+        with contextlib.suppress(RecallError):
+            core.store.submit(lambda c: events.append(c, "error", None, body, core.now()))
 
     def ready(self) -> Json:
         """Ready once the index holds the store; degraded while a part is away, with its reason."""
@@ -143,20 +203,17 @@ class Daemon:
         )
 
 
-def _told_once(event: str, error: RecallError, before: str | None) -> str:
-    """Logs a failure that is not the one before; returns what it says."""
-    said = str(error)
-    if said != before:
-        log.warning(event, error=said)
-    return said
-
-
 async def run(
-    settings: HubSettings, *, announce: Announce, on_stop: Callable[[], None] = lambda: None
+    settings: HubSettings,
+    *,
+    announce: Announce,
+    on_stop: Callable[[], None] = lambda: None,
+    load: Load | None = None,
 ) -> None:
     """Run the hub until SIGTERM or SIGINT, which `on_stop` is told at once.
 
-    `announce` gets the address once it answers.
+    `announce` gets the address once it answers. At SIGHUP the settings that `load` gives are taken
+    up, as far as a running hub can.
     """
     raise_file_limit()
     with (
@@ -165,14 +222,16 @@ async def run(
         local_token(settings.data_dir) as secret,
     ):
         loop = asyncio.get_running_loop()
-        merged, stop = asyncio.Event(), asyncio.Event()
+        merged, stop, hang_up = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
         def told_to_stop() -> None:
             on_stop()
+            notify.notify(notify.STOPPING)
             stop.set()
 
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, told_to_stop)
+        loop.add_signal_handler(signal.SIGHUP, hang_up.set)
         async with open_hub(core, on_merged=_waker(loop, merged)) as hub:
             daemon = Daemon(hub, merged)
             app = make_app(
@@ -182,14 +241,20 @@ async def run(
                 hub.jobs,
                 hub.archive,
                 forgetting=hub.forgetting,
+                memories=hub.memory_parts(),
+                subscribers=hub.subscribers,
                 tokens=core.tokens,
                 terms=terms_of(settings, secret),
             )
             server = Server(app, listener, settings)
             say_terms(settings, in_force=core.tokens.in_force)
             _announce(core, url_of(listener, tls=settings.tls_cert is not None), announce)
+            reload = Reload(hub, load or (lambda: settings), check=server.reload_tls)
+            reload.parts[frozenset({"poll_interval_s"})] = daemon.take_up
+            reload.parts[frozenset({"log_level"})] = lambda new: logs.set_level(new.log_level)
+            life = _Life(core, daemon, server, reload, hang_up)
             try:
-                await _until(stop, daemon, server)
+                await _until(stop, daemon, server, life)
             except ExceptionGroup as group:
                 # One task's end is the end of all; a person gets its reason, not a tree.
                 raise _first(group) from group
@@ -216,10 +281,40 @@ def _announce(core: Core, url: str, announce: Announce) -> None:
     log.info("hub.started", url=url, bucket=core.settings.bucket_url)
 
 
-async def _until(stop: asyncio.Event, daemon: Daemon, server: Server) -> None:
+class _Life:
+    """What systemd is told beside all work, and the reloads that it asks for."""
+
+    def __init__(
+        self, core: Core, daemon: Daemon, server: Server, reload: Reload, hang_up: asyncio.Event
+    ) -> None:
+        self._daemon = daemon
+        self._server = server
+        self._reload = reload
+        self._hang_up = hang_up
+        self._heart = Heartbeat(
+            Writer(core.store), Follower(daemon.following), says=daemon.says, sleep=asyncio.sleep
+        )
+
+    def tasks(self) -> list[Callable[[], Coroutine[None, None, None]]]:
+        return [self._heart.run, self._say_ready]
+
+    async def _say_ready(self) -> None:
+        """Once searches are answered; then reload whenever somebody asks for it."""
+        await self._daemon.answers.wait()
+        await self._server.answers.wait()
+        self._heart.ready.set()
+        while True:
+            notify.notify(notify.READY, notify.status(self._daemon.says()))
+            await self._hang_up.wait()
+            self._hang_up.clear()
+            notify.notify(*notify.reloading())
+            await self._reload()
+
+
+async def _until(stop: asyncio.Event, daemon: Daemon, server: Server, life: _Life) -> None:
     async with asyncio.TaskGroup() as group:
         serving = group.create_task(server.run_until_stopped())
-        working = [group.create_task(step()) for step in daemon.tasks()]
+        working = [group.create_task(step()) for step in [*daemon.tasks(), *life.tasks()]]
         await stop.wait()
         log.info("hub.stopping")
         daemon.stop()

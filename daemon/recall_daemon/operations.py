@@ -7,7 +7,7 @@ runs. The command line does not care which one it talks to.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import copy
 from datetime import datetime
 from typing import Any, Protocol
@@ -15,12 +15,17 @@ from typing import Any, Protocol
 from recall_daemon import model_change
 from recall_daemon.access.asked import asked_from_json
 from recall_daemon.access.caller import LOCAL, Caller
+from recall_daemon.access.events import Wanted
 from recall_daemon.access.tokens import Tokens, token_json
+from recall_daemon.index.filters import Filters
 from recall_daemon.ingest import ack, quarantine
 from recall_daemon.jobs import run_json
+from recall_daemon.memory.incoming import read_memory, target_system, without_system
+from recall_daemon.memory.posts import Posts, stored_json
+from recall_daemon.memory.read import Memories
 from recall_daemon.search.engine import Search
 from recall_daemon.search.query import SearchRequest
-from recall_daemon.store import audit_log, ledger, memories, vectors
+from recall_daemon.store import audit_log, events, ledger, memories, vectors
 from recall_daemon.store import jobs as job_table
 from recall_daemon.store.audit_log import AuditEntry
 from recall_daemon.store.ledger import Entry, Place
@@ -40,6 +45,14 @@ class HubApi(Protocol):
 
     def systems(self) -> Json: ...
 
+    def memory(self, system_id: str, memory_id: str) -> Json: ...
+
+    def recent(self, filters: Filters, limit: int, cursor: str | None = None) -> Json: ...
+
+    def related(self, system_id: str, memory_id: str, filters: Filters, limit: int) -> Json: ...
+
+    def add(self, body: Json) -> Json: ...
+
     def verify(self, sample: int = 0) -> Json: ...
 
     def tiers(self) -> Json: ...
@@ -55,6 +68,10 @@ class HubApi(Protocol):
     def quarantine_drop(self, place: Place) -> Json: ...
 
     def jobs(self) -> Json: ...
+
+    def events(
+        self, limit: int, kinds: Sequence[str] = (), systems: Sequence[str] = ()
+    ) -> Json: ...
 
     def model(self) -> Json: ...
 
@@ -88,7 +105,11 @@ class Operations:
         verification: Verification,
         tiers: Tiers,
         tokens: Tokens,
+        memories: Memories,
+        posts: Posts,
     ) -> None:
+        self._memories = memories
+        self._posts = posts
         self._tiers = tiers
         self._tokens = tokens
         self._store = store
@@ -167,6 +188,26 @@ class Operations:
         """`{to_warm, to_cold}`: how many rows ageing would move now. Read-only."""
         return self._tiers.due()
 
+    def memory(self, system_id: str, memory_id: str) -> Json:
+        """See `Memories.get`. Read-only."""
+        return self._memories.get(system_id, memory_id, self._caller.reach)
+
+    def recent(self, filters: Filters, limit: int, cursor: str | None = None) -> Json:
+        """See `Memories.recent`. Read-only."""
+        return self._memories.recent(filters, limit, cursor, self._caller.reach)
+
+    def related(self, system_id: str, memory_id: str, filters: Filters, limit: int) -> Json:
+        """See `Memories.related`. Read-only."""
+        return self._memories.related(system_id, memory_id, limit, self._caller.reach, filters)
+
+    def add(self, body: Json) -> Json:
+        """`{status, system_id, memory_id, stored_at}`; `body` is a memory of `incoming` and the
+        `system` it goes to. Raises `MemoryInvalid`, `Forbidden`."""
+        record = read_memory(without_system(body), now=self._now())
+        system_id = target_system(self._caller, body, {})
+        stored = self._posts.store(system_id, [record], actor=self._caller.name)
+        return stored_json(system_id, record, stored)
+
     def verify(self, sample: int = 0) -> Json:
         """`{ok, logical_hash, problems}`; see `Verification.run`. Read-only."""
         return self._verification.run(sample)
@@ -198,6 +239,13 @@ class Operations:
         """`{serving, building, degraded}`: each space with how many texts it has. Read-only."""
         with self._store.read() as connection:
             return {**model_change.state(connection), "degraded": self._space_id() is None}
+
+    def events(self, limit: int, kinds: Sequence[str] = (), systems: Sequence[str] = ()) -> Json:
+        """`{events: [{event_id, happened_at, kind, system_id, body}]}`, newest first. Read-only."""
+        wanted = Wanted(self._caller.reach, frozenset(kinds), frozenset(systems))
+        with self._store.read() as connection:
+            found = events.newest(connection, limit, wanted.holds)
+        return {"events": [wanted.to_json(event) for event in found]}
 
     def jobs(self) -> Json:
         """`{jobs: [{kind, state, …}]}`: the newest run of each kind that ever ran. Read-only."""

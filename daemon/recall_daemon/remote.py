@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +14,7 @@ from urllib.parse import quote, urlencode, urlsplit
 import httpx
 
 from recall_daemon.errors import HubUnreachable
+from recall_daemon.index.filters import Filters
 from recall_daemon.lock import running_at
 from recall_daemon.operations import Json
 from recall_daemon.search.query import SearchRequest
@@ -20,6 +23,8 @@ from recall_daemon.store.ledger import Place
 from recall_wire.errors import TerminalError
 
 TIMEOUT_S = 120
+# A stream of events gives a sign of life every 15 seconds.
+SILENCE_S = 60.0
 CONNECT_S = 5.0
 # A daemon that stops has closed its port before it lets go of its folder.
 LOOK_EVERY_S = 0.1
@@ -82,6 +87,21 @@ class RemoteHub:
     def systems(self) -> Json:
         return self._call("GET", "/v1/systems")
 
+    def memory(self, system_id: str, memory_id: str) -> Json:
+        return self._call("GET", f"/v1/memories/{_name(system_id, memory_id)}")
+
+    def recent(self, filters: Filters, limit: int, cursor: str | None = None) -> Json:
+        asked = [*_filtered(filters), ("limit", limit)]
+        asked += [] if cursor is None else [("cursor", cursor)]
+        return self._call("GET", f"/v1/memories?{urlencode(asked)}")
+
+    def related(self, system_id: str, memory_id: str, filters: Filters, limit: int) -> Json:
+        asked = urlencode([*_filtered(filters), ("limit", limit)])
+        return self._call("GET", f"/v1/related/{_name(system_id, memory_id)}?{asked}")
+
+    def add(self, body: Json) -> Json:
+        return self._call("POST", "/v1/memories", body)
+
     def verify(self, sample: int = 0) -> Json:
         """Waits as long as it takes."""
         return self._call("GET", f"/v1/verify?sample={sample}", timeout_s=None)
@@ -109,6 +129,28 @@ class RemoteHub:
 
     def jobs(self) -> Json:
         return self._call("GET", "/v1/jobs")
+
+    def events(self, limit: int, kinds: Sequence[str] = (), systems: Sequence[str] = ()) -> Json:
+        asked = [("limit", limit), *_named(kinds, systems)]
+        return self._call("GET", f"/v1/events/recent?{urlencode(asked)}")
+
+    def follow_events(
+        self, after: int | None, kinds: Sequence[str] = (), systems: Sequence[str] = ()
+    ) -> Iterator[Json]:
+        """What happens from now on, or after an event; ends when the hub does.
+
+        `{kind: "events.lost", …}` stands for what is no longer kept.
+        """
+        asked = [*_named(kinds, systems), *([("after", after)] if after is not None else [])]
+        path = f"/v1/events?{urlencode(asked)}"
+        try:
+            with self._http.stream("GET", path, timeout=SILENCE_S) as response:
+                if response.is_error:
+                    response.read()
+                    raise _refused(response.json())
+                yield from _events(response.iter_lines())
+        except (httpx.HTTPError, ValueError) as error:
+            raise HubUnreachable(f"the hub at {self._url} has gone: {error}") from error
 
     def backups(self) -> Json:
         return self._call("GET", "/v1/backups")
@@ -155,13 +197,46 @@ class RemoteHub:
         except (httpx.HTTPError, ValueError) as error:
             raise HubUnreachable(f"the hub at {self._url} does not answer: {error}") from error
         if response.is_error:
-            raise HubRefused(str(answer.get("detail", answer)), hint=str(answer.get("hint", "")))
+            raise _refused(answer)
         return dict(answer)
+
+
+def _refused(answer: Json) -> HubRefused:
+    return HubRefused(str(answer.get("detail", answer)), hint=str(answer.get("hint", "")))
+
+
+def _named(kinds: Sequence[str], systems: Sequence[str]) -> list[tuple[str, object]]:
+    return [*(("kind", kind) for kind in kinds), *(("system", system) for system in systems)]
+
+
+def _events(lines: Iterator[str]) -> Iterator[Json]:
+    """The events of a stream, each of whose data is one line."""
+    kind = ""
+    for line in lines:
+        name, _, value = line.partition(": ")
+        if name == "event":
+            kind = value
+        elif name == "data":
+            yield {"kind": kind, **json.loads(value)}
 
 
 def _path(place: Place, action: str = "") -> str:
     path = f"/v1/quarantine/{quote(place.system_id, safe='')}/{place.seq}"
     return f"{path}{'/' if action else ''}{action}?sub={place.sub}"
+
+
+def _name(system_id: str, memory_id: str) -> str:
+    return f"{quote(system_id, safe='')}/{quote(memory_id, safe='')}"
+
+
+def _filtered(filters: Filters) -> list[tuple[str, object]]:
+    """As the query of a route says them: by the names that a search has."""
+    said = [(_ASKED.get(k, k), v) for k, values in filters.allowed().items() for v in values]
+    times = [("since", filters.since), ("until", filters.until)]
+    return [*said, *((name, at.isoformat()) for name, at in times if at is not None)]
+
+
+_ASKED = {"tag": "tags"}
 
 
 def _plain(value: object) -> object:

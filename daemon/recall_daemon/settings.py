@@ -12,7 +12,8 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from recall_wire.buckets.location import parse_url
-from recall_wire.errors import SettingsInvalid
+from recall_wire.errors import SettingsInvalid, UnsafeKey
+from recall_wire.layout import check_system_id
 from recall_wire.settings import BucketSettings, load
 
 ENV_PREFIX = "RECALLD_"
@@ -73,11 +74,14 @@ class HubSettings(BucketSettings):
     model_dir: Path | None = None
     embed_threads: int | None = Field(None, ge=1)
 
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
     http_host: str = "127.0.0.1"
     http_port: int = Field(8682, ge=0, le=65535)
     http_names: list[str] = Field(default_factory=list)
     tls_cert: Path | None = None
     tls_key: Path | None = None
+    push_sources: dict[str, str] = Field(default_factory=dict)
     rate_per_minute: int = Field(60_000, ge=0, le=10**9)
 
     @field_validator("data_dir", mode="before")
@@ -99,6 +103,16 @@ class HubSettings(BucketSettings):
                 parse_url(value)
         except SettingsInvalid as error:
             raise ValueError(str(error)) from None
+        return value
+
+    @field_validator("push_sources")
+    @classmethod
+    def _systems(cls, value: dict[str, str]) -> dict[str, str]:
+        for system_id in value.values():
+            try:
+                check_system_id(system_id)
+            except UnsafeKey as error:
+                raise ValueError(str(error)) from None
         return value
 
     @field_validator("http_names")

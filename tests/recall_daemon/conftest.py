@@ -182,6 +182,8 @@ class TestHub:
             hub.jobs,
             hub.archive,
             forgetting=hub.forgetting,
+            memories=hub.memory_parts(),
+            subscribers=hub.subscribers,
             tokens=hub.core.tokens,
             terms=terms or Terms(),
         )

@@ -157,8 +157,8 @@ async def test_a_start_while_the_hub_stops_is_refused_and_leaves_nothing_running
     async def broken() -> None:
         raise StoreBroken("the disk is gone")
 
-    async def and_stop(job: Job, actor: str | None) -> Any:
-        live = await begin(job, actor)
+    async def and_stop(job: Job) -> Any:
+        live = await begin(job)
         if ends == "the schedule":
             schedule.cancel()
             await asyncio.wait({schedule})
@@ -270,6 +270,8 @@ async def test_the_port_starts_a_job_and_tells_its_end(open_test_hub: Any) -> No
             jobs,
             hub.archive,
             forgetting=hub.forgetting,
+            memories=hub.memory_parts(),
+            subscribers=hub.subscribers,
             tokens=hub.core.tokens,
             terms=Terms(),
         )

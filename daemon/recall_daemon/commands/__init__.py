@@ -7,8 +7,10 @@ settings, permission · 3 `once` ended with something still pending · 130 inter
 from recall_daemon.commands import (
     audit,
     backup,
+    events,
     forget,
     jobs,
+    memories,
     model,
     quarantine,
     rebuild,
@@ -24,9 +26,11 @@ from recall_daemon.commands.program import main
 __all__ = [
     "audit",
     "backup",
+    "events",
     "forget",
     "jobs",
     "main",
+    "memories",
     "model",
     "quarantine",
     "rebuild",

@@ -12,7 +12,9 @@ from typing import Any
 
 from recall_daemon.access.caller import Caller
 from recall_daemon.errors import MemoryInvalid
+from recall_wire.errors import UnsafeKey
 from recall_wire.formats.values import dump_json, to_time, whole
+from recall_wire.layout import check_system_id
 from recall_wire.records import KINDS, MEMORY_ID_MAX_CHARS, Kind, Record
 
 TEXT_MAX_BYTES = 4 << 20
@@ -104,6 +106,28 @@ def system_of(
     system_id = caller.system_id or _system_of_source((metadata or {}).get("source"), sources)
     caller.check_write(system_id)
     return system_id
+
+
+def target_system(caller: Caller, body: Mapping[str, Any], sources: Mapping[str, str]) -> str:
+    """The `system` that a body names, else that of `system_of`.
+
+    Raises `MemoryInvalid`, and `Forbidden` where the caller may not write it.
+    """
+    asked = body.get("system")
+    if asked is None:
+        metadata = body.get("metadata")
+        return system_of(caller, metadata if isinstance(metadata, Mapping) else None, sources)
+    try:
+        system_id = check_system_id(asked if isinstance(asked, str) else "")
+    except UnsafeKey as error:
+        raise MemoryInvalid(f"system {_shown(asked)} is no system's id") from error
+    caller.check_write(system_id)
+    return system_id
+
+
+def without_system(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The memory of a body that also says which system it goes to."""
+    return {name: value for name, value in body.items() if name != "system"}
 
 
 def _system_of_source(source: object, sources: Mapping[str, str]) -> str:

@@ -32,6 +32,16 @@ class Stored:
     stored_at: datetime
 
 
+def stored_json(system_id: str, record: Record, stored: Stored) -> dict[str, str]:
+    """What whoever posted one memory is told."""
+    return {
+        "status": "stored",
+        "system_id": system_id,
+        "memory_id": record.memory_id,
+        "stored_at": stored.stored_at.isoformat(),
+    }
+
+
 Parts = Mapping[str, Sequence[Record]]
 
 

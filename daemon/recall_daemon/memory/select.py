@@ -71,7 +71,7 @@ def select(
     by_content = bool(criteria.project or criteria.since or criteria.until or criteria.query)
     wanted = Wanted(
         _LIVE if by_content else _ANY,
-        _identities(store, criteria, within) if criteria.ids else None,
+        _named(store, criteria, within),
         _reached(criteria.system, within),
         criteria.project or None,
         criteria.since,
@@ -152,7 +152,18 @@ def _reached(asked: Sequence[str], within: Collection[str] | None) -> Sequence[s
     return [name for name in asked if name in within] if asked else list(within)
 
 
-def _identities(store: Store, criteria: Criteria, within: Collection[str] | None) -> list[Identity]:
+def _named(
+    store: Store, criteria: Criteria, within: Collection[str] | None
+) -> list[Identity] | None:
+    """None where nothing is named: any memory."""
+    if not criteria.ids:
+        return list(criteria.identities) or None
+    return [*criteria.identities, *_identities(store, criteria, within)]
+
+
+def _identities(
+    store: Store, criteria: Criteria, within: Collection[str] | None
+) -> list[Identity]:
     """The memories that the ids name: SYSTEM/MEMORY_ID, or MEMORY_ID of one system, or of those
     that the criteria name. A misspelt id must not look like one that is gone."""
     names, systems = dict.fromkeys(criteria.ids), set(criteria.system)

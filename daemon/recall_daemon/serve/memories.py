@@ -28,8 +28,8 @@ from recall_daemon.errors import (
 from recall_daemon.index.filters import Filters
 from recall_daemon.memory.criteria import Criteria
 from recall_daemon.memory.forget import Forgetting
-from recall_daemon.memory.incoming import read_memory, system_of
-from recall_daemon.memory.posts import Posts, Stored
+from recall_daemon.memory.incoming import read_memory, target_system, without_system
+from recall_daemon.memory.posts import Posts, Stored, stored_json
 from recall_daemon.memory.read import LIMIT, LIMIT_MAX, Memories
 from recall_daemon.operations import Json
 from recall_daemon.search.query import SearchRequest
@@ -47,8 +47,7 @@ from recall_daemon.serve.memory_shapes import (
 )
 from recall_daemon.serve.who import Who
 from recall_daemon.store.answers import Key
-from recall_wire.errors import RecallError, UnsafeKey
-from recall_wire.layout import check_system_id
+from recall_wire.errors import RecallError
 from recall_wire.manifest import now_utc
 from recall_wire.records import Record
 
@@ -134,19 +133,11 @@ def _store(app: FastAPI, parts: Parts) -> None:
         One with the same id in the same system is replaced. A request that is sent again with its
         `Idempotency-Key` gets the same answer, and is done once.
         """
-        rest = {name: value for name, value in body.items() if name != "system"}
-        record = read_memory(rest, now=parts.now())
-        system_id = _target(caller, body.get("system"), rest, parts.sources)
+        record = read_memory(without_system(body), now=parts.now())
+        system_id = target_system(caller, body, parts.sources)
         key = _key(caller, idempotency_key, body)
         stored = await _done(parts.posts.begin({system_id: [record]}, actor=caller.name, key=key))
-        return JSONResponse(
-            {
-                "status": "stored",
-                "system_id": system_id,
-                "memory_id": record.memory_id,
-                "stored_at": stored.stored_at.isoformat(),
-            }
-        )
+        return JSONResponse(stored_json(system_id, record, stored))
 
     @app.post("/v1/memories/batch", responses={200: {"model": StoredBatch}})
     async def store_batch(
@@ -231,34 +222,18 @@ def _read_batch(caller: Caller, body: Json, parts: Parts) -> _Batch:
         raise MemoryInvalid(f"{unknown[0][:40]!r} is not known", hint="known: memories, system")
     if not isinstance(items, list) or len(items) > BATCH_MAX:
         raise MemoryInvalid(f"memories is not a list of at most {BATCH_MAX}")
-    now = parts.now()
+    now, whole = parts.now(), {"system": body.get("system")}
     batch = _Batch(len(items))
     for index, item in enumerate(items):
         try:
             record = read_memory(item, now=now)
-            batch.add(index, _target(caller, body.get("system"), item, parts.sources), record)
+            system_id = target_system(caller, {**item, **whole}, parts.sources)
+            batch.add(index, system_id, record)
         except (MemoryInvalid, Forbidden) as error:
             told = item.get("memory_id") if isinstance(item, dict) else None
             memory_id = told if isinstance(told, str) else None
             batch.errors.append({"index": index, "memory_id": memory_id, "error": str(error)})
     return batch
-
-
-def _target(caller: Caller, asked: object, body: Json, sources: Mapping[str, str]) -> str:
-    """The system a memory goes to: the one that is named, else the caller's own or its source's.
-
-    Raises `MemoryInvalid`, `Forbidden`.
-    """
-    if asked is None:
-        return system_of(caller, body.get("metadata"), sources)
-    try:
-        system_id = check_system_id(asked) if isinstance(asked, str) else ""
-    except UnsafeKey:
-        system_id = ""
-    if not system_id:
-        raise MemoryInvalid("system is no system's id", hint="letters, digits, dots, dashes")
-    caller.check_write(system_id)
-    return system_id
 
 
 def _key(caller: Caller, key: str | None, body: Json) -> Key | None:

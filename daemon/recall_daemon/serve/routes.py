@@ -19,11 +19,15 @@ from recall_daemon.operations import Json, Operations
 from recall_daemon.search.query import SearchRequest
 from recall_daemon.serve import access as access_routes
 from recall_daemon.serve import backup as backup_routes
+from recall_daemon.serve import events as event_routes
 from recall_daemon.serve import forget as forget_routes
 from recall_daemon.serve import jobs as job_routes
 from recall_daemon.serve import login, problem, push
+from recall_daemon.serve import memories as memory_routes
+from recall_daemon.serve import metrics as metric_routes
 from recall_daemon.serve import tiers as tier_routes
 from recall_daemon.serve.gate import Gate, Terms
+from recall_daemon.serve.subscribers import Subscribers
 from recall_daemon.serve.who import Admin, Who, caller_of
 from recall_daemon.store.ledger import Place
 
@@ -42,6 +46,8 @@ def make_app(
     archive: Archive,
     *,
     forgetting: Forgetting,
+    memories: memory_routes.Parts,
+    subscribers: Subscribers,
     tokens: Tokens,
     terms: Terms,
 ) -> FastAPI:
@@ -59,8 +65,10 @@ def make_app(
         redoc_url=None,
         openapi_url="/v1/openapi.json",
     )
-    subjects = (push, job_routes, backup_routes, forget_routes, access_routes)
-    statuses = {kind: status for one in subjects for kind, status in one.STATUSES.items()}
+    subjects = (push, job_routes, backup_routes, forget_routes, access_routes, event_routes)
+    statuses = {
+        kind: status for one in (*subjects, memory_routes) for kind, status in one.STATUSES.items()
+    }
     problem.install(app, {NotInQuarantine: 404, VerifyInvalid: 422, **statuses})
     _health(app, ready)
     _search(app, hub)
@@ -70,6 +78,9 @@ def make_app(
     job_routes.install(app, jobs)
     backup_routes.install(app, archive)
     forget_routes.install(app, forgetting)
+    memory_routes.install(app, memories)
+    event_routes.install(app, hub, subscribers)
+    metric_routes.install(app)
     access_routes.install(app, hub)
     login.install(app, tokens, terms)
     app.add_middleware(Gate, tokens=tokens, terms=terms)

@@ -13,7 +13,7 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 
-from recall_daemon.serve import forget, login, push
+from recall_daemon.serve import forget, login, memories, push
 from recall_daemon.serve.connections import watched
 from recall_daemon.serve.gate import Terms
 from recall_daemon.serve.guard import Guard
@@ -121,7 +121,7 @@ class Server(uvicorn.Server):
             port=listener.getsockname()[1],
             names=_names(settings),
             any_address=not is_loopback(settings.http_host),
-            allowances=(push.BATCHES, forget.BODY, login.FORM),
+            allowances=(push.BATCHES, forget.BODY, memories.ONE, memories.BATCH, login.FORM),
         )
         config = uvicorn.Config(
             Observed(guard),
