@@ -42,8 +42,10 @@ class Address:
 
 
 async def run(address: Address, clients: int, seconds: float, body: Body) -> Answers:
-    """Each client has one connection and one request at a time; `body(n)` is the n-th one's path
-    and JSON."""
+    """Each client has one connection, one request at a time, and at least one.
+
+    `body(n)` is the n-th one's path and JSON.
+    """
     answers, numbers = Answers(), itertools.count()
     started_s = time.perf_counter()
     ends = started_s + seconds
@@ -51,7 +53,7 @@ async def run(address: Address, clients: int, seconds: float, body: Body) -> Ans
     async def client() -> None:
         reader, writer = await asyncio.open_connection(address.host, address.port)
         try:
-            while time.perf_counter() < ends:
+            while True:
                 path, told = body(next(numbers))
                 begun_s = time.perf_counter()
                 status = await _post(reader, writer, address, path, json.dumps(told).encode())
@@ -59,6 +61,8 @@ async def run(address: Address, clients: int, seconds: float, body: Body) -> Ans
                     answers.seconds.append(time.perf_counter() - begun_s)
                 else:
                     answers.refused[status] = answers.refused.get(status, 0) + 1
+                if time.perf_counter() >= ends:
+                    return
         finally:
             writer.close()
 

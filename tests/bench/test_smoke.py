@@ -93,3 +93,13 @@ def test_forgetting_is_purged_beside_the_searches(cache: Path) -> None:
     assert found["a_system_rows"] + found["one_memory_by_id"]["forgets"] == ROWS
     assert found["purge_s"] > 0
     assert found["searches_during_the_purge"]["searches"] > 0
+
+
+def test_serve_answers_searches_and_loses_no_post(cache: Path) -> None:
+    small = ["--rows", "500", "--seconds", "0.3", "--idle", "50", "--kills", "1", "--ingest", "20"]
+    found = run("serve.py", cache, *small)
+    assert found["kills"] == {"rounds": 1, "acknowledged_and_lost": 0}
+    for told in [*found["searches"].values(), *found["posts"].values()]:
+        assert told["answered"] > 0
+        assert "refused" not in told
+    assert found["beside_unkind_clients"]["idle_connections"] == 50
