@@ -173,6 +173,10 @@ class KeyReused(TerminalError):
     """An idempotency key that was used for another request."""
 
 
+class TooManySubscribers(TransientError):
+    """As many streams of events are open as the hub keeps."""
+
+
 class MemoryInvalid(TerminalError):
     """A memory that cannot be stored as it is."""
 

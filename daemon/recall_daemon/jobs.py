@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 
 from recall_daemon.errors import JobRunning, JobStopped, JobUnknown, StoreBroken
-from recall_daemon.loop import Sleep, every
+from recall_daemon.loop import Beat, Sleep
 from recall_daemon.metrics import JOBS
 from recall_daemon.store import audit_log
 from recall_daemon.store import jobs as table
@@ -29,6 +29,8 @@ Json = dict[str, Any]
 
 # A start is busy enough: what is overdue waits so long.
 START_DELAY = timedelta(seconds=60)
+# Of a job that runs more often than this only failures are told as events.
+TOLD_FROM = timedelta(minutes=5)
 
 
 class Progress:
@@ -113,6 +115,10 @@ class Jobs:
         self._jobs = {job.kind: job for job in jobs}
         self._now = now
         self._sleep = sleep
+        for job in jobs:  # from the start: an alert sees how a series grows, not that it begins
+            for outcome in ("done", "failed"):
+                JOBS.labels(job.kind, outcome)
+        self._beats = {job.kind: self._beat(job) for job in jobs}
         self._live: dict[str, _Live] = {}
         self._group: asyncio.TaskGroup | None = None
         # Threads of their own: a backup that takes minutes must not hold up the index.
@@ -126,13 +132,17 @@ class Jobs:
         async with asyncio.TaskGroup() as group:
             self._group = group
             try:
-                for job in self._jobs.values():
-                    if job.every is not None:
-                        group.create_task(self._beat(job, job.every))
+                for beat in self._beats.values():
+                    group.create_task(beat.run())
                 await asyncio.Event().wait()
             finally:
                 self._group = None
                 self.stop()
+
+    def set_interval(self, kind: str, interval: timedelta | None) -> None:
+        """From now on run a kind so often, counted from its last run; None: only when asked."""
+        self._jobs[kind] = replace(self._jobs[kind], every=interval)
+        self._beats[kind].change(interval.total_seconds() if interval else None)
 
     def stop(self) -> None:
         """Have what runs in a thread end at its next step. Idempotent."""
@@ -194,9 +204,16 @@ class Jobs:
             raise JobUnknown(f"there is no job {kind[:60]!r}", hint=f"there are {known}")
         return self._jobs[kind]
 
-    async def _beat(self, job: Job, interval: timedelta) -> None:
-        await self._sleep(await asyncio.to_thread(self._first_delay_s, job, interval))
-        await every(interval.total_seconds(), lambda: self._due(job), sleep=self._sleep)
+    def _beat(self, job: Job) -> Beat:
+        async def delay_s(interval_s: float) -> float:
+            return await asyncio.to_thread(self._first_delay_s, job, timedelta(seconds=interval_s))
+
+        return Beat(
+            job.every.total_seconds() if job.every else None,
+            lambda: self._due(job),
+            sleep=self._sleep,
+            delay_s=delay_s,
+        )
 
     def _first_delay_s(self, job: Job, interval: timedelta) -> float:
         """An interval after the last run began, so that restarts do not put a daily job off."""
@@ -237,7 +254,7 @@ class Jobs:
             if why_not is not None:
                 ended = replace(ended, state="failed", detail=why_not)
             JOBS.labels(job.kind, ended.state).inc()
-            await self._record(ended)
+            await self._record(ended, quiet=_is_routine(job))
         finally:
             del self._live[job.kind]
         return ended
@@ -266,12 +283,17 @@ class Jobs:
             return f"{type(error).__name__}: {error}"
         return None
 
-    async def _record(self, run: JobRun) -> None:
+    async def _record(self, run: JobRun, *, quiet: bool = False) -> None:
         try:
-            await asyncio.to_thread(self._store.write, lambda c: table.finish(c, run))
+            await asyncio.to_thread(self._store.write, lambda c: table.finish(c, run, quiet=quiet))
         except TransientError as error:
             # The next start marks it; until then it reads as running, which it does not any more.
             log.warning("job.not_recorded", kind=run.kind, error=str(error))
+
+
+def _is_routine(job: Job) -> bool:
+    """Whether its runs are too many to tell of each that is done."""
+    return job.every is not None and job.every < TOLD_FROM
 
 
 def _stopping() -> JobStopped:

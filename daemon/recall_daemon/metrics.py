@@ -156,6 +156,8 @@ for _type in ("store", "index", "cold"):
     CONSISTENCY_ERRORS.labels(_type)
 for _reason in ("unauthorized", "forbidden"):
     REFUSED.labels(_reason)
+for _mode in ("hybrid", "words", "meaning"):
+    SEARCH_SECONDS.labels(_mode, "failed")
 for _outcome in ("stored", "failed"):
     POSTS.labels(_outcome)
 for _outcome in ("merged", "dropped", "refused"):

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from recall_daemon.errors import NotInQuarantine
-from recall_daemon.store import audit_log, ledger
+from recall_daemon.store import audit_log, events, ledger
 from recall_daemon.store.audit_log import Act
 from recall_daemon.store.ledger import Entry, Place
 from recall_daemon.store.store import Connection, Store
@@ -35,9 +35,21 @@ def put(store: Store, entry: Entry, reason: str, now: datetime, *, refused: bool
         ledger.record(connection, settled)
         if settled.origin == "bare":
             ledger.close_older_bare(connection, settled)
+        if known is None or _told(known) != _told(settled):
+            _tell(connection, settled, now)
         return settled
 
     return store.write(work)
+
+
+def _told(entry: Entry) -> tuple[object, ...]:
+    return entry.state, entry.reason, entry.etag
+
+
+def _tell(connection: Connection, entry: Entry, now: datetime) -> None:
+    place = entry.place
+    body = {"seq": place.seq, "sub": place.sub, "state": entry.state, "reason": entry.reason}
+    events.append(connection, "snapshot.quarantined", place.system_id, body, now)
 
 
 def listed(connection: Connection, *, system_id: str | None = None) -> list[Entry]:
