@@ -39,6 +39,10 @@ from recall_daemon.memory.read import Memories
 from recall_daemon.model_change import ModelChange
 from recall_daemon.models import Models, export_dropper, remembered, reopener
 from recall_daemon.operations import Operations
+from recall_daemon.pull.embedding import Embedding
+from recall_daemon.pull.instances import Instances
+from recall_daemon.pull.job import pull_job
+from recall_daemon.pull.sync import Pull
 from recall_daemon.rebuild import rebuild_job
 from recall_daemon.search.engine import Search
 from recall_daemon.serve import memories as memory_routes
@@ -192,6 +196,7 @@ class Hub:
     pipeline: Pipeline
     pushes: Pushes
     posts: Posts
+    pull: Pull
     backlog: Backlog
     model_change: ModelChange
     jobs: Jobs
@@ -258,6 +263,7 @@ async def open_hub(
     try:
         yield hub
     finally:
+        hub.pull.stop()
         hub.jobs.close()
         await hub.pipeline.close()
         if readers is None:
@@ -336,15 +342,20 @@ def _hub(core: Core, bucket: AsyncBucket, readers: Readers, on_merged: Callable[
         core.store, core.embedder, backlog, core.adopt, export_dropper(settings.data_dir)
     )
     forgetting = _forgetting(core, archive, pushes.systems)
+    posts = _posts(settings, core.store, lags.merged, core.now)
+    # Who embeds wakes the one task that the index follows by.
+    pull = _pull(core, posts, backlog, follow=lambda: None)
+    jobs = _background(core, archive, model_change, forgetting, pull)
     return Hub(
         core,
         bucket,
         pipeline,
         pushes,
-        _posts(settings, core.store, lags.merged, core.now),
+        posts,
+        pull,
         backlog,
         model_change,
-        Jobs(core.store, _background(core, archive, model_change, forgetting), now=core.now),
+        Jobs(core.store, jobs, now=core.now),
         archive,
         forgetting,
         lags,
@@ -361,6 +372,30 @@ def open_forgetting(core: Core) -> Iterator[Forgetting]:
         yield _forgetting(core, archive, Staging(core.settings.data_dir / "pushed").systems)
     finally:
         bucket.close()
+
+
+@contextmanager
+def open_pull(core: Core) -> Iterator[Pull]:
+    """To pull without a daemon, and without a bucket."""
+    posts = _posts(core.settings, core.store, lambda: None, core.now)
+    backlog = Backlog(core.store, on_embedded=lambda: None, cold_texts=core.feed.cold_texts)
+    pull = _pull(core, posts, backlog, follow=core.follow)
+    try:
+        yield pull
+    finally:
+        pull.stop()
+
+
+def _pull(core: Core, posts: Posts, backlog: Backlog, *, follow: Callable[[], object]) -> Pull:
+    embedding = Embedding(
+        core.store,
+        backlog,
+        core.embedder.get,
+        space_id=core.embedder.stored_space_id,
+        follow=follow,
+    )
+    instances = Instances.of(core.settings)
+    return Pull(core.store, posts, instances, embedding=embedding, now=core.now)
 
 
 def _forgetting(core: Core, archive: Archive, pushing: Callable[[], set[str]]) -> Forgetting:
@@ -389,9 +424,12 @@ def open_archive_bucket(settings: HubSettings) -> Bucket:
 
 
 def _background(
-    core: Core, archive: Archive, model_change: ModelChange, forgetting: Forgetting
+    core: Core, archive: Archive, model_change: ModelChange, forgetting: Forgetting, pull: Pull
 ) -> list[Job]:
     """What the hub does beside serving and polling: one line a kind."""
-    age = age_job(core.tiers, core.store, archive, core.settings)
+    settings = core.settings
+    age = age_job(core.tiers, core.store, archive, settings)
     rebuild = rebuild_job(core.index, core.feed)
-    return [rebuild, model_change.job, age, forgetting.purge.job, *jobs_of(archive, core.settings)]
+    pulling = pull_job(pull, interval_s=settings.pull_interval_s, limit=settings.pull_limit)
+    own = [rebuild, model_change.job, age, forgetting.purge.job, pulling]
+    return [*own, *jobs_of(archive, settings)]

@@ -72,6 +72,7 @@ class Daemon:
         events at once."""
         self._stopping = True
         self._hub.jobs.stop()
+        self._hub.pull.stop()
         self._hub.subscribers.close()
 
     def take_up(self, settings: HubSettings) -> None:
@@ -241,6 +242,7 @@ async def run(
                 hub.jobs,
                 hub.archive,
                 forgetting=hub.forgetting,
+                pull=hub.pull,
                 memories=hub.memory_parts(),
                 subscribers=hub.subscribers,
                 tokens=core.tokens,

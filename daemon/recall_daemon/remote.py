@@ -179,6 +179,10 @@ class RemoteHub:
     def audit_verify(self) -> Json:
         return self._call("GET", "/v1/audit/verify", timeout_s=None)
 
+    def pull(self, body: Json) -> Json:
+        """What came of it. Waits as long as the instances take."""
+        return self._call("POST", "/v1/pull", body, timeout_s=None)
+
     def start_job(self, kind: str) -> Json:
         """Begin a job; `jobs` says how far it is."""
         return self._call("POST", f"/v1/jobs/{quote(kind, safe='')}/run")

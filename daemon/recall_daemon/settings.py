@@ -9,8 +9,9 @@ import zoneinfo
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
+from recall_daemon.pull.instances import InstanceSetting
 from recall_wire.buckets.location import parse_url
 from recall_wire.errors import SettingsInvalid, UnsafeKey
 from recall_wire.layout import check_system_id
@@ -70,6 +71,11 @@ class HubSettings(BucketSettings):
     expire_snapshots_after_s: float = Field(0.0, ge=0, allow_inf_nan=False)
     purge_interval_s: float = Field(_DAY_S, ge=0, le=3650 * _DAY_S, allow_inf_nan=False)
 
+    pull_instances: list[InstanceSetting] = Field(default_factory=list)
+    pull_token: SecretStr | None = None
+    pull_interval_s: float = Field(0.0, ge=0, le=3650 * _DAY_S, allow_inf_nan=False)
+    pull_limit: int = Field(100, ge=1, le=10_000)
+
     embedder: Literal["auto", "minilm", "hash", "hash:2"] = "auto"
     model_dir: Path | None = None
     embed_threads: int | None = Field(None, ge=1)
@@ -93,6 +99,14 @@ class HubSettings(BucketSettings):
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return value.expanduser().absolute() if value else None
+
+    @field_validator("pull_instances", mode="before")
+    @classmethod
+    def _addresses(cls, value: object) -> object:
+        """An address alone is an instance."""
+        if not isinstance(value, list):
+            return value
+        return [{"url": one} if isinstance(one, str) else one for one in value]
 
     @field_validator("cold_bucket_url")
     @classmethod

@@ -25,6 +25,20 @@ WITNESSES_SHOWN = 3
 _WORD = re.compile(r"\w+")
 
 
+def print_pull(console: Console, answer: Json) -> None:
+    """Each instance with what came of it, then each error."""
+    table = Table("instance", "system", "fetched", "new", "said")
+    for one in answer["instances"]:
+        said = one["detail"] if "detail" in one else "failed" if one["failed"] else one["note"]
+        cells = [one["url"], one.get("system_id"), one.get("memories_fetched")]
+        cells += [one.get("memories_synced"), said]
+        table.add_row(*(escape("" if cell is None else str(cell)) for cell in cells))
+    console.print(table)
+    for error in answer.get("errors", []):
+        memory = f" {error['memory_id']}" if error["memory_id"] else ""
+        console.print(f"[red]{escape(error['url'] + memory)}[/]: {escape(error['error'])}")
+
+
 def print_hits(console: Console, answer: Json, *, first: int = 1) -> None:
     """Each hit with where it came from, best first; `first` is the number of the first one."""
     if answer["degraded"]:

@@ -177,11 +177,12 @@ class TestHub:
         hub = self.hub
         return make_app(
             hub.core.operations,
-            dict,
+            lambda: {"ready": True, "degraded": False, "parts": {"index": "ok"}},
             hub.pushes,
             hub.jobs,
             hub.archive,
             forgetting=hub.forgetting,
+            pull=hub.pull,
             memories=hub.memory_parts(),
             subscribers=hub.subscribers,
             tokens=hub.core.tokens,

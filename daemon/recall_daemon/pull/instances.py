@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, field_validator
@@ -15,6 +16,9 @@ from pydantic import BaseModel, ConfigDict, field_validator
 from recall_daemon.pull.errors import InstanceRefused, PullInvalid
 from recall_wire.errors import UnsafeKey
 from recall_wire.layout import check_system_id
+
+if TYPE_CHECKING:
+    from recall_daemon.settings import HubSettings
 
 DEFAULT_URL = "http://localhost:8678"
 
@@ -83,6 +87,11 @@ class Instances:
         self._configured = {one.url: one for one in configured}
         self._token = token
         self._environment = environment
+
+    @classmethod
+    def of(cls, settings: HubSettings) -> Instances:
+        token = settings.pull_token
+        return cls(settings.pull_instances, token.get_secret_value() if token else None)
 
     @property
     def urls(self) -> list[str]:

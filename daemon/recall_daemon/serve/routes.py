@@ -16,6 +16,7 @@ from recall_daemon.ingest.pushed import Pushes
 from recall_daemon.jobs import Jobs
 from recall_daemon.memory.forget import Forgetting
 from recall_daemon.operations import Json, Operations
+from recall_daemon.pull.sync import Pull
 from recall_daemon.search.query import SearchRequest
 from recall_daemon.serve import access as access_routes
 from recall_daemon.serve import backup as backup_routes
@@ -25,6 +26,7 @@ from recall_daemon.serve import jobs as job_routes
 from recall_daemon.serve import login, problem, push
 from recall_daemon.serve import memories as memory_routes
 from recall_daemon.serve import metrics as metric_routes
+from recall_daemon.serve import pull as pull_routes
 from recall_daemon.serve import tiers as tier_routes
 from recall_daemon.serve.gate import Gate, Terms
 from recall_daemon.serve.subscribers import Subscribers
@@ -46,6 +48,7 @@ def make_app(
     archive: Archive,
     *,
     forgetting: Forgetting,
+    pull: Pull,
     memories: memory_routes.Parts,
     subscribers: Subscribers,
     tokens: Tokens,
@@ -65,7 +68,15 @@ def make_app(
         redoc_url=None,
         openapi_url="/v1/openapi.json",
     )
-    subjects = (push, job_routes, backup_routes, forget_routes, access_routes, event_routes)
+    subjects = (
+        push,
+        pull_routes,
+        job_routes,
+        backup_routes,
+        forget_routes,
+        access_routes,
+        event_routes,
+    )
     statuses = {
         kind: status for one in (*subjects, memory_routes) for kind, status in one.STATUSES.items()
     }
@@ -78,6 +89,7 @@ def make_app(
     job_routes.install(app, jobs)
     backup_routes.install(app, archive)
     forget_routes.install(app, forgetting)
+    pull_routes.install(app, pull)
     memory_routes.install(app, memories)
     event_routes.install(app, hub, subscribers)
     metric_routes.install(app)
