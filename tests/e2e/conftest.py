@@ -8,13 +8,16 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import duckdb
+import forked
 import httpx
 import pyarrow as pa
 import pytest
@@ -24,11 +27,15 @@ BIN = Path(sys.executable).parent
 
 @dataclass
 class Fleet:
-    """A folder with a bucket, a hub and any number of instances."""
+    """A folder with a bucket, a hub and any number of instances.
+
+    `installed`: every command is started as a person would, not forked, which is much cheaper.
+    """
 
     folder: Path
     bucket_url: str = ""
     extra: dict[str, str] = field(default_factory=dict)
+    installed: bool = False
 
     def __post_init__(self) -> None:
         if not self.bucket_url:
@@ -49,7 +56,15 @@ class Fleet:
             clean["RECALL_STATE_DIR"] = str(self.folder / "state" / system_id)
         return clean
 
-    def start(self, *command: str, system_id: str = "", hub: str = "hub") -> subprocess.Popen[str]:
+    def start(
+        self, *command: str, system_id: str = "", hub: str = "hub", talking: bool = False
+    ) -> Any:
+        """A process that can be killed; its output is there at its end, or while it runs."""
+        start = forked.start_talking if talking else forked.start
+        return start([BIN / command[0], *command[1:]], self.environment(system_id, hub))
+
+    def launch(self, *command: str, system_id: str = "", hub: str = "hub") -> subprocess.Popen[str]:
+        """The installed command itself, as a person or a supervisor starts it, with pipes."""
         return subprocess.Popen(
             [BIN / command[0], *command[1:]],
             env=self.environment(system_id, hub),
@@ -61,10 +76,17 @@ class Fleet:
     def run(
         self, *command: str, system_id: str = "", hub: str = "hub", code: int = 0
     ) -> subprocess.CompletedProcess[str]:
-        process = self.start(*command, system_id=system_id, hub=hub)
+        start = self.launch if self.installed else self.start
+        process = start(*command, system_id=system_id, hub=hub)
         out, err = process.communicate(timeout=120)
         assert process.returncode == code, f"{command} → {process.returncode}: {out}{err}"
         return subprocess.CompletedProcess(command, process.returncode, out, err)
+
+    def timed(self, *command: str, **options: Any) -> float:
+        """Run a command to its end; how long it took, in seconds."""
+        began = time.monotonic()
+        self.run(*command, **options)
+        return time.monotonic() - began
 
     def json(self, *command: str, **options: Any) -> Any:
         return json.loads(self.run(*command, "--json", **options).stdout)
@@ -79,11 +101,10 @@ class RunningHub:
 
     fleet: Fleet
     url: str = ""
-    _process: subprocess.Popen[str] | None = field(default=None)
+    _process: Any = None
 
     def start(self) -> None:
-        self._process = self.fleet.start("recalld", "run")
-        assert self._process.stdout is not None
+        self._process = self.fleet.start("recalld", "run", talking=True)
         ready, _, _ = select.select([self._process.stdout], [], [], 60)
         assert ready
         self.url = self._process.stdout.readline().split()[-1]
@@ -121,8 +142,17 @@ def fleet(tmp_path: Path) -> Fleet:
     return Fleet(tmp_path)
 
 
-def write_source(path: Path, rows: dict[str, str | None], *, version: str = "") -> None:
-    """A database with Session-Buddy's newer tables; half of the rows are reflections."""
+def write_source(
+    path: Path,
+    rows: dict[str, str | None],
+    *,
+    version: str = "",
+    metadata: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """A database with Session-Buddy's newer tables; half of the rows are reflections.
+
+    `metadata`: that of some of the rows, which must be conversations.
+    """
     path.unlink(missing_ok=True)
     config = {"storage_compatibility_version": version} if version else {}
     start = datetime(2026, 3, 4, 5, 6, 7)
@@ -143,6 +173,7 @@ def write_source(path: Path, rows: dict[str, str | None], *, version: str = "") 
                 "number": range(len(rows)),
                 "id": pa.array(rows, pa.string()),
                 "text": pa.array(rows.values(), pa.string()),
+                "metadata": [metadata.get(name, '{"k": 1}') for name in rows],
                 "said_at": [start + timedelta(seconds=number) for number in range(len(rows))],
             }
         )
@@ -153,7 +184,7 @@ def write_source(path: Path, rows: dict[str, str | None], *, version: str = "") 
         )
         connection.execute(
             "INSERT INTO conversations_v2 SELECT id, text, NULL, 'c', 0.5, 0, 'p', 'default', "
-            "said_at, 's', '{\"k\": 1}' FROM given WHERE number % 2 = 0 ORDER BY number"
+            "said_at, 's', metadata FROM given WHERE number % 2 = 0 ORDER BY number"
         )
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from forked import killed_after
 
 from recall_daemon.store import journal, ledger
 from recall_daemon.store.forget import forget_rows
@@ -179,19 +179,12 @@ def test_killed_at_any_instant(story: Story) -> None:
 
 def killed_at_random(story: Story, command: str, chance: random.Random, after: Any) -> int:
     """`KILLS` runs of a command, each killed at some instant of its work; how many were."""
-    began = time.monotonic()
-    story.fleet.run("recalld", command)
-    took_s = time.monotonic() - began
+    took_s = story.fleet.timed("recalld", command)
     killed = 0
     for _ in range(KILLS):
         after()
         process = story.fleet.start("recalld", command)
-        try:
-            process.communicate(timeout=chance.uniform(0.3, 1.0) * took_s)
-        except Exception:
-            process.kill()
-            process.communicate()
-            killed += 1
+        killed += killed_after(process, chance.uniform(0, took_s))
     after()
     return killed
 

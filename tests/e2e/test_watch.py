@@ -26,7 +26,7 @@ def watching(fleet: Any, tmp_path: Path) -> Any:
             }
 
         fleet.environment = environment
-        process: subprocess.Popen[str] = fleet.start("recall", "watch", system_id="laptop")
+        process: subprocess.Popen[str] = fleet.launch("recall", "watch", system_id="laptop")
         return process
 
     return start
