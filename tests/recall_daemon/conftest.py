@@ -201,13 +201,30 @@ async def _no_sleep(_: float) -> None:
 OpenHub = Callable[..., AbstractAsyncContextManager[TestHub]]
 
 
+OWN_READERS = {
+    "readers",
+    "reader_memory_bytes",
+    "reader_timeout_s",
+    "max_snapshot_rows",
+    "max_snapshot_bytes",
+}
+
+
+@pytest.fixture(scope="module")
+async def readers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Readers]:
+    """The processes that read files, shared by the hubs of a module: each takes half a second."""
+    folder = tmp_path_factory.mktemp("readers")
+    opened = open_readers(HubSettings(bucket_url=folder.as_uri(), data_dir=folder, readers=1))
+    yield opened
+    await opened.close()
+
+
 @pytest.fixture
-async def open_test_hub(tmp_path: Path, publisher: Publisher) -> AsyncIterator[OpenHub]:
+def open_test_hub(tmp_path: Path, publisher: Publisher, readers: Readers) -> OpenHub:
     """Opens a hub in `folder`, over the folder bucket or over the bucket that is handed in.
 
-    Hubs of one test that have no settings of their own share the processes that read files.
+    It has readers of its own where its settings say anything about them.
     """
-    shared: list[Readers] = []
 
     @asynccontextmanager
     async def opened(
@@ -221,16 +238,12 @@ async def open_test_hub(tmp_path: Path, publisher: Publisher) -> AsyncIterator[O
             "readers": 1,
         }
         own = HubSettings(**(values | settings))  # type: ignore[arg-type]
-        if not settings and not shared:
-            shared.append(open_readers(own))
-        readers = None if settings else shared[0]
+        shared = None if OWN_READERS & settings.keys() else readers
         with open_core(own, now=lambda: clock[0]) as core:
-            async with open_hub(core, bucket=bucket, readers=readers) as hub:
+            async with open_hub(core, bucket=bucket, readers=shared) as hub:
                 yield TestHub(hub, clock)
 
-    yield opened
-    for readers in shared:
-        await readers.close()
+    return opened
 
 
 def parquet(records: Sequence[Record]) -> bytes:
