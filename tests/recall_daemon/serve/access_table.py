@@ -1,0 +1,233 @@
+"""What each route answers to whom: add a row for every route that is added.
+
+`test_access.py` fails for a route of the OpenAPI document that has no row here, asks each row as
+every role, and looks through all that comes back for what that role may not see.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from recall_daemon.serve.push import PARQUET
+from recall_wire.manifest import sha256_hex
+
+# The systems of the hub that is asked, and one that it has never heard of. Of equal length: what
+# is said of the last two may differ in the name alone.
+OWN, OTHER, UNKNOWN = "laptop", "zebra", "quagga"
+OUTSIDERS = ("nobody", "wrong", "expired", "revoked")
+# `instance`: of OWN. `reader`: of OWN. `project`: of the project red in all systems.
+INSIDERS = ("instance", "reader", "project", "admin")
+
+# anyone: also without a token. everyone: with any token; what comes back is narrowed.
+# whole: who may read everything. writer: who may write the system that is named.
+Needs = Literal["anyone", "everyone", "whole", "writer", "admin"]
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A request. `path` has every name in it."""
+
+    path: str
+    body: Any = None
+    content_type: str = "application/json"
+    headers: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def content(self) -> bytes:
+        if isinstance(self.body, bytes):
+            return self.body
+        return b"" if self.body is None else json.dumps(self.body).encode()
+
+
+@dataclass(frozen=True)
+class Row:
+    """A route as the OpenAPI document names it, and how it is asked.
+
+    `ask(system, role)` names a system where `names_system`; then the row is asked of each, and what
+    it answers for a system out of reach must be what it answers for one that does not exist.
+    `ok`: the status for whoever may; `missing`: for whoever may ask, of what they may not see.
+    """
+
+    method: str
+    path: str
+    needs: Needs
+    ask: Callable[[str, str], Ask]
+    names_system: bool = False
+    ok: int = 200
+    missing: int = 404
+
+    @property
+    def name(self) -> str:
+        return f"{self.method} {self.path}"
+
+    def expected(self, system: str, role: str) -> int:
+        if role in OUTSIDERS:
+            return self.ok if self.needs == "anyone" else 401
+        if role == "admin":
+            return self.missing if self.names_system and system == UNKNOWN else self.ok
+        if self.needs in ("admin", "whole"):
+            return 403
+        if self.needs == "writer" and (role != "instance" or system != OWN):
+            return 403
+        # What is asked for in OTHER is of the project red: a reader of that project sees it.
+        unseen = system == UNKNOWN or (system == OTHER and role != "project")
+        return self.missing if self.names_system and unseen else self.ok
+
+
+def _at(path: str, body: Any = None) -> Callable[[str, str], Ask]:
+    return lambda system, role: Ask(path.format(system=system), body)
+
+
+# Each of those who may retry and drop has a snapshot in quarantine of their own.
+_SEQ = {"instance": 2, "admin": 3}
+
+
+def _quarantined(action: str = "", first: int = 0) -> Callable[[str, str], Ask]:
+    def ask(system: str, role: str) -> Ask:
+        return Ask(f"/v1/quarantine/{system}/{first + _SEQ.get(role, 2)}{action}")
+
+    return ask
+
+
+def _memory(prefix: str) -> Callable[[str, str], Ask]:
+    return lambda system, role: Ask(f"{prefix}/{system}/{system}-red-0")
+
+
+def _pushed(path: str, body: Any = None, **changes: Any) -> Callable[[str, str], Ask]:
+    return lambda system, role: Ask(f"/v1/push/{system}/9{path}", body, **changes)
+
+
+_NO_SHA = "0" * 64
+_BATCH = {"x-content-sha256": sha256_hex(b"x"), "x-manifest-sha256": _NO_SHA, "x-rows": "1"}
+
+# In the order in which they are asked: what changes something comes last.
+ROWS = (
+    Row("GET", "/healthz", "anyone", _at("/healthz")),
+    Row("GET", "/readyz", "anyone", _at("/readyz")),
+    Row("GET", "/v1/me", "everyone", _at("/v1/me")),
+    Row("POST", "/v1/search", "everyone", _at("/v1/search", {"query": "tide", "explain": True})),
+    Row("GET", "/v1/status", "everyone", _at("/v1/status")),
+    Row("GET", "/v1/systems", "everyone", _at("/v1/systems")),
+    Row("GET", "/v1/quarantine", "everyone", _at("/v1/quarantine")),
+    Row("GET", "/v1/memories", "everyone", _at("/v1/memories")),
+    Row("GET", "/v1/events", "everyone", _at("/v1/events?after=0")),
+    Row("GET", "/v1/events/recent", "everyone", _at("/v1/events/recent")),
+    Row("GET", "/metrics", "whole", _at("/metrics")),
+    Row("GET", "/v1/verify", "admin", _at("/v1/verify")),
+    Row("GET", "/v1/model", "admin", _at("/v1/model")),
+    Row("GET", "/v1/tiers", "admin", _at("/v1/tiers")),
+    Row("GET", "/v1/tiers/due", "admin", _at("/v1/tiers/due")),
+    Row("GET", "/v1/jobs", "admin", _at("/v1/jobs")),
+    Row("GET", "/v1/backups", "admin", _at("/v1/backups")),
+    Row("GET", "/v1/expiry", "admin", _at("/v1/expiry")),
+    Row("GET", "/v1/tokens", "admin", _at("/v1/tokens")),
+    Row("GET", "/v1/audit", "admin", _at("/v1/audit")),
+    Row("GET", "/v1/audit/verify", "admin", _at("/v1/audit/verify")),
+    Row("GET", "/v1/quarantine/{system_id}/{seq}", "everyone", _quarantined(), names_system=True),
+    Row(
+        "GET",
+        "/v1/memories/{system_id}/{memory_id}",
+        "everyone",
+        _memory("/v1/memories"),
+        names_system=True,
+    ),
+    Row(
+        "GET",
+        "/v1/related/{system_id}/{memory_id}",
+        "everyone",
+        _memory("/v1/related"),
+        names_system=True,
+    ),
+    # A system that is not known may be pushed: that is how it becomes known.
+    Row(
+        "GET",
+        "/v1/push/{system_id}",
+        "writer",
+        _at("/v1/push/{system}"),
+        names_system=True,
+        missing=200,
+    ),
+    # Past the question of who may: there is no such push, and no manifest.
+    Row(
+        "PUT",
+        "/v1/push/{system_id}/{seq}",
+        "writer",
+        _pushed("", {}),
+        names_system=True,
+        ok=422,
+        missing=422,
+    ),
+    Row(
+        "PUT",
+        "/v1/push/{system_id}/{seq}/batches/{number}",
+        "writer",
+        _pushed("/batches/1", b"x", content_type=PARQUET, headers=tuple(_BATCH.items())),
+        names_system=True,
+        ok=409,
+        missing=409,
+    ),
+    Row(
+        "POST",
+        "/v1/push/{system_id}/{seq}/commit",
+        "writer",
+        _pushed("/commit", {"manifest_sha256": _NO_SHA, "batches": []}),
+        names_system=True,
+        ok=409,
+        missing=409,
+    ),
+    Row("POST", "/v1/pull", "admin", _at("/v1/pull", {"urls": ["ftp://x"]}), ok=422),
+    # The hub of the test has no schedule that runs: it is stopping, it says.
+    Row("POST", "/v1/jobs/{kind}/run", "admin", _at("/v1/jobs/age/run"), ok=503),
+    Row("POST", "/v1/rebuild", "admin", _at("/v1/rebuild"), ok=503),
+    Row("POST", "/v1/tokens", "admin", _at("/v1/tokens", {"role": "reader"}), ok=201),
+    Row("POST", "/v1/tokens/{token_id}/revoke", "admin", _at("/v1/tokens/0/revoke"), ok=404),
+    Row(
+        "POST",
+        "/v1/memories",
+        "writer",
+        lambda system, role: Ask(
+            "/v1/memories", {"system": system, "memory_id": f"new-{role}", "text": "a new tide"}
+        ),
+        names_system=True,
+        missing=200,
+    ),
+    # One that may not be stored is an error of its own, among those that may.
+    Row(
+        "POST",
+        "/v1/memories/batch",
+        "everyone",
+        lambda system, role: Ask(
+            "/v1/memories/batch",
+            {"system": system, "memories": [{"memory_id": f"more-{role}", "text": "a new tide"}]},
+        ),
+        names_system=True,
+        missing=200,
+    ),
+    Row(
+        "POST",
+        "/v1/quarantine/{system_id}/{seq}/retry",
+        "writer",
+        _quarantined("/retry"),
+        names_system=True,
+    ),
+    Row(
+        "POST",
+        "/v1/quarantine/{system_id}/{seq}/drop",
+        "writer",
+        _quarantined("/drop", first=2),
+        names_system=True,
+    ),
+    Row(
+        "DELETE",
+        "/v1/memories/{system_id}/{memory_id}",
+        "writer",
+        lambda system, role: Ask(f"/v1/memories/{system}/{system}-gone-{role}"),
+        names_system=True,
+    ),
+)
+
+# `POST /v1/forget` names what it reaches in its body, and has tests of its own.
+ELSEWHERE = frozenset({"POST /v1/forget"})
