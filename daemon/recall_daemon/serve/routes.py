@@ -29,6 +29,7 @@ from recall_daemon.serve import metrics as metric_routes
 from recall_daemon.serve import pull as pull_routes
 from recall_daemon.serve import tiers as tier_routes
 from recall_daemon.serve.gate import Gate, Terms
+from recall_daemon.serve.mcp import mount as mcp_routes
 from recall_daemon.serve.subscribers import Subscribers
 from recall_daemon.serve.who import Admin, Who, caller_of
 from recall_daemon.store.ledger import Place
@@ -76,6 +77,7 @@ def make_app(
         forget_routes,
         access_routes,
         event_routes,
+        mcp_routes,
     )
     statuses = {
         kind: status for one in (*subjects, memory_routes) for kind, status in one.STATUSES.items()
@@ -91,6 +93,7 @@ def make_app(
     forget_routes.install(app, forgetting)
     pull_routes.install(app, pull)
     memory_routes.install(app, memories)
+    mcp_routes.install(app, hub, memories, pull.sync_all_instances)
     event_routes.install(app, hub, subscribers)
     metric_routes.install(app)
     access_routes.install(app, hub)

@@ -17,6 +17,7 @@ from recall_daemon.serve import forget, login, memories, push
 from recall_daemon.serve.connections import watched
 from recall_daemon.serve.gate import Terms
 from recall_daemon.serve.guard import Guard
+from recall_daemon.serve.mcp import mount as mcp
 from recall_daemon.serve.observed import Observed
 from recall_daemon.settings import HubSettings
 from recall_wire.errors import SettingsInvalid
@@ -27,6 +28,12 @@ BACKLOG = 4096
 TAKEN_AT_ONCE = 128
 # A request in flight has this long to finish when the hub is told to stop.
 DRAIN_S = 8
+
+# The bodies that may be of more than a mebibyte, or of another type than JSON.
+_ALLOWANCES = (
+    *(push.BATCHES, forget.BODY, memories.ONE, memories.BATCH),
+    *(mcp.BODY, login.FORM),
+)
 
 log = structlog.get_logger(__name__)
 
@@ -121,7 +128,7 @@ class Server(uvicorn.Server):
             port=listener.getsockname()[1],
             names=_names(settings),
             any_address=not is_loopback(settings.http_host),
-            allowances=(push.BATCHES, forget.BODY, memories.ONE, memories.BATCH, login.FORM),
+            allowances=_ALLOWANCES,
         )
         config = uvicorn.Config(
             Observed(guard),

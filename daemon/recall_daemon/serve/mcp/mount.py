@@ -14,13 +14,15 @@ from mcp.server.streamable_http_manager import (
 )
 from starlette.routing import Route
 
+from recall_daemon.operations import Operations
 from recall_daemon.serve.guard import Allowance
 from recall_daemon.serve.mcp import plain
 from recall_daemon.serve.mcp.plain import EnvelopePath, McpPath, ToolPath
 from recall_daemon.serve.mcp.reading import Reading
 from recall_daemon.serve.mcp.server import make_manager
 from recall_daemon.serve.mcp.tool import Toolbox
-from recall_daemon.serve.mcp.writing import Writing
+from recall_daemon.serve.mcp.writing import Pull, Writing
+from recall_daemon.serve.memories import Parts
 
 STATUSES = plain.STATUSES
 
@@ -36,9 +38,11 @@ BODY: Final = Allowance(
 )
 
 
-def install(app: FastAPI, reading: Reading, writing: Writing) -> None:
+def install(app: FastAPI, hub: Operations, parts: Parts, pull: Pull | None = None) -> None:
     """Add the paths to an app whose errors are answered as problems, with `STATUSES`, and what
-    serves MCP to the app's lifespan."""
+    serves MCP to the app's lifespan. Without `pull` nothing is pulled from instances."""
+    reading = Reading(hub, parts.memories)
+    writing = Writing(parts.posts, parts.forgetting, parts.sources, parts.now, pull)
     tools = Toolbox([*reading.tools(), *writing.tools()])
     manager = make_manager(tools, plain.BODY_MAX_BYTES)
     endpoints: dict[str, plain.Posts] = {"/mcp": McpPath(tools, StreamableHTTPASGIApp(manager))}

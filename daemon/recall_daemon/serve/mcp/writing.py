@@ -16,6 +16,8 @@ from recall_daemon.memory.criteria import Criteria
 from recall_daemon.memory.forget import Forgetting
 from recall_daemon.memory.incoming import pushed_memory, system_of
 from recall_daemon.memory.posts import Posts
+from recall_daemon.pull.answer import ROWS_MAX
+from recall_daemon.pull.sync import QUERY_MAX_CHARS, URLS_MAX
 from recall_daemon.serve.mcp import words
 from recall_daemon.serve.mcp.reading import MemoryId, SystemId, own_system
 from recall_daemon.serve.mcp.shapes import BatchStored, Forgotten, NotStored, Pulled, Stored
@@ -96,10 +98,13 @@ class Forget(Arguments):
 class Sync(Arguments):
     instance_urls: Annotated[
         tuple[str, ...] | None,
-        Field(max_length=100, description="Those that are configured where none is named."),
+        Field(max_length=URLS_MAX, description="Those that are configured where none is named."),
     ] = None
-    query: Annotated[str, Field(description="Fetch what matches; all where it is empty.")] = ""
-    limit: Annotated[int, Field(ge=1, le=10_000, description="Memories of one instance.")] = 100
+    query: Annotated[
+        str,
+        Field(max_length=QUERY_MAX_CHARS, description="Fetch what matches; all where it is empty."),
+    ] = ""
+    limit: Annotated[int, Field(ge=1, le=ROWS_MAX, description="Memories of one instance.")] = 100
     incremental: Annotated[bool, Field(description="Only what is new since the last time.")] = True
 
 

@@ -9,7 +9,7 @@ import json
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpx
@@ -23,14 +23,11 @@ from mcp_types import CallToolResult
 
 from recall_daemon.access.caller import LOOPBACK, Caller
 from recall_daemon.errors import Forbidden, MemoryNotFound
-from recall_daemon.memory.posts import Posts
-from recall_daemon.memory.read import Memories
 from recall_daemon.search.reach import Reach
 from recall_daemon.serve import forget, problem
 from recall_daemon.serve.guard import Guard, Receive, Scope, Send
 from recall_daemon.serve.mcp import mount
-from recall_daemon.serve.mcp.reading import Reading
-from recall_daemon.serve.mcp.writing import Pull, Writing
+from recall_daemon.serve.mcp.writing import Pull
 from recall_daemon.serve.who import CALLER
 
 Json = dict[str, Any]
@@ -139,12 +136,8 @@ def _app(hub: Any, sources: Json, pull: Pull) -> FastAPI:
     core = hub.hub.core
     app = FastAPI()
     problem.install(app, {Forbidden: 403, MemoryNotFound: 404, **forget.STATUSES, **mount.STATUSES})
-    posts = Posts(core.store, check_disk=lambda: None, on_merged=lambda: None, now=core.now)
-    mount.install(
-        app,
-        Reading(core.operations, Memories(core.store, core.index, core.tiers.texts)),
-        Writing(posts, hub.hub.forgetting, sources, core.now, pull),
-    )
+    parts = replace(hub.hub.memory_parts(), sources=sources)
+    mount.install(app, core.operations, parts, pull)
     return app
 
 
