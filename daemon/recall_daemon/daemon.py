@@ -19,6 +19,8 @@ from recall_daemon.loop import Beat, poll_safely
 from recall_daemon.metrics import BREAKER_OPEN, POLL_SECONDS, POLLS, timed
 from recall_daemon.operations import Json
 from recall_daemon.serve.connections import raise_file_limit
+from recall_daemon.serve.dashboard import mount as pages
+from recall_daemon.serve.dashboard.dashboard import Dashboard
 from recall_daemon.serve.local_token import local_token
 from recall_daemon.serve.routes import make_app
 from recall_daemon.serve.server import Server, bind, say_terms, terms_of, url_of
@@ -248,6 +250,8 @@ async def run(
                 tokens=core.tokens,
                 terms=terms_of(settings, secret),
             )
+            if settings.dashboard:
+                pages.install(app, Dashboard.of(hub))
             server = Server(app, listener, settings)
             say_terms(settings, in_force=core.tokens.in_force)
             _announce(core, url_of(listener, tls=settings.tls_cert is not None), announce)

@@ -85,6 +85,7 @@ class HubSettings(BucketSettings):
     http_host: str = "127.0.0.1"
     http_port: int = Field(8682, ge=0, le=65535)
     http_names: list[str] = Field(default_factory=list)
+    dashboard: bool = True
     tls_cert: Path | None = None
     tls_key: Path | None = None
     push_sources: dict[str, str] = Field(default_factory=dict)

@@ -52,7 +52,12 @@ def _options(colour: str) -> dict[str, Any]:
         "animation": False,
         "grid": {"left": 8, "right": 12, "top": 12, "bottom": 4, "containLabel": True},
         "xAxis": {"type": "time", "splitNumber": 3, "axisLabel": {"hideOverlap": True}},
-        "yAxis": {"type": "value", "min": 0, "splitNumber": 3},
+        "yAxis": {
+            "type": "value",
+            "min": 0,
+            "splitNumber": 3,
+            "splitLine": {"lineStyle": {"color": "rgba(128, 128, 128, 0.25)"}},
+        },
         "tooltip": {"trigger": "axis", "renderMode": "richText"},
         "series": [
             {

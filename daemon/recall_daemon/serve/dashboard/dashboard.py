@@ -44,8 +44,7 @@ class Dashboard:
             interval_s=core.settings.poll_interval_s,
             now=core.now,
         )
-        memories = Memories(core.store, core.index, core.tiers.texts)
-        return cls(core.operations, core.store, memories, hub.jobs, rates)
+        return cls(core.operations, core.store, core.memories, hub.jobs, rates)
 
     def acts_on(self, system_id: str, memory_id: str) -> list[Json]:
         """What the audit log has on a memory, newest first. Blocking."""

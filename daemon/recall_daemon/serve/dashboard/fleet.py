@@ -79,7 +79,7 @@ class _Fleet:
         systems = status["systems"]
         self._degraded.set_visibility(status["degraded"])
         self._empty.set_visibility(not systems)
-        rows = [_row(system) for system in systems]
+        rows = sorted(map(_row, systems), key=_urgency)
         for name, count in _counts(status, rows).items():
             self._tiles[name].text = number(count)
         if self._charts is not None:
@@ -134,6 +134,12 @@ def _state(system: Json, missing: bool, quarantined: int) -> str:
     return "lagging" if system["lag_s"] > 0 else "ok"
 
 
+def _urgency(row: Json) -> tuple[int, float, str]:
+    """What needs somebody comes first."""
+    return _STATES.index(row["state"]), -row["lag_s"], row["system_id"]
+
+
+_STATES = ("clash", "quarantine", "missing", "lagging", "ok")
 _COLUMNS: list[Json] = [
     {
         "field": "system_id",

@@ -75,8 +75,8 @@ class _Jobs:
                 button.on("click", lambda kind=job["kind"]: self._run(kind))
 
     async def _run(self, kind: str) -> None:
-        async def start() -> JobRun:
-            return await self._visit.dashboard.jobs.start(kind)
+        async def start(caller: Caller) -> JobRun:
+            return await self._visit.dashboard.jobs.start(kind, actor=caller.name)
 
         if await self._visit.do(start) is not None:
             await self.refresh()

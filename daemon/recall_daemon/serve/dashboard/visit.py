@@ -51,6 +51,9 @@ class Visit:
     def is_admin(self) -> bool:
         return self._caller.is_admin
 
+    def may_write(self, system_id: str) -> bool:
+        return self._caller.may_write(system_id)
+
     @property
     def theme(self) -> bool | None:
         """Dark, light, or None for what the browser prefers."""
@@ -74,11 +77,12 @@ class Visit:
             self._tell(error)
             return None
 
-    async def do(self, work: Callable[[], Awaitable[T]]) -> T | None:
+    async def do(self, work: Callable[[Caller], Awaitable[T]]) -> T | None:
         """Do something that only an admin may, on the loop; as `read`."""
         try:
-            self.caller.check_admin()
-            return await work()
+            caller = self.caller
+            caller.check_admin()
+            return await work(caller)
         except RecallError as error:
             self._tell(error)
             return None
