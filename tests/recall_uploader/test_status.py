@@ -18,8 +18,8 @@ from recall_uploader.state import State
 from recall_uploader.status import Status, status_of
 from recall_uploader.upload import upload
 from recall_wire import layout
+from recall_wire.doctor.facts import print_facts
 from recall_wire.errors import BucketUnreachable
-from recall_wire.facts import print_facts
 from recall_wire.manifest import Ack, QuarantinedSeq
 
 

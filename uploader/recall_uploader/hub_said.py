@@ -13,7 +13,7 @@ from recall_uploader.methods.base import Patience
 from recall_uploader.methods.choose import PATH_ERRORS, open_methods
 from recall_uploader.state import State
 from recall_uploader.state_resends import Again
-from recall_uploader.within import within
+from recall_wire.doctor.within import within
 from recall_wire.errors import ManifestInvalid, SettingsInvalid
 from recall_wire.manifest import Ack, parse_ack
 

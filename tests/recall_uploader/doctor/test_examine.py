@@ -20,8 +20,8 @@ from recall_uploader.extract import Request
 from recall_uploader.state import State
 from recall_uploader.upload import upload
 from recall_wire.buckets import open_bucket
+from recall_wire.doctor.finding import Finding
 from recall_wire.errors import BucketRefused, BucketUnreachable
-from recall_wire.finding import Finding
 
 SECRET = "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY"  # pragma: allowlist secret
 

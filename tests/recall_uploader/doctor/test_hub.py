@@ -14,7 +14,7 @@ import pytest
 
 from recall_uploader.doctor.examine import examine
 from recall_uploader.methods.hub import HubClient
-from recall_wire.finding import Finding
+from recall_wire.doctor.finding import Finding
 
 TOLD = {
     "system_id": "laptop",

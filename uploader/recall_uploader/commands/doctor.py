@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recall_uploader.commands.printing import print_result
-from recall_wire.facts import print_facts
-from recall_wire.finding import as_facts, healthy
+from recall_wire.doctor.facts import print_facts
+from recall_wire.doctor.finding import as_facts, healthy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import TextIO
 
-    from recall_wire.finding import Finding
+    from recall_wire.doctor.finding import Finding
 
 HEALTHY, PROBLEM = 0, 2
 
@@ -44,8 +44,8 @@ def look(config: Path | None) -> list[Finding]:
     """Settings that cannot be read are a problem like others."""
     from recall_uploader.doctor.examine import examine, impatient
     from recall_uploader.settings import config_path, load_settings
+    from recall_wire.doctor.finding import failed
     from recall_wire.errors import SettingsInvalid
-    from recall_wire.finding import failed
 
     try:
         settings = load_settings(config)

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recall_uploader.commands.printing import print_result, say, warn
-from recall_wire.facts import print_facts
+from recall_wire.doctor.facts import print_facts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from recall_uploader.init import InitResult
     from recall_uploader.settings import UploaderSettings
-    from recall_wire.finding import Finding
+    from recall_wire.doctor.finding import Finding
 
 _CREDENTIALS = (
     "credentials come by the standard AWS chain (AWS_PROFILE, ~/.aws/credentials, an instance's "
@@ -188,8 +188,8 @@ def _set_up(file: Path, changed: Mapping[str, Any], *, adopt: bool, json_: bool)
     from recall_uploader.init import adopt as run_adopt
     from recall_uploader.init import init as run_init
     from recall_uploader.settings import load_settings
+    from recall_wire.doctor.finding import healthy
     from recall_wire.errors import RecallError
-    from recall_wire.finding import healthy
 
     used = file if file.is_file() else None
     instance = app.build(load_settings(used))
@@ -223,7 +223,7 @@ def _as_dict(
 
 def _show(result: InitResult, checks: list[Finding]) -> None:
     from recall_uploader.commands.doctor import show
-    from recall_wire.finding import healthy
+    from recall_wire.doctor.finding import healthy
 
     show(checks, sys.stderr)
     warn(result.warnings)

@@ -10,7 +10,7 @@ from cyclopts import App
 
 from recall_uploader.commands.printing import print_result, print_table, warn
 from recall_uploader.commands.upload import deliver_with
-from recall_uploader.sizes import bytes_text
+from recall_wire.sizes import bytes_text
 
 if TYPE_CHECKING:
     from recall_uploader.app import Instance

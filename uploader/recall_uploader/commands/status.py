@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recall_uploader.commands.printing import print_result, warn
-from recall_wire.facts import print_facts
+from recall_wire.doctor.facts import print_facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,7 +88,7 @@ def _hub(said: HubSaid) -> Iterator[tuple[str, str]]:
 
 
 def _outbox(waiting: Waiting, now: datetime) -> Iterator[tuple[str, str]]:
-    from recall_uploader.sizes import bytes_text
+    from recall_wire.sizes import bytes_text
 
     if not waiting.snapshots:
         yield "outbox", "nothing waits"
@@ -115,7 +115,7 @@ def _count(snapshots: int) -> str:
 
 
 def _ago(when: datetime | None, now: datetime) -> str:
-    from recall_uploader.sizes import age_text
+    from recall_wire.sizes import age_text
 
     return f"{age_text(now - when)} ago ({when:%Y-%m-%d %H:%M} UTC)" if when else ""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recall_uploader.commands.printing import print_result, warn
-from recall_uploader.sizes import bytes_text
+from recall_wire.sizes import bytes_text
 
 if TYPE_CHECKING:
     from recall_uploader.app import Instance

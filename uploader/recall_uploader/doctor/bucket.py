@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 
-from recall_uploader.doctor import clock, reach
+from recall_uploader.doctor import reach
 from recall_uploader.doctor.look import Look
 from recall_uploader.doctor.machine import is_locked
 from recall_uploader.identity import check_unclaimed, newest_in_bucket, newest_told
@@ -15,8 +15,9 @@ from recall_wire import layout
 from recall_wire.buckets import create_folder
 from recall_wire.buckets.base import Bucket
 from recall_wire.buckets.probe import Capabilities, probe
+from recall_wire.doctor import clock
+from recall_wire.doctor.finding import Finding, failed, note, ok, problem, warning
 from recall_wire.errors import BucketRefused, ObjectNotFound, RecallError, TransientError
-from recall_wire.finding import Finding, failed, note, ok, problem, warning
 from recall_wire.manifest import MANIFEST_MAX_BYTES
 
 _POLICY = "docs/uploader.md has the policy it needs"
@@ -108,7 +109,7 @@ def _try(look: Look, opened: Bucket, system_id: str) -> Iterator[Finding]:
     if not any(item.level == "problem" for item in judged):
         yield ok("bucket", f"{opened.url} takes, keeps and gives back what is put there")
     yield from _own_keys(look, opened, system_id)
-    yield from clock.against_bucket(look, opened, f"{prefix}clock")
+    yield from clock.against_bucket(opened, f"{prefix}clock", look.instance.clock)
     yield from reach.reach(look, opened, system_id)
 
 

@@ -12,8 +12,8 @@ from recall_uploader.deadline import Deadline
 from recall_uploader.doctor import bucket, hub, machine, sources, starters
 from recall_uploader.doctor.look import CALL_S, Look
 from recall_uploader.settings import UploaderSettings
-from recall_uploader.within import within
-from recall_wire.finding import Finding, problem, warning
+from recall_wire.doctor.finding import Finding, problem, warning
+from recall_wire.doctor.within import within
 
 LIMIT_S = 30.0
 _Group = Callable[[Look], Iterator[Finding]]

@@ -9,10 +9,10 @@ from email.utils import parsedate_to_datetime
 
 import httpx
 
-from recall_uploader.doctor import clock
 from recall_uploader.doctor.look import CALL_S, Look
+from recall_wire.doctor import clock
+from recall_wire.doctor.finding import Finding, failed, note, ok
 from recall_wire.errors import RecallError
-from recall_wire.finding import Finding, failed, note, ok
 
 
 def hub(look: Look) -> Iterator[Finding]:

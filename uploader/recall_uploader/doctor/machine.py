@@ -15,11 +15,11 @@ from recall_uploader.doctor.look import Look
 from recall_uploader.errors import SystemClash
 from recall_uploader.identity import check_machine
 from recall_uploader.outbox_run import Item, items
-from recall_uploader.sizes import age_text, bytes_text
 from recall_uploader.state_file import STATE_FILE
 from recall_uploader.status import ways
+from recall_wire.doctor.finding import Finding, failed, note, ok, problem, warning
 from recall_wire.errors import RecallError
-from recall_wire.finding import Finding, failed, note, ok, problem, warning
+from recall_wire.sizes import age_text, bytes_text
 
 FREE_MIN_BYTES = 1 << 30
 _NEAR = 0.8

@@ -13,8 +13,8 @@ from recall_uploader.doctor.look import Look
 from recall_wire import layout
 from recall_wire.buckets.base import Bucket
 from recall_wire.buckets.location import S3Location, parse_url
+from recall_wire.doctor.finding import Finding, note, ok, warning
 from recall_wire.errors import BucketRefused, ObjectNotFound, TransientError
-from recall_wire.finding import Finding, note, ok, warning
 from recall_wire.manifest import HEAD_MAX_BYTES
 
 _R2 = ".r2.cloudflarestorage.com"

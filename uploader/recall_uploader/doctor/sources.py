@@ -12,12 +12,12 @@ from recall_uploader.doctor.look import Look
 from recall_uploader.everything import sources_of
 from recall_uploader.redact import Redactor
 from recall_uploader.redact.discreet import discreet
-from recall_uploader.sizes import bytes_text
 from recall_uploader.sources.opening import open_configured
 from recall_uploader.sources.settings import SourceSettings
+from recall_wire.doctor.finding import Finding, failed, note, ok, warning
 from recall_wire.errors import RecallError, SettingsInvalid, TransientError
-from recall_wire.finding import Finding, failed, note, ok, warning
 from recall_wire.formats import ReadOptions
+from recall_wire.sizes import bytes_text
 
 # What is larger is not copied for a look.
 LOOK_MAX_BYTES = 256 << 20

@@ -11,8 +11,8 @@ from recall_uploader.hook.claude_code import settings_path
 from recall_uploader.hook.install import is_installed
 from recall_uploader.hook.settings_file import SettingsFile
 from recall_uploader.service.supervisor import supervisor
+from recall_wire.doctor.finding import Finding, failed, note, ok
 from recall_wire.errors import RecallError
-from recall_wire.finding import Finding, failed, note, ok
 from recall_wire.service.supervisor import Done
 
 _NOT_ASKED = Done(127)

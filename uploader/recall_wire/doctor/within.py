@@ -5,9 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
-
-from recall_uploader.deadline import Deadline
+from typing import Generic, Protocol, TypeVar
 
 _T = TypeVar("_T")
 
@@ -36,7 +34,12 @@ class Task(Generic[_T]):
         return self.result if self.done.is_set() else None
 
 
-def within(deadline: Deadline, works: Sequence[Callable[[], _T]]) -> list[_T | None]:
+class Limit(Protocol):
+    @property
+    def left_s(self) -> float: ...
+
+
+def within(limit: Limit, works: Sequence[Callable[[], _T]]) -> list[_T | None]:
     """The results, in order; None for what is not done in time and goes on unheard.
 
     In daemon threads, which a dead network drive can hold for ever without holding the process.
@@ -45,5 +48,5 @@ def within(deadline: Deadline, works: Sequence[Callable[[], _T]]) -> list[_T | N
     for task in tasks:
         threading.Thread(target=task.run, daemon=True, name="recall-look").start()
     for task in tasks:
-        task.done.wait(max(0.0, deadline.left_s))
+        task.done.wait(max(0.0, limit.left_s))
     return [task.outcome() for task in tasks]

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
 
-from recall_uploader.doctor.look import Look
-from recall_uploader.sizes import age_text
 from recall_wire.buckets.base import Bucket
+from recall_wire.doctor.finding import Finding, ok, warning
 from recall_wire.errors import RecallError
-from recall_wire.finding import Finding, ok, warning
+from recall_wire.sizes import age_text
 
 OFF_MAX = timedelta(minutes=5)
 
 
-def against_bucket(look: Look, bucket: Bucket, key: str) -> Iterator[Finding]:
+def against_bucket(bucket: Bucket, key: str, now: Callable[[], datetime]) -> Iterator[Finding]:
     """By the time the endpoint gives to an object that is written now, and removed again."""
     try:
         bucket.put(key, b"recalld doctor\n")
         theirs = bucket.head(key).modified_at
     except RecallError:
         return  # the probe has said what is wrong
-    yield compared("bucket", theirs, look.instance.clock())
+    yield compared("bucket", theirs, now())
     with suppress(RecallError):
         bucket.delete(key)
 

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from recall_uploader.deadline import Deadline
-from recall_uploader.within import within
+from recall_wire.doctor.within import within
 
 
 def test_results_come_in_order_and_what_hangs_is_none() -> None:
