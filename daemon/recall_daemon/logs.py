@@ -5,17 +5,21 @@ from __future__ import annotations
 import logging
 import re
 import sys
+import traceback
 from collections.abc import MutableMapping
 from typing import Any, Final, Literal
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import ExcInfo, Processor
 
 Level = Literal["debug", "info", "warning", "error"]
 
 # What libraries say below a warning is about themselves: requests, headers, sockets.
 _OTHERS: Final = logging.WARNING
 _TOKEN = re.compile(r"(rct_[0-9a-f]{12})_[A-Za-z0-9_-]+")
+
+_QUOTED = re.compile(r"""(['"]).*?\1""", re.DOTALL)
+_FRAME = '  File "'
 
 _HANDLER = "recalld"
 
@@ -27,16 +31,13 @@ def set_up(level: Level = "info") -> None:
     """
     terminal = sys.stderr.isatty()
     renderer: Processor = (
-        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
-        if terminal
-        else structlog.processors.JSONRenderer()
+        structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer()
     )
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        # Without the frames' variables: they may hold memories or credentials.
-        structlog.processors.format_exc_info,
+        structlog.processors.ExceptionRenderer(_traceback),
         without_tokens,
     ]
     structlog.configure(
@@ -70,6 +71,23 @@ def _take_over_logging(before: list[Processor], renderer: Processor) -> None:
     root = logging.getLogger()
     root.handlers = [h for h in root.handlers if h.get_name() != _HANDLER] + [handler]
     root.setLevel(_OTHERS)
+
+
+def without_values(said: str) -> str:
+    """What is said of somebody's data, without the pieces of it that are quoted.
+
+    For the log alone: the reason of a quarantine is kept whole, and told to whoever may see it.
+    """
+    return _QUOTED.sub(r"\1…\1", said)
+
+
+def _traceback(exc_info: ExcInfo) -> str:
+    """The frames without their variables, and what each error says without what it quotes: both
+    may hold memories or credentials."""
+    parts = traceback.format_exception(*exc_info)
+    return "".join(
+        part if part.startswith(_FRAME) else without_values(part) for part in parts
+    ).rstrip()
 
 
 def without_tokens(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -13,6 +13,7 @@ import structlog
 from recall_daemon.ingest import poll, quarantine
 from recall_daemon.ingest.gaps import GapAsker
 from recall_daemon.ingest.poll import Found, FoundBare, HeadNews
+from recall_daemon.logs import without_values
 from recall_daemon.metrics import SNAPSHOTS
 from recall_daemon.store import ledger
 from recall_daemon.store.ledger import Entry, Place
@@ -165,7 +166,7 @@ class Agenda:
             data = await self._bucket.get(key, max_bytes=HEAD_MAX_BYTES)
             return parse_head(data, system_id=news.system_id).seq
         except (ObjectNotFound, LimitExceeded, ManifestInvalid) as error:
-            log.warning("head.invalid", system_id=news.system_id, error=str(error))
+            log.warning("head.invalid", system_id=news.system_id, error=without_values(str(error)))
             return None
 
     def _sort_out(self, system_id: str, found: list[Found], head_seq: int | None) -> list[Found]:

@@ -14,6 +14,7 @@ from recall_daemon.errors import SnapshotIncomplete
 from recall_daemon.ingest import quarantine
 from recall_daemon.ingest.agenda import Agenda, new_entry
 from recall_daemon.ingest.poll import Found, FoundBare
+from recall_daemon.logs import without_values
 from recall_daemon.metrics import SNAPSHOTS
 from recall_daemon.store import ledger
 from recall_daemon.store.ledger import Entry
@@ -100,7 +101,10 @@ class Setbacks:
         if settled.state != "merged":
             SNAPSHOTS.labels(settled.state).inc()
         log.warning(
-            "snapshot.unreadable", place=str(entry.place), state=settled.state, reason=reason
+            "snapshot.unreadable",
+            place=str(entry.place),
+            state=settled.state,
+            reason=without_values(reason),
         )
         return settled
 
