@@ -77,6 +77,10 @@ class RemoteHub:
             headers={"authorization": f"Bearer {token}"} if token else {},
         )
 
+    def close(self) -> None:
+        """Let go of the connection. Idempotent."""
+        self._http.close()
+
     def search(self, request: SearchRequest) -> Json:
         body = {name: _plain(value) for name, value in asdict(request).items()}
         return self._call("POST", "/v1/search", {k: v for k, v in body.items() if v is not None})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -79,7 +80,8 @@ def _pulled(
 
     hub = find_hub(settings.data_dir)
     if hub is not None:
-        return hub.pull({"urls": list(urls), "query": query, "limit": limit, "full": full})
+        with closing(hub):
+            return hub.pull({"urls": list(urls), "query": query, "limit": limit, "full": full})
     return asyncio.run(_here(urls, query, limit, full, settings))
 
 
