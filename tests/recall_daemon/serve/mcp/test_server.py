@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from mcp_types import TextContent
 
@@ -58,6 +60,16 @@ async def test_a_client_finds_every_tool_with_its_hints_and_shapes(served) -> No
     assert set(tools["search_all_systems"].input_schema["properties"]) == {
         *("query", "limit", "threshold", "system_id")
     }
+
+
+async def test_the_docs_name_each_tool_with_its_arguments(served) -> None:
+    told = Path(__file__).parents[4].joinpath("docs/mcp.md").read_text()
+    async with served.client() as client:
+        for tool in (await client.list_tools()).tools:
+            (row,) = [line for line in told.splitlines() if line.startswith(f"| `{tool.name}` |")]
+            named = row.split("|")[2]
+            for name in tool.input_schema["properties"]:
+                assert f"`{name}`" in named, (tool.name, name)
 
 
 async def test_a_search_tells_passages_and_where_they_are_from(served) -> None:
