@@ -19,14 +19,15 @@ from recall_daemon.app import open_core, open_pull
 from recall_daemon.settings import HubSettings
 
 
-def pull_for_ever(data_dir: Path, url: str) -> None:
-    """Ask again and again for all there is."""
+def pull_for_ever(data_dir: Path, url: str, begun: int) -> None:
+    """Ask again and again for all there is; say so at `begun` when the first answer is in."""
 
     async def again() -> None:
         settings = HubSettings(data_dir=data_dir, embedder="hash")
         with open_core(settings) as core, open_pull(core) as pull:
             while True:
                 await pull.sync_all_instances([url], limit=5_000, wait=False)
+                os.write(begun, b".")
 
     asyncio.run(again())
 
@@ -34,12 +35,16 @@ def pull_for_ever(data_dir: Path, url: str) -> None:
 def kill_some(data_dir: Path, url: str, kills: int, seed: int) -> None:
     chance = random.Random(seed)
     for _ in range(kills):
+        reading, begun = os.pipe()
         child = os.fork()
         if child == 0:
-            pull_for_ever(data_dir, url)
-        time.sleep(chance.uniform(0.1, 0.8))
+            pull_for_ever(data_dir, url, begun)
+        os.close(begun)
+        assert os.read(reading, 1) == b".", "it has ended"
+        time.sleep(chance.uniform(0, 0.3))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
+        os.close(reading)
 
 
 if __name__ == "__main__":

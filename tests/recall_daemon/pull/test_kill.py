@@ -51,7 +51,7 @@ async def test_killed_at_any_instant(puller: Any, tmp_path: Path) -> None:
             assert hub.problems() == [], seed
         finally:
             store.close()
-    assert asked >= KILLS, f"seed {seed}: it was never in the middle of anything"
+    assert asked > KILLS, f"seed {seed}: it was never in the middle of anything"
 
 
 def posted(store: Store) -> int:
