@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import subprocess
-import sys
-import threading
 from pathlib import Path
 from typing import Any
 
+import forked
 import pytest
 
 from recall_daemon.backup.shelf import Shelf
@@ -27,15 +25,9 @@ CHILD = Path(__file__).with_name("child.py")
 
 def killed_at_work(command: str, folder: Path, url: str, after_s: float) -> None:
     """A child that works without end, killed that long after it began."""
-    process = subprocess.Popen(
-        [sys.executable, str(CHILD), command, str(folder), url], stdout=subprocess.PIPE
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == b"at work\n"
-    threading.Event().wait(after_s)
-    assert process.poll() is None, "it ended by itself"
-    process.kill()
-    process.communicate()
+    process = forked.start_talking([CHILD, command, folder, url])
+    assert process.stdout.readline() == "at work\n"
+    assert forked.killed_after(process, after_s), "it ended by itself"
 
 
 @pytest.mark.timeout(1800 if SOAK else 300)

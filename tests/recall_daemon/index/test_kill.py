@@ -15,6 +15,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # index_child
 
+import forked
 import index_child
 from index_child import DIM, Hub
 
@@ -36,7 +37,7 @@ def test_killed_at_any_instant_the_index_is_the_store(
     monkeypatch.setattr("recall_daemon.index.codes.EXACT_MAX", 2)
     data_dir, expected = tmp_path / "hub", Expected(tmp_path / "calm")
     for _ in range(KILLS):
-        kill_after(data_dir, chance.uniform(0.0, 1.5))
+        kill_after(data_dir, chance.uniform(0.0, 0.8))
         hub = Hub(data_dir)
         check(hub, expected, seed)
         hub.index.close()
@@ -47,9 +48,7 @@ def test_killed_at_any_instant_the_index_is_the_store(
 
 def kill_after(data_dir: Path, seconds: float) -> None:
     """Let a process work for some time, from the moment its index serves."""
-    child = [sys.executable, index_child.__file__, str(data_dir)]
-    with subprocess.Popen(child, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
+    with forked.start_talking([index_child.__file__, data_dir]) as process:
         assert process.stdout.readline() == "begun\n"
         try:
             process.wait(timeout=seconds)

@@ -15,6 +15,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))  # traces, forgetting_child
 
 import forgetting_child
+import forked
 from traces import DAYS_100, SECRET, holding, kept, records, secret
 
 from recall_daemon.errors import NothingToForget
@@ -36,7 +37,7 @@ async def test_killed_at_any_instant_and_done_again(
         again = tmp_path / f"kill{number}"
         for name in ("hub", "bucket"):
             shutil.copytree(tmp_path / name, again / name)
-        was_done = kill_after(again, chance.uniform(0.0, 1.5))
+        was_done = kill_after(again, chance.uniform(0.0, 0.8))
         try:
             forgetting_child.forget(again / "hub", again / "bucket", SECRET)
         except NothingToForget:
@@ -67,13 +68,11 @@ async def filled(open_test_hub: Any, publisher: Any) -> None:
 
 def kill_after(folder: Path, seconds: float) -> bool:
     """Let a process forget for some time; whether it came to its end."""
-    child = [sys.executable, forgetting_child.__file__]
-    child += [str(folder / "hub"), str(folder / "bucket"), SECRET]
-    with subprocess.Popen(child, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"begun\n"
+    child = [forgetting_child.__file__, folder / "hub", folder / "bucket", SECRET]
+    with forked.start_talking(child) as process:
+        assert process.stdout.readline() == "begun\n"
         try:
-            return process.wait(timeout=seconds) == 0
+            return bool(process.wait(timeout=seconds) == 0)
         except subprocess.TimeoutExpired:
             process.kill()
             return False

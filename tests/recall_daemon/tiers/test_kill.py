@@ -14,6 +14,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))  # ageing_child
 
 import ageing_child
+import forked
 
 from recall_daemon.store import audit, ledger
 from recall_daemon.store.memories import by_row_ids
@@ -50,9 +51,7 @@ def test_killed_at_any_instant_no_text_is_lost(
 
 def kill_after(data_dir: Path, bucket: Path, rounds: int, seconds: float) -> None:
     """Let a process work for some rounds, however slow this machine is, and some time more."""
-    child = [sys.executable, ageing_child.__file__, str(data_dir), str(bucket)]
-    with subprocess.Popen(child, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
+    with forked.start_talking([ageing_child.__file__, data_dir, bucket]) as process:
         assert process.stdout.readline() == "begun\n"
         assert all(process.stdout.readline() for _ in range(rounds))
         try:
