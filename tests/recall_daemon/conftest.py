@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from recall_daemon.serve.guard import Guard
 from recall_daemon.serve.routes import make_app
 from recall_daemon.settings import HubSettings
 from recall_daemon.store import audit
-from recall_daemon.store.store import Store
+from recall_daemon.store.store import FILE_NAME, Store
 from recall_wire import layout
 from recall_wire.buckets import AsyncBucket, Bucket, open_bucket
 from recall_wire.manifest import (
@@ -42,11 +43,28 @@ from recall_wire.manifest import (
 from recall_wire.records import Record, text_hash, to_batch
 
 Rows = Callable[[Sequence[Record]], pa.Table]
+WithStore = Callable[[Path], Path]
+
+
+@pytest.fixture(scope="session")
+def with_store(tmp_path_factory: pytest.TempPathFactory) -> WithStore:
+    """Gives a folder that has no store one without rows: the copy of a file takes a millisecond,
+    making it anew fifty, and several times the disk's."""
+    empty = tmp_path_factory.mktemp("empty")
+    Store(empty).close()
+
+    def given(folder: Path) -> Path:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not (folder / FILE_NAME).exists():
+            shutil.copyfile(empty / FILE_NAME, folder / FILE_NAME)
+        return folder
+
+    return given
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store(tmp_path / "hub")
+def store(tmp_path: Path, with_store: WithStore) -> Iterator[Store]:
+    opened = Store(with_store(tmp_path / "hub"))
     yield opened
     opened.close()
 
@@ -220,7 +238,9 @@ async def readers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rea
 
 
 @pytest.fixture
-def open_test_hub(tmp_path: Path, publisher: Publisher, readers: Readers) -> OpenHub:
+def open_test_hub(
+    tmp_path: Path, publisher: Publisher, readers: Readers, with_store: WithStore
+) -> OpenHub:
     """Opens a hub in `folder`, over the folder bucket or over the bucket that is handed in.
 
     It has readers of its own where its settings say anything about them.
@@ -233,7 +253,7 @@ def open_test_hub(tmp_path: Path, publisher: Publisher, readers: Readers) -> Ope
         clock = [datetime(2026, 1, 2, tzinfo=UTC)]
         values: dict[str, object] = {
             "bucket_url": f"file://{publisher.root}",
-            "data_dir": tmp_path / folder,
+            "data_dir": with_store(tmp_path / folder),
             "embedder": "hash",
             "readers": 1,
         }

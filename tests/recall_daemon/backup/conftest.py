@@ -188,18 +188,21 @@ def bucket(request: pytest.FixtureRequest) -> Bucket:
 
 
 @pytest.fixture
-def keeper(tmp_path: Path, bucket: Bucket, rows: Any) -> Iterator[Keeper]:
+def keeper(tmp_path: Path, with_store: Any, bucket: Bucket, rows: Any) -> Iterator[Keeper]:
     """Over each kind of bucket."""
-    with keeper_in(tmp_path / "keeper", bucket, rows) as found:
+    with keeper_in(with_store(tmp_path / "keeper"), bucket, rows) as found:
         yield found
 
 
 @pytest.fixture
-def open_keeper(tmp_path: Path, folder_bucket: Bucket, rows: Any) -> Callable[..., Any]:
+def open_keeper(
+    tmp_path: Path, with_store: Any, folder_bucket: Bucket, rows: Any
+) -> Callable[..., Any]:
     """`open_keeper(folder, bucket?, **settings)`: over the folder bucket where none is given."""
 
     def opened(folder: str = "keeper", bucket: Any = None, **settings: Any) -> Any:
-        return keeper_in(tmp_path / folder, bucket or folder_bucket, rows, **settings)
+        folder_path = with_store(tmp_path / folder)
+        return keeper_in(folder_path, bucket or folder_bucket, rows, **settings)
 
     return opened
 

@@ -38,6 +38,7 @@ class World:
     """A hub's store and tiers, with a clock that stands still until it is moved."""
 
     folder: Path
+    with_store: Callable[[Path], Path]
     rows: Rows
     bucket: Bucket
     settings: dict[str, object] = field(default_factory=dict)
@@ -48,7 +49,7 @@ class World:
         self.open()
 
     def open(self) -> None:
-        self.store = Store(self.folder / "hub")
+        self.store = Store(self.with_store(self.folder / "hub"))
         self.store.write(lambda c: ledger.set_fact(c, "hub_id", "h1"))
         values: dict[str, Any] = {"data_dir": self.folder / "hub"} | self.settings
         self.tiers: Tiers = build_tiers(
@@ -164,11 +165,13 @@ def fake() -> FakeBucket:
 
 
 @pytest.fixture
-def make_world(tmp_path: Path, rows: Rows, fake: FakeBucket) -> Iterator[Callable[..., World]]:
+def make_world(
+    tmp_path: Path, with_store: Callable[[Path], Path], rows: Rows, fake: FakeBucket
+) -> Iterator[Callable[..., World]]:
     made: list[World] = []
 
     def make(bucket: Bucket | None = None, folder: str = "world", **settings: object) -> World:
-        made.append(World(tmp_path / folder, rows, bucket or fake, settings))
+        made.append(World(tmp_path / folder, with_store, rows, bucket or fake, settings))
         return made[-1]
 
     yield make
