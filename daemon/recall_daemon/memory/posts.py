@@ -178,13 +178,16 @@ class _Group:
         now = self._now()
         results: dict[int, Stored | KeyReused] = {}
         new: dict[str, list[Record]] = {}
+        acts: list[Act] = []
         for number, post in enumerate(self._claimed):
             before = _before(connection, post, now)
             results[number] = before or Stored(now)
             if before is None:
                 for system_id, records in post.parts.items():
                     new.setdefault(system_id, []).extend(records)
-                _note(connection, post, now)
+                acts += _note(connection, post, now)
+        if acts:
+            audit_log.append_all(connection, acts, now)
         for system_id, records in new.items():
             posts.post(connection, system_id, records, now)
         return [results[number] for number in range(len(self._claimed))]
@@ -204,9 +207,16 @@ def _before(connection: Connection, post: _Waiting, now: datetime) -> Stored | K
     return Stored(datetime.fromisoformat(known.answer))
 
 
-def _note(connection: Connection, post: _Waiting, now: datetime) -> None:
+def _note(connection: Connection, post: _Waiting, now: datetime) -> list[Act]:
+    """Keep the answer; returns what the audit log is to say."""
     if post.key is not None:
         answers.keep(connection, post.key, now.isoformat(), now)
-    for system_id, records in post.parts.items():
-        said = {"rows": len(records), "ids": [record.memory_id for record in records[:10]]}
-        audit_log.append(connection, Act(post.actor, "memories.stored", system_id, said), now)
+    return [
+        Act(
+            post.actor,
+            "memories.stored",
+            system_id,
+            {"rows": len(records), "ids": [record.memory_id for record in records[:10]]},
+        )
+        for system_id, records in post.parts.items()
+    ]

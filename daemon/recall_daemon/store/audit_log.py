@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -51,15 +51,25 @@ class Act:
 
 def append(connection: Connection, act: Act, now: datetime) -> int:
     """Note what the running transaction does; returns the entry's number, ascending and dense."""
-    entry_no = next_numbers(connection, "audit", 1)
+    return append_all(connection, [act], now)
+
+
+def append_all(connection: Connection, acts: Sequence[Act], now: datetime) -> int:
+    """Note one act or more, in their order; returns the number of the first."""
+    first = next_numbers(connection, "audit", len(acts))
     rows = connection.execute(
-        "SELECT hash FROM audit_log WHERE entry_no = ?", [entry_no - 1]
+        "SELECT hash FROM audit_log WHERE entry_no = ?", [first - 1]
     ).fetchall()
-    text = json.dumps(act.body, ensure_ascii=False, sort_keys=True)
-    values = (entry_no, now, act.actor, act.action, act.system_id, text)
-    own = _hash(rows[0][0] if rows else "", *values)
-    connection.execute("INSERT INTO audit_log VALUES (?, ?, ?, ?, ?, ?, ?)", [*values, own])
-    return entry_no
+    before = rows[0][0] if rows else ""
+    values: list[object] = []
+    for entry_no, act in enumerate(acts, first):
+        text = json.dumps(act.body, ensure_ascii=False, sort_keys=True)
+        own = (entry_no, now, act.actor, act.action, act.system_id, text)
+        before = _hash(before, *own)
+        values += [*own, before]
+    places = ", ".join(["(?, ?, ?, ?, ?, ?, ?)"] * len(acts))
+    connection.execute(f"INSERT INTO audit_log VALUES {places}", values)
+    return first
 
 
 def newest(

@@ -197,14 +197,23 @@ def next_sub(connection: Connection, system_id: str) -> Place:
 def newest(connection: Connection, system_id: str) -> Entry | None:
     """What has the last place in a system's order, of all that has come after its highest merged
     seq or has that; None where nothing has come."""
-    seq = highest_settled(connection, system_id)
-    entries = _select(
-        connection,
-        "system_id = $system AND seq = $seq AND sub = (SELECT max(sub) FROM snapshots "
-        "WHERE system_id = $system AND seq = $seq)",
-        {"system": system_id, "seq": seq},
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM snapshots WHERE system_id = $system AND seq = ("
+        "    SELECT coalesce(max(seq), 0) FROM snapshots "
+        f"    WHERE system_id = $system AND sub = 0 AND state IN {_DONE}"
+        ") ORDER BY sub DESC LIMIT 1",
+        {"system": system_id},
+    ).fetchall()
+    return _entry(rows[0]) if rows else None
+
+
+def grow(connection: Connection, place: Place, rows: int, now: datetime) -> None:
+    """An entry that grows has so many rows by now, all of them done."""
+    connection.execute(
+        "UPDATE snapshots SET rows = ?, rows_done = ?, settled_at = ? "
+        "WHERE system_id = ? AND seq = ? AND sub = ?",
+        [rows, rows, now, place.system_id, place.seq, place.sub],
     )
-    return entries[0] if entries else None
 
 
 def merged_places(connection: Connection, system_ids: Collection[str]) -> set[tuple[str, int]]:

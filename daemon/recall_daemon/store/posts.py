@@ -13,9 +13,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from recall_daemon.store import ledger, memories, post_entries
+from recall_daemon.store import ledger, memories, merge_few, post_entries
 from recall_daemon.store.ledger import Entry, Place
 from recall_daemon.store.merge import CONTENT_HASH_SQL, Merged, merge_rows
+from recall_daemon.store.merge_few import FEW
 from recall_daemon.store.store import Connection
 from recall_wire.records import Record, text_hash, to_batch
 
@@ -38,13 +39,38 @@ def post(
 
     The journal says so, too: no bucket has them. What was forgotten before comes into neither.
     """
-    ledger.see_system(connection, system_id, now)
-    run = _run(connection, system_id, now)
-    gone = memories.forgotten(connection, system_id, [record.memory_id for record in records])
+    run, is_new = _run(connection, system_id, now)
+    if is_new:
+        ledger.see_system(connection, system_id, now)
+    is_few = len(records) <= FEW and all(record.op == "upsert" for record in records)
+    how = _merged_few if is_few else _merged_many
+    merged, gone = how(connection, run, records, now)
     kept = [Record(r.memory_id, op="forget") if r.memory_id in gone else r for r in records]
-    posted = Posted(run.place, run.rows_done, _merge(connection, run, kept, now))
-    post_entries.note(connection, run.place, posted.row_no, kept, now)
-    return posted
+    _settle(connection, run, len(records), now, is_new=is_new)
+    post_entries.note(connection, run.place, run.rows_done, kept, now)
+    return Posted(run.place, run.rows_done, merged)
+
+
+def _merged_few(
+    connection: Connection, run: Entry, records: Sequence[Record], now: datetime
+) -> tuple[Merged, set[str]]:
+    """And the ids that were forgotten before."""
+    ids = list(dict.fromkeys(record.memory_id for record in records))
+    have = merge_few.known(connection, run.place.system_id, ids)
+    gone = {name for name, known in have.items() if known.state == "forgotten"}
+    merged = merge_few.merge_few(
+        connection, run.place, records, row_no=run.rows_done, have=have, now=now
+    )
+    return merged, gone
+
+
+def _merged_many(
+    connection: Connection, run: Entry, records: Sequence[Record], now: datetime
+) -> tuple[Merged, set[str]]:
+    ids = [record.memory_id for record in records]
+    gone = memories.forgotten(connection, run.place.system_id, ids)
+    kept = [Record(r.memory_id, op="forget") if r.memory_id in gone else r for r in records]
+    return _merge(connection, run, kept, now), gone
 
 
 _KNOWN = f"""
@@ -74,16 +100,27 @@ def replay(connection: Connection, body: dict[str, Any], now: datetime) -> None:
     known = ledger.find(connection, place)
     begun = replace(known or _new(place, now), rows_done=row_no)
     _merge(connection, begun, records, now)
+    _settle(connection, begun, len(records), now, is_new=known is None)
     if known is not None and known.rows_done > begun.rows_done + len(records):
         ledger.record(connection, known)
 
 
-def _run(connection: Connection, system_id: str, now: datetime) -> Entry:
-    """The run of posts that is the newest of its system's order, or a new one."""
+def _run(connection: Connection, system_id: str, now: datetime) -> tuple[Entry, bool]:
+    """The run of posts that is the newest of its system's order, or a new one, and which."""
     newest = ledger.newest(connection, system_id)
     if newest is not None and newest.kind == post_entries.KIND:
-        return newest
-    return _new(ledger.next_sub(connection, system_id), now)
+        return newest, False
+    return _new(ledger.next_sub(connection, system_id), now), True
+
+
+def _settle(connection: Connection, run: Entry, rows: int, now: datetime, *, is_new: bool) -> None:
+    """The run has so many rows more."""
+    done = run.rows_done + rows
+    if is_new:
+        ledger.record(connection, replace(run, rows=done, rows_done=done, settled_at=now))
+    else:
+        ledger.grow(connection, run.place, done, now)
+    ledger.update_system(connection, run.place.system_id, last_merged_at=now)
 
 
 def _new(place: Place, now: datetime) -> Entry:
@@ -102,8 +139,4 @@ def _merge(connection: Connection, run: Entry, records: Sequence[Record], now: d
     numbers = pa.array(range(run.rows_done, run.rows_done + len(records)), pa.int64())
     hashes = pa.array([text_hash(record.text) for record in records], pa.string())
     rows = rows.append_column("row_no", numbers).append_column("text_hash", hashes)
-    merged = merge_rows(connection, run.place, rows, now)
-    done = run.rows_done + len(records)
-    ledger.record(connection, replace(run, rows=done, rows_done=done, settled_at=now))
-    ledger.update_system(connection, run.place.system_id, last_merged_at=now)
-    return merged
+    return merge_rows(connection, run.place, rows, now)

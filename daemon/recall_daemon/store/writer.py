@@ -90,6 +90,8 @@ class Writer:
         A caller that is interrupted while it waits takes its work back if it has not begun.
         `outside`: between two transactions, not in one.
         """
+        if threading.current_thread() is self._thread:
+            raise RuntimeError("a work of the store's writer cannot write through the store")
         future = self.submit(work, outside=outside)
         try:
             return future.result()
@@ -99,9 +101,10 @@ class Writer:
     def submit(
         self, work: Callable[[duckdb.DuckDBPyConnection], _Result], *, outside: bool = False
     ) -> Future[_Result]:
-        """Queue `work`. Raises `StoreFailed` once this is closing."""
-        if threading.current_thread() is self._thread:
-            raise RuntimeError("a work of the store's writer cannot write through the store")
+        """Queue `work`, also from what is called when another one is done.
+
+        Raises `StoreFailed` once this is closing.
+        """
         future: Future[_Result] = Future()
         with self._wake:
             if self._closing:

@@ -17,7 +17,7 @@ from traces import SECRET, holding, kept, secret
 
 from recall_daemon.errors import DiskFull, KeyReused
 from recall_daemon.memory.criteria import Criteria
-from recall_daemon.memory.posts import Posts
+from recall_daemon.memory.posts import Posts, Stored
 from recall_daemon.store import audit, audit_log, journal, ledger
 from recall_daemon.store.answers import Key
 from recall_daemon.store.store import Store
@@ -114,28 +114,27 @@ def test_a_key_is_answered_once_for_all(store: Store) -> None:
 
 def test_one_bad_post_takes_no_other_with_it(store: Store) -> None:
     posts = posts_of(store)
-    failed: list[BaseException] = []
+    held = threading.Event()
+    first = store.submit(lambda _: held.wait(30))  # so that the posts share a transaction
+    good = [posts.begin({"a": [Record(f"n{i}", text="ok")]}, actor="x") for i in range(3)]
+    bad = posts.begin({"a": [Record("m", text="\ud800")]}, actor="x")
+    good += [posts.begin({"a": [Record(f"o{i}", text="ok")]}, actor="x") for i in range(3)]
+    held.set()
 
-    def bad() -> None:
-        try:
-            posts.store("a", [Record("m", text="\ud800")], actor="x")
-        except BaseException as error:
-            failed.append(error)
+    assert first.result()
+    assert bad.exception(30) is not None
+    assert all(one.result(30).stored_at == NOW for one in good)
+    assert sorted(texts(store)) == [f"a/{letter}{i}" for letter in "no" for i in range(3)]
+    assert problems(store) == []
 
-    others = [
-        threading.Thread(
-            target=posts.store, args=("a", [Record(f"n{i}", text="ok")]), kwargs={"actor": "x"}
-        )
-        for i in range(6)
-    ]
-    threads = [threading.Thread(target=bad), *others]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
 
-    assert len(failed) == 1
-    assert sorted(texts(store)) == [f"a/n{i}" for i in range(6)]
+def test_a_subscriber_that_fails_keeps_nobody_waiting(store: Store) -> None:
+    def fail() -> None:
+        raise RuntimeError("nobody listens")
+
+    posts = Posts(store, check_disk=lambda: None, on_merged=fail, now=lambda: NOW)
+    first = posts.begin({"a": [Record("m", text="one")]}, actor="x")
+    assert first.result(30).stored_at == NOW
 
 
 def test_a_full_disk_refuses_before_anything_is_written(store: Store) -> None:
