@@ -17,7 +17,7 @@ from traces import SECRET, holding, kept, secret
 
 from recall_daemon.errors import DiskFull, KeyReused
 from recall_daemon.memory.criteria import Criteria
-from recall_daemon.memory.posts import Posts, Stored
+from recall_daemon.memory.posts import Posts
 from recall_daemon.store import audit, audit_log, journal, ledger
 from recall_daemon.store.answers import Key
 from recall_daemon.store.store import Store
