@@ -81,6 +81,10 @@ class RemoteHub:
         """Let go of the connection. Idempotent."""
         self._http.close()
 
+    @property
+    def url(self) -> str:
+        return self._url
+
     def search(self, request: SearchRequest) -> Json:
         body = {name: _plain(value) for name, value in asdict(request).items()}
         return self._call("POST", "/v1/search", {k: v for k, v in body.items() if v is not None})
@@ -90,6 +94,10 @@ class RemoteHub:
 
     def systems(self) -> Json:
         return self._call("GET", "/v1/systems")
+
+    def ready(self) -> Json:
+        """`{ready, degraded, parts}`, also where it is not ready."""
+        return self._call("GET", "/readyz", refused=False)
 
     def memory(self, system_id: str, memory_id: str) -> Json:
         return self._call("GET", f"/v1/memories/{_name(system_id, memory_id)}")
@@ -198,13 +206,14 @@ class RemoteHub:
         body: Json | None = None,
         *,
         timeout_s: float | None = TIMEOUT_S,
+        refused: bool = True,
     ) -> Json:
         try:
             response = self._http.request(method, path, json=body, timeout=timeout_s)
             answer = response.json()
         except (httpx.HTTPError, ValueError) as error:
             raise HubUnreachable(f"the hub at {self._url} does not answer: {error}") from error
-        if response.is_error:
+        if response.is_error and refused:
             raise _refused(answer)
         return dict(answer)
 

@@ -159,5 +159,10 @@ def load_settings(config: Path | None = None) -> HubSettings:
 
     Raises `SettingsInvalid`.
     """
+    return load(HubSettings, env_prefix=ENV_PREFIX, yaml_file=settings_file(config))
+
+
+def settings_file(config: Path | None = None) -> Path | None:
+    """The file that they are read from, beside the environment; None: from none."""
     named = config or os.environ.get(CONFIG_ENV) or None
-    return load(HubSettings, env_prefix=ENV_PREFIX, yaml_file=Path(named) if named else None)
+    return Path(named) if named else None

@@ -100,6 +100,20 @@ def load(
     Raises `SettingsInvalid`, one sentence that names the setting and where it came from, for an
     unknown name or a wrong value. The value itself is never repeated.
     """
+    return load_with_origins(cls, env_prefix=env_prefix, yaml_file=yaml_file, overrides=overrides)[
+        0
+    ]
+
+
+def load_with_origins(
+    cls: type[_Settings],
+    *,
+    env_prefix: str,
+    yaml_file: Path | None = None,
+    overrides: Mapping[str, object] | None = None,
+) -> tuple[_Settings, dict[str, str]]:
+    """As `load`, with where each setting that is not the default came from: `in FILE`, `in
+    VARIABLE`, `on the command line`."""
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for source in (
@@ -110,7 +124,7 @@ def load(
         values |= source.values
         origins |= source.origins
     try:
-        return cls(**values)
+        return cls(**values), origins
     except ValidationError as error:
         raise _wrong_value(cls, error, origins) from error
 

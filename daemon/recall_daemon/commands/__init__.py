@@ -7,6 +7,7 @@ settings, permission · 3 `once` ended with something still pending · 130 inter
 from recall_daemon.commands import (
     audit,
     backup,
+    doctor,
     events,
     forget,
     jobs,
@@ -27,6 +28,7 @@ from recall_daemon.commands.program import main
 __all__ = [
     "audit",
     "backup",
+    "doctor",
     "events",
     "forget",
     "jobs",

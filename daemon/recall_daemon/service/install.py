@@ -20,7 +20,7 @@ from recall_daemon.service.units import (
     launchd_plist,
     systemd_unit,
 )
-from recall_daemon.settings import CONFIG_ENV, HubSettings, default_data_dir
+from recall_daemon.settings import HubSettings, default_data_dir, settings_file
 from recall_wire.buckets.location import FolderLocation, parse_url
 from recall_wire.errors import SettingsInvalid
 from recall_wire.service.program import absolute, program_path
@@ -99,7 +99,6 @@ def start_of(settings: HubSettings, config: Path | None, place: Place, user: str
 
     Raises `SettingsInvalid` where `user`, whose service of the system it is to be, is unknown.
     """
-    named = config or (Path(os.environ[CONFIG_ENV]) if os.environ.get(CONFIG_ENV) else None)
     if place.is_system:
         _check_user(user)
     # A folder that the settings file names is read there at each start.
@@ -108,7 +107,7 @@ def start_of(settings: HubSettings, config: Path | None, place: Place, user: str
     return Start(
         program_path("recalld"),
         place.environment,
-        absolute(named),
+        absolute(settings_file(config)),
         data_dir=STATE_DIR if place.is_system and not is_named else written,
         writes=(*([settings.data_dir] if is_named else []), *_folders(settings)),
         user=user if place.is_system else None,
