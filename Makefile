@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test soak lint fmt types bench clean
+.PHONY: demo test browser soak lint fmt types bench clean
 
 .venv: .venv/.ready
 
@@ -16,6 +16,11 @@ demo: .venv
 
 test: .venv
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+# The dashboard in a real Chromium, where there is one (Debian: apt-get install chromium).
+browser: .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[browser]'
+	$(BIN)/python tests/browser $(KEEP)
 
 # The full counts, and the second S3 server.
 soak: .venv

@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 from starlette.routing import BaseRoute, Match
 
@@ -95,7 +96,7 @@ class Pages:
         async with self._starting:
             if self._app is not None:
                 return self._app
-            site = await asyncio.to_thread(import_module, "recall_daemon.serve.dashboard.site")
+            site = await run_in_threadpool(import_module, "recall_daemon.serve.dashboard.site")
             app: App = await self._running.enter_async_context(site.running())
             self._app = app
             return app

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
+from starlette.concurrency import run_in_threadpool
 
 from recall_daemon.loop import Sleep, every
 from recall_daemon.store.store import Store
@@ -62,7 +63,7 @@ class Rates:
 
     async def _step(self) -> None:
         try:
-            await asyncio.to_thread(self.sample)
+            await run_in_threadpool(self.sample)
         except TransientError as error:
             log.warning("rates.not_sampled", error=str(error))
 

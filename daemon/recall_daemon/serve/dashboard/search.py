@@ -13,7 +13,7 @@ from recall_daemon.operations import Json, Operations
 from recall_daemon.search.query import Mode, SearchRequest
 from recall_daemon.serve.dashboard import layout
 from recall_daemon.serve.dashboard.hit import show_hit, show_memory
-from recall_daemon.serve.dashboard.text import Words, address, link
+from recall_daemon.serve.dashboard.text import Words, address, heading, link
 from recall_daemon.serve.dashboard.visit import Visit
 
 LIMIT = 10
@@ -101,6 +101,7 @@ async def _found(visit: Visit, asked: dict[str, str]) -> None:
         layout.notice("This could not be searched for; the message says why.", "bad")
         return
     _remarks(answer)
+    heading("Results")
     for number, hit in enumerate(answer["hits"], start=offset + 1):
         show_hit(number, hit)
     if not answer["hits"]:
@@ -146,7 +147,7 @@ async def _recent(visit: Visit, asked: dict[str, str]) -> None:
     if answer is None:
         layout.notice("These filters cannot be used; the message says why.", "bad")
         return
-    Words("The newest memories", "h2")
+    heading("The newest memories")
     for memory in answer["memories"]:
         show_memory(memory)
     if not answer["memories"]:

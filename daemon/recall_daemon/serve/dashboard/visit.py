@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from fastapi import Request
 from nicegui import Client, ui
+from starlette.concurrency import run_in_threadpool
 
 from recall_daemon.access.caller import Caller
 from recall_daemon.errors import Forbidden
@@ -72,7 +72,9 @@ class Visit:
         the page is told."""
         try:
             caller = self.caller
-            return await asyncio.to_thread(work, self.dashboard.hub.seen_by(caller), caller)
+            hub = self.dashboard.hub.seen_by(caller)
+            # The threads of the routes: those of the loop are busy with merges for minutes.
+            return await run_in_threadpool(work, hub, caller)
         except RecallError as error:
             self._tell(error)
             return None
