@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from recall_daemon.app import Hub
 
 STATUS_MIN_AGE_S = 2.0
-TIERS_MIN_AGE_S = 60.0
+TIERS_MIN_AGE_S = 5.0
 
 
 class Dashboard:
