@@ -7,6 +7,7 @@ import contextlib
 import signal
 import threading
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 
 import structlog
 
@@ -22,6 +23,7 @@ from recall_daemon.serve.connections import raise_file_limit
 from recall_daemon.serve.dashboard import mount as pages
 from recall_daemon.serve.dashboard.dashboard import Dashboard
 from recall_daemon.serve.local_token import local_token
+from recall_daemon.serve.rate import Rate
 from recall_daemon.serve.routes import make_app
 from recall_daemon.serve.server import Server, bind, say_terms, terms_of, url_of
 from recall_daemon.service import notify
@@ -236,7 +238,7 @@ async def run(
             loop.add_signal_handler(name, told_to_stop)
         loop.add_signal_handler(signal.SIGHUP, hang_up.set)
         async with open_hub(core, on_merged=_waker(loop, merged)) as hub:
-            daemon = Daemon(hub, merged)
+            daemon, rate = Daemon(hub, merged), Rate(settings.rate_per_minute)
             app = make_app(
                 core.operations,
                 daemon.ready,
@@ -248,7 +250,7 @@ async def run(
                 memories=hub.memory_parts(),
                 subscribers=hub.subscribers,
                 tokens=core.tokens,
-                terms=terms_of(settings, secret),
+                terms=replace(terms_of(settings, secret), rate=rate),
             )
             if settings.dashboard:
                 pages.install(app, Dashboard.of(hub))
@@ -257,6 +259,9 @@ async def run(
             _announce(core, url_of(listener, tls=settings.tls_cert is not None), announce)
             reload = Reload(hub, load or (lambda: settings), check=server.reload_tls)
             reload.parts[frozenset({"poll_interval_s"})] = daemon.take_up
+            reload.parts[frozenset({"rate_per_minute"})] = lambda new: rate.change(
+                new.rate_per_minute
+            )
             reload.parts[frozenset({"log_level"})] = lambda new: logs.set_level(new.log_level)
             life = _Life(core, daemon, server, reload, hang_up)
             try:

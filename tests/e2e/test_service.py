@@ -109,7 +109,9 @@ def test_systemd_is_told_and_a_reload_takes_effect(
     fleet.upload("a", tmp_path / "s.duckdb")
 
     service.reload("poll_interval_s: true or false\n")
-    service.reload("poll_interval_s: 1\nconcurrency: 2\nwarm_after_s: 86400\n")
+    service.reload(
+        "poll_interval_s: 1\nconcurrency: 2\nwarm_after_s: 86400\nrate_per_minute: 100\n"
+    )
     while httpx.get(f"{service.url}/v1/status").json()["rows"] < 2:
         service.told("WATCHDOG=1")
 
@@ -117,7 +119,11 @@ def test_systemd_is_told_and_a_reload_takes_effect(
     service.told("STOPPING=1")
     logs = {entry["event"]: entry for entry in service.end()}
     assert "poll_interval_s" in logs["settings.not_reloaded"]["error"]
-    assert logs["settings.reloaded"]["changed"] == ["poll_interval_s", "warm_after_s"]
+    assert logs["settings.reloaded"]["changed"] == [
+        "poll_interval_s",
+        "rate_per_minute",
+        "warm_after_s",
+    ]
     assert logs["settings.need_a_restart"]["settings"] == ["concurrency"]
 
 

@@ -34,12 +34,14 @@ class Terms:
 
     `loopback_alone`: nothing but this machine reaches the port, so that without tokens whoever
     does may do everything. `local_secret`: proves a command of this machine. `rate_per_minute`:
-    writes and searches of one caller, 0 for no limit. `tls`: the browser's cookie travels over TLS.
+    writes and searches of one caller, 0 for no limit; `rate`, where given, counts them instead and
+    can be changed. `tls`: the browser's cookie travels over TLS.
     """
 
     loopback_alone: bool = True
     local_secret: str | None = None
     rate_per_minute: int = 0
+    rate: Rate | None = None
     tls: bool = False
 
 
@@ -61,7 +63,7 @@ class Gate:
         self._app = app
         self._tokens = tokens
         self._terms = terms
-        self._rate = Rate(terms.rate_per_minute)
+        self._rate = terms.rate or Rate(terms.rate_per_minute)
         secret = terms.local_secret
         self._local = hashlib.sha256(secret.encode()).digest() if secret else None
 

@@ -18,11 +18,15 @@ class Rate:
     """
 
     def __init__(self, per_minute: int, clock_s: Callable[[], float] = time.monotonic) -> None:
-        self._per_s = per_minute / 60
-        self._most = float(per_minute)
+        self.change(per_minute)
         self._clock_s = clock_s
         # What is left of each, and when that was.
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def change(self, per_minute: int) -> None:
+        """From now on so many; what somebody has left of before counts up to that."""
+        self._per_s = per_minute / 60
+        self._most = float(per_minute)
 
     def wait_s(self, name: str) -> int:
         """Take one: 0 where it may go on, else in how many seconds there is one again."""
