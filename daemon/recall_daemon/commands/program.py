@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
@@ -69,7 +69,8 @@ def open_hub_api(config: Path | None) -> Iterator[HubApi]:
     settings = load_settings(config)
     hub = find_hub(settings.data_dir)
     if hub is not None:
-        yield hub
+        with closing(hub):
+            yield hub
         return
     from recall_daemon.app import open_core
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -91,7 +91,8 @@ def open_access(config: Path | None) -> Iterator[HubApi]:
     settings = load_settings(config)
     hub = find_hub(settings.data_dir)
     if hub is not None:
-        yield hub
+        with closing(hub):
+            yield hub
         return
     from recall_daemon.app import open_core
 
