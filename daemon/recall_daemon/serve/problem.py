@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from fastapi import FastAPI, Request
@@ -18,6 +18,28 @@ from recall_wire.errors import RecallError, TransientError
 
 MEDIA_TYPE: Final = "application/problem+json"
 REQUEST_ID: Final = "request_id"
+
+_TEXT: Final = {"type": "string"}
+# Any request may be answered so; what each code means is in docs/api.md.
+RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
+    status: {
+        "description": HTTPStatus(status).phrase,
+        "content": {
+            MEDIA_TYPE: {
+                "schema": {
+                    "type": "object",
+                    "required": ["type", "title", "status", "detail", "code"],
+                    "properties": {
+                        **dict.fromkeys(("type", "title", "detail", "code", "hint"), _TEXT),
+                        "status": {"type": "integer"},
+                        "request_id": _TEXT,
+                    },
+                }
+            }
+        },
+    }
+    for status in (400, 401, 403, 404, 405, 409, 413, 415, 421, 422, 429, 500, 503, 507)
+}
 
 log = structlog.get_logger(__name__)
 

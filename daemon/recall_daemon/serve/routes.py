@@ -68,6 +68,7 @@ def make_app(
         docs_url=None,
         redoc_url=None,
         openapi_url="/v1/openapi.json",
+        responses=problem.RESPONSES,
     )
     subjects = (
         push,
