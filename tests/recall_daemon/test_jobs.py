@@ -157,8 +157,8 @@ async def test_a_start_while_the_hub_stops_is_refused_and_leaves_nothing_running
     async def broken() -> None:
         raise StoreBroken("the disk is gone")
 
-    async def and_stop(job: Job) -> Any:
-        live = await begin(job)
+    async def and_stop(job: Job, actor: str | None) -> Any:
+        live = await begin(job, actor)
         if ends == "the schedule":
             schedule.cancel()
             await asyncio.wait({schedule})
