@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import resource
+import socket
 import ssl
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -150,6 +151,16 @@ def head(server: Server, path: str = "/body", length: int = 100) -> bytes:
         f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1:{port_of(server)}\r\n"
         f"content-type: application/json\r\ncontent-length: {length}\r\n\r\n"
     ).encode()
+
+
+async def test_no_part_of_an_answer_waits_for_the_one_before(connect: Connect) -> None:
+    async with serving() as server:
+        await connect(server)
+        while not server.server_state.connections:
+            await asyncio.sleep(0)
+        (connection,) = server.server_state.connections
+        accepted = connection.transport.get_extra_info("socket")
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 @pytest.mark.parametrize("said", [b"", b"GET /here HTTP/1.1\r\nhost: "])
