@@ -197,12 +197,11 @@ def next_sub(connection: Connection, system_id: str) -> Place:
 def newest(connection: Connection, system_id: str) -> Entry | None:
     """What has the last place in a system's order, of all that has come after its highest merged
     seq or has that; None where nothing has come."""
+    # Two plain questions: one with a question inside takes twice as long to plan.
     rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM snapshots WHERE system_id = $system AND seq = ("
-        "    SELECT coalesce(max(seq), 0) FROM snapshots "
-        f"    WHERE system_id = $system AND sub = 0 AND state IN {_DONE}"
-        ") ORDER BY sub DESC LIMIT 1",
-        {"system": system_id},
+        f"SELECT {_COLUMNS} FROM snapshots WHERE system_id = ? AND seq = ? "
+        "ORDER BY sub DESC LIMIT 1",
+        [system_id, highest_settled(connection, system_id)],
     ).fetchall()
     return _entry(rows[0]) if rows else None
 

@@ -11,38 +11,29 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from recall_daemon.store.content_hash import content_hash
 from recall_daemon.store.ledger import Place
-from recall_daemon.store.merge import CONTENT_HASH_SQL, Merged
+from recall_daemon.store.merge import Merged
 from recall_daemon.store.store import Connection
 from recall_wire.records import Record, text_hash
 
 # With more, the values of a statement cost more to plan than tables do.
 FEW = 32
 
-_TYPES = {
-    "kind": "VARCHAR",
-    "text": "VARCHAR",
-    "created_at": "TIMESTAMPTZ",
-    "updated_at": "TIMESTAMPTZ",
-    "project": "VARCHAR",
-    "namespace": "VARCHAR",
-    "session_id": "VARCHAR",
-    "agent_id": "VARCHAR",
-    "user_id": "VARCHAR",
-    "tags": "VARCHAR[]",
-    "importance": "FLOAT",
-    "parent_id": "VARCHAR",
-    "metadata": "VARCHAR",
-    "base_version": "VARCHAR",
-}
-_ROW = f"({', '.join(f'?::{kind}' for kind in _TYPES.values())}"
-_NAMES = ", ".join(_TYPES)
+_FIELDS = (
+    *("kind", "text", "created_at", "updated_at", "project", "namespace", "session_id"),
+    *("agent_id", "user_id", "tags", "importance", "parent_id", "metadata", "base_version"),
+)
+_INSERTED = (
+    *("system_id", "memory_id", "seq", "sub", "row_no", "row_id", "change_no", "text_hash"),
+    *("content_hash", "merged_at", "state", "tier", *_FIELDS),
+)
 
 # Tags are a list, which DuckDB cannot update in place.
 _UPDATE = f"""
 UPDATE store.memories SET change_no = ?, state = 'live', seq = ?, sub = ?, row_no = ?,
     content_hash = ?, text_hash = ?, tier = 'hot', summary = NULL, cold_file = NULL,
-    cold_row = NULL, {", ".join(f"{name} = ?" for name in _TYPES if name != "tags")}
+    cold_row = NULL, {", ".join(f"{name} = ?" for name in _FIELDS if name != "tags")}
 WHERE rowid = ?
 """
 
@@ -113,9 +104,7 @@ def merge_few(
         if _wins(have.get(name), (place.seq, place.sub, number))
     ]
     winners.sort(key=lambda winner: winner[0])
-    old = [(record, before) for _, record, before in winners if before and before.state == "live"]
-    hashes = dict(zip((r.memory_id for r, _ in old), _hashes(connection, old), strict=True))
-    same = [w for w in winners if w[2] and w[2].content_hash == hashes.get(w[1].memory_id)]
+    same = [winner for winner in winners if _is_same(winner[1], winner[2])]
     for number, _, before in same:
         assert before is not None
         connection.execute(
@@ -124,7 +113,7 @@ def merge_few(
         )
     rest = [winner for winner in winners if winner not in same]
     if rest:
-        _apply(connection, place, _numbered(connection, rest), hashes, now)
+        _apply(connection, place, _numbered(connection, rest), now)
     return Merged(len(rest), len(same))
 
 
@@ -132,16 +121,10 @@ def _wins(before: Known | None, rank: tuple[int, int, int]) -> bool:
     return before is None or (before.state != "forgotten" and before.rank < rank)
 
 
-def _hashes(connection: Connection, old: Sequence[tuple[Record, Known]]) -> list[str]:
-    """The content hashes of records, by the one expression that says what a content is."""
-    if not old:
-        return []
-    rows = ", ".join(f"{_ROW}, {number})" for number in range(len(old)))
-    found = connection.execute(
-        f"SELECT {CONTENT_HASH_SQL} FROM (VALUES {rows}) t({_NAMES}, number) ORDER BY number",
-        [value for record, _ in old for value in _values(record)],
-    ).fetchall()
-    return [str(row[0]) for row in found]
+def _is_same(record: Record, before: Known | None) -> bool:
+    if before is None or before.state != "live":
+        return False
+    return before.content_hash == content_hash(record)
 
 
 def _numbered(
@@ -170,7 +153,6 @@ def _apply(
     connection: Connection,
     place: Place,
     changes: Sequence[_Change],
-    hashes: Mapping[str, str],
     now: datetime,
 ) -> None:
     inserted: list[_Change] = []
@@ -180,7 +162,7 @@ def _apply(
         if before is not None and before.text_hash not in (None, change.text_hash):
             vanished.add(str(before.text_hash))
         if before is not None and before.tags == list(change.record.tags):
-            _update(connection, place, change, before, hashes)
+            _update(connection, place, change, before)
             continue
         if before is not None:
             connection.execute("DELETE FROM store.memories WHERE rowid = ?", [before.at])
@@ -191,44 +173,29 @@ def _apply(
         connection.execute(_VANISHED, [sorted(vanished)] * 2)
 
 
-def _update(
-    connection: Connection,
-    place: Place,
-    change: _Change,
-    before: Known,
-    hashes: Mapping[str, str],
-) -> None:
-    own = hashes.get(change.record.memory_id)
-    if own is None:
-        own = _hashes(connection, [(change.record, before)])[0]
+def _update(connection: Connection, place: Place, change: _Change, before: Known) -> None:
+    own = content_hash(change.record)
     rank = [change.change_no, place.seq, place.sub, change.row_no]
-    fields = [getattr(change.record, name) for name in _TYPES if name != "tags"]
+    fields = [getattr(change.record, name) for name in _FIELDS if name != "tags"]
     connection.execute(_UPDATE, [*rank, own, change.text_hash, *fields, before.at])
 
 
 def _insert(
     connection: Connection, place: Place, changes: Sequence[_Change], now: datetime
 ) -> None:
-    names = (
-        f"{_NAMES}, system_id, memory_id, seq, sub, row_no, row_id, change_no, text_hash, merged_at"
-    )
-    row = (
-        f"{_ROW}, ?::VARCHAR, ?::VARCHAR, ?::BIGINT, ?::BIGINT, ?::BIGINT, ?::BIGINT, ?::BIGINT, "
-        "?::VARCHAR, ?::TIMESTAMPTZ)"
-    )
     values: list[Any] = []
     for one in changes:
-        values += _values(one.record)
         values += [place.system_id, one.record.memory_id, place.seq, place.sub, one.row_no]
-        values += [one.row_id, one.change_no, one.text_hash]
-        values.append(now if one.known is None else one.known.merged_at)
+        values += [one.row_id, one.change_no, one.text_hash, content_hash(one.record)]
+        values += [now if one.known is None else one.known.merged_at, "live", "hot"]
+        values += [_value(one.record, name) for name in _FIELDS]
+    row = f"({', '.join('?' * len(_INSERTED))})"
     connection.execute(
-        f"INSERT INTO store.memories ({names}, state, tier, content_hash) "
-        f"SELECT {names}, 'live', 'hot', {CONTENT_HASH_SQL} "
-        f"FROM (VALUES {', '.join([row] * len(changes))}) t({names}) ORDER BY change_no",
+        f"INSERT INTO store.memories ({', '.join(_INSERTED)}) "
+        f"VALUES {', '.join([row] * len(changes))}",
         values,
     )
 
 
-def _values(record: Record) -> list[Any]:
-    return [list(record.tags) if name == "tags" else getattr(record, name) for name in _TYPES]
+def _value(record: Record, name: str) -> Any:
+    return list(record.tags) if name == "tags" else getattr(record, name)

@@ -7,12 +7,14 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recall_daemon.store.content_hash import content_hash
 from recall_daemon.store.ledger import Place
-from recall_daemon.store.merge import merge_rows
+from recall_daemon.store.merge import CONTENT_HASH_SQL, merge_rows
 from recall_daemon.store.merge_few import known, merge_few
 from recall_daemon.store.store import Connection, Store
 from recall_wire.records import Record, text_hash, to_batch
@@ -86,6 +88,22 @@ def done(
         ]
 
     return store.write(write)
+
+
+@settings(max_examples=100, deadline=None, database=None)
+@given(records)
+def test_a_content_has_one_hash_however_it_is_made(record: Record) -> None:
+    with duckdb.connect() as connection:
+        connection.register("rows", pa.Table.from_batches([to_batch([record])]))
+        found = connection.execute(f"SELECT {CONTENT_HASH_SQL} FROM rows").fetchall()
+    assert found == [(content_hash(record),)]
+
+
+def test_every_character_is_hashed_as_the_store_does() -> None:
+    odd = "".join(map(chr, [*range(0x100), 0x2028, 0x2029, 0xFEFF, 0xFFFF, 0x1F680]))
+    test_a_content_has_one_hash_however_it_is_made.hypothesis.inner_test(
+        Record("m", text=odd, tags=(odd, ""), metadata=odd, importance=0.0000005)
+    )
 
 
 def test_few_are_merged_as_tables_are(tmp_path: Path) -> None:
