@@ -50,7 +50,7 @@ def bind(settings: HubSettings, *, has_token: bool) -> socket.socket:
         )
     host, port = settings.http_host, settings.http_port
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio turns Nagle's delay off only where the protocol is named: without it the second half of
+    # asyncio turns Nagle's delay off only where the protocol is named: else the second half of
     # an answer waits 40 ms for the client to acknowledge the first.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
