@@ -7,7 +7,6 @@ import contextlib
 import resource
 import socket
 import ssl
-import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
+import trustme
 from fastapi import FastAPI, Request, Response
 
 from recall_daemon.serve import connections, guard
@@ -243,10 +243,11 @@ def test_files_are_left_for_the_rest_of_the_hub() -> None:
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("tls")
     cert, key = folder / "cert.pem", folder / "key.pem"
-    made = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2"
-    names = ["-subj", "/CN=hub.example", "-addext", "subjectAltName=DNS:hub.example,IP:127.0.0.1"]
-    files = ["-keyout", str(key), "-out", str(cert)]
-    subprocess.run([*made.split(), *names, *files], check=True, capture_output=True)
+    authority = trustme.CA()
+    made = authority.issue_cert("hub.example", "127.0.0.1")
+    made.private_key_pem.write_to_path(key)
+    for blob in (*made.cert_chain_pems, authority.cert_pem):
+        blob.write_to_path(cert, append=True)
     return cert, key
 
 
