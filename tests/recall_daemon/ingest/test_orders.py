@@ -71,7 +71,7 @@ async def test_every_way_of_delivery_ends_in_the_same_rows(
 
         @given(deliveries())
         @settings(
-            max_examples=200 if SOAK else 20,
+            max_examples=200 if SOAK else 10,
             deadline=None,
             suppress_health_check=[HealthCheck.function_scoped_fixture],
         )

@@ -16,8 +16,8 @@ from recall_wire.buckets.base import LIST_PAGE_KEYS, ListPage, ObjectInfo
 from recall_wire.records import Record
 
 SOAK = "RECALLD_TEST_SOAK" in os.environ
-SYSTEMS = 250 if SOAK else 50
-SNAPSHOTS = 10_000 if SOAK else 100
+SYSTEMS = 250 if SOAK else 20
+SNAPSHOTS = 10_000 if SOAK else 40
 
 
 class CountingBucket:

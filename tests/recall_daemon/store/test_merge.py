@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -16,6 +18,7 @@ from recall_daemon.store.merge import Merged, merge_rows
 from recall_daemon.store.store import Store
 from recall_wire.records import Record
 
+SOAK = "RECALLD_TEST_SOAK" in os.environ
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 Rows = Callable[[Sequence[Record]], pa.Table]
 
@@ -179,10 +182,13 @@ _ops = st.lists(
 
 @given(snapshots=st.lists(_ops, min_size=1, max_size=5), data=st.data())
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=40 if SOAK else 15,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_any_order_twice_gives_the_same_rows(
     tmp_path_factory: pytest.TempPathFactory,
+    with_store: Callable[[Path], Path],
     rows: Rows,
     snapshots: list[list[Record]],
     data: st.DataObject,
@@ -192,7 +198,7 @@ def test_any_order_twice_gives_the_same_rows(
 
     hashes = []
     for order in (numbered, shuffled):
-        store = Store(tmp_path_factory.mktemp("order"))
+        store = Store(with_store(tmp_path_factory.mktemp("order")))
         for place, table in order:
             merge(store, place, table)
         hashes.append(logical_hash(store))
