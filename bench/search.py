@@ -10,7 +10,7 @@ that searches; DuckDB inserts and LanceDB appends the same rows.
 A question is timed from its vector to the answer: with recalld's `hybrid` that is the whole search
 with words, ranking and texts. Recall is that of the ten best against the exact f32 answer. What a
 hybrid ranking puts first has no exact answer: for it the ten nearest of its vector candidates are
-compared. `--smoke` does everything with 5,000 rows in seconds.
+compared. `--smoke` does everything with 2,000 rows in seconds.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from report import machine, percentiles, progress, publish
 from rivals import DuckDbSide, LanceDbSide
 from sides import INGEST_ROWS_PER_S, Answer, Side, SideProcess, State, Turn
 
-SMOKE_ROWS, SMOKE_TEXTS = 5_000, 500
+SMOKE_ROWS, SMOKE_TEXTS = 2_000, 500
 SIDES: dict[str, Callable[[Corpus, Path], Side]] = {
     "recalld": HubSide,
     "duckdb": DuckDbSide,
@@ -95,7 +95,7 @@ def _parse() -> argparse.Namespace:
         "--seconds", type=float, default=12, help="for each search, filter and state"
     )
     parser.add_argument("--least", type=int, default=30, help="questions of each, however slow")
-    parser.add_argument("--smoke", action="store_true", help="5,000 rows, in seconds")
+    parser.add_argument("--smoke", action="store_true", help="2,000 rows, in seconds")
     return parser.parse_args()
 
 
