@@ -28,6 +28,8 @@ BACKLOG = 4096
 TAKEN_AT_ONCE = 128
 # A request in flight has this long to finish when the hub is told to stop.
 DRAIN_S = 8
+# The dashboard's messages are a few hundred bytes.
+WEBSOCKET_MAX_BYTES = 1 << 20
 
 # The bodies that may be of more than a mebibyte, or of another type than JSON.
 _ALLOWANCES = (
@@ -142,6 +144,7 @@ class Server(uvicorn.Server):
             proxy_headers=bool(settings.http_names),
             backlog=TAKEN_AT_ONCE,
             timeout_graceful_shutdown=DRAIN_S,
+            ws_max_size=WEBSOCKET_MAX_BYTES,
             ssl_certfile=settings.tls_cert,
             ssl_keyfile=settings.tls_key,
         )
