@@ -56,7 +56,7 @@ def check_hub(fleet: Any, expected: dict[str, str | None]) -> None:
 def test_every_row_arrives_and_is_found(
     fleet: Any, write_db: Any, tmp_path: Path, version: str, texts: dict[str, str | None]
 ) -> None:
-    fleet.installed = True
+    fleet.installed = not version
     write_db(tmp_path / "s.duckdb", texts, version=version)
     uploaded = fleet.upload("laptop", tmp_path / "s.duckdb")
     assert list(uploaded)[:7] == UPLOAD_KEYS
@@ -136,7 +136,7 @@ def test_a_bad_source_is_one_sentence_and_loses_nothing(
         ("RECALLD_BUCKETURL", "x", "did you mean RECALLD_BUCKET_URL"),
         ("RECALLD_POLL_INTERVAL_S", "soon", "poll_interval_s"),
         ("RECALLD_BUCKET_URL", "ftp://x", "ftp"),
-        ("RECALLD_HTTP_HOST", "0.0.0.0", "not a loopback address"),
+        ("RECALLD_HTTP_HOST", "0.0.0.0", "not loopback"),
         ("RECALLD_CONFIG", "/nowhere.yaml", "/nowhere.yaml"),
     ],
 )

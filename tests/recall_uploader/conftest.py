@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -40,9 +41,10 @@ Calls = list[str]
 class MemoryDatabase:
     """A DuckDB file shaped like Session-Buddy's second generation."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, made: bool = False) -> None:
         self.path = path
-        self.execute(f"CREATE TABLE conversations_v2 ({_COLUMNS})")
+        if not made:
+            self.execute(f"CREATE TABLE conversations_v2 ({_COLUMNS})")
 
     def execute(self, query: str, *parameters: object) -> None:
         connection = duckdb.connect(str(self.path))
@@ -171,12 +173,19 @@ class BucketView:
 MakeInstance = Callable[..., Instance]
 
 
-@pytest.fixture
-def database(tmp_path: Path) -> MemoryDatabase:
-    """Ten memories, `m0001` to `m0010`."""
-    made = MemoryDatabase(tmp_path / "memories.duckdb")
+@pytest.fixture(scope="session")
+def ten_memories(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = MemoryDatabase(tmp_path_factory.mktemp("ten") / "memories.duckdb")
     made.add(1, 10)
-    return made
+    return made.path
+
+
+@pytest.fixture
+def database(tmp_path: Path, ten_memories: Path) -> MemoryDatabase:
+    """Ten memories, `m0001` to `m0010`."""
+    path = tmp_path / "memories.duckdb"
+    shutil.copyfile(ten_memories, path)
+    return MemoryDatabase(path, made=True)
 
 
 @pytest.fixture

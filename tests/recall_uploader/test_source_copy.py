@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -73,9 +74,16 @@ def _ids(path: Path) -> list[int]:
 
 
 @pytest.fixture
-def writer(tmp_path: Path) -> Iterator[tuple[Path, Callable[[], int]]]:
+def disk() -> Iterator[Path]:
+    """A folder on a disk, where a commit takes its time: in memory hardly a moment is left."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def writer(tmp_path: Path, disk: Path) -> Iterator[tuple[Path, Callable[[], int]]]:
     """A process that writes and checkpoints without a pause, and how far it said it was."""
-    path, log = tmp_path / "live.duckdb", tmp_path / "progress"
+    path, log = disk / "live.duckdb", tmp_path / "progress"
     with log.open("wb") as out:
         process = subprocess.Popen([sys.executable, "-c", _WRITER, str(path)], stdout=out)
 
