@@ -1,7 +1,7 @@
 """Connections that ask nothing, dawdle, or take no answer: closed before others feel them.
 
 uvicorn ends a connection that is idle after an answer, and none that has never asked, sends its
-headers byte by byte, or reads no answer. Bodies are the guard's.
+headers byte by byte or without end, or reads no answer. Bodies are the guard's.
 """
 
 from __future__ import annotations
@@ -11,10 +11,13 @@ import resource
 from collections.abc import Callable
 from typing import Any, Final
 
-from uvicorn.protocols.http.auto import AutoHTTPProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 # From the connection, or from the answer before, to the last header of a request.
 HEADERS_S: Final = 15.0
+# Request line, headers and trailers: the parser itself knows no end of them, and keeps them all.
+HEAD_MAX_BYTES: Final = 1 << 16
+HEADERS_MAX: Final = 256
 # An answer of which nothing is taken for so long is for nobody.
 UNREAD_S: Final = 60.0
 CONNECTIONS_MAX: Final = 16_384
@@ -60,23 +63,52 @@ class Idle:
         self._idle.pop(connection, None)
 
 
-class Watched(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
-    """uvicorn's protocol with an end to waiting."""
+class HeadTooLarge(Exception):
+    """Raised within the parser, which then calls the request invalid."""
+
+
+class Watched(HttpToolsProtocol):
+    """uvicorn's protocol with an end to waiting, and to heads."""
 
     def __init__(self, *arguments: Any, idle: Idle, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._idle = idle
         self._waiting: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
+        # Received since the last piece of a body, or the end of a head: part of a head, then.
+        self._head_bytes = 0
 
-    def connection_made(self, transport: asyncio.Transport) -> None:
+    def connection_made(  # type: ignore[override]
+        self, transport: asyncio.Transport
+    ) -> None:
         super().connection_made(transport)
         self._await_headers()
 
     def data_received(self, data: bytes) -> None:
+        self._head_bytes += len(data)
         super().data_received(data)
-        if self.cycle is not None and not self.cycle.response_complete:
+        is_asked = self.cycle is not None and not self.cycle.response_complete
+        if is_asked:
             self._stop_waiting()
+        if self._head_bytes > HEAD_MAX_BYTES and not self.transport.is_closing():
+            self._refuse_head(is_asked)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if len(self.headers) == HEADERS_MAX:
+            raise HeadTooLarge
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._head_bytes = 0
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._head_bytes = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._head_bytes = 0
+        super().on_message_complete()
 
     def handle_websocket_upgrade(self, *arguments: Any) -> None:
         self._stop_waiting()
@@ -99,6 +131,13 @@ class Watched(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
         self._stop_waiting()
         self._stop_unread()
         super().connection_lost(exc)
+
+    def _refuse_head(self, is_asked: bool) -> None:
+        """Into the answer of a request before it nothing can be said."""
+        if is_asked:
+            self.transport.abort()
+        else:
+            self.send_400_response("The head of the request is too large.")
 
     def _await_headers(self) -> None:
         self._stop_waiting()

@@ -172,6 +172,46 @@ async def test_a_connection_that_asks_nothing_is_closed(
         assert await (await connect(server, said)).ended() == b""
 
 
+LINE = b"POST /body HTTP/1.1\r\nhost: localhost:PORT\r\ncontent-type: application/json\r\n"
+CHUNKS = LINE + b"transfer-encoding: chunked\r\n\r\n"
+LONG = b"x" * connections.HEAD_MAX_BYTES
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        pytest.param(b"\r\n" * connections.HEAD_MAX_BYTES, id="lines before it"),
+        pytest.param(b"GET /" + LONG, id="address"),
+        pytest.param(LINE + b"a: " + LONG, id="one header"),
+        pytest.param(LINE + b"a: b\r\n" * 300, id="many headers"),
+        pytest.param(LINE + b"a: b\r\n" * 300 + b"\r\n", id="many headers, then the end"),
+        pytest.param(CHUNKS + b"1;a=" + LONG, id="what a chunk says"),
+        pytest.param(CHUNKS + b"0\r\na: " + LONG, id="one trailer"),
+        pytest.param(CHUNKS + b"0\r\n" + b"a: b\r\n" * 300, id="many trailers"),
+    ],
+)
+async def test_a_head_that_does_not_end_is_cut_off(connect: Connect, said: bytes) -> None:
+    """The parser would keep all of it; nobody asks who sends it before it is complete."""
+    async with serving() as server:
+        port = str(port_of(server)).encode()
+        answer = await (await connect(server, said.replace(b"PORT", port))).ended()
+        assert answer == b"" or answer.startswith(b"HTTP/1.1 400 ")
+        assert (await ask(server)).status_code == 200
+
+
+async def test_a_head_is_counted_apart_from_bodies_and_from_other_heads(connect: Connect) -> None:
+    """Whatever comes in one piece of it, also one request after another on one connection."""
+    body = b"{" + b" " * (2 * connections.HEAD_MAX_BYTES) + b"}"
+    async with serving() as server:
+        padding = b"a: " + b"x" * (connections.HEAD_MAX_BYTES // 2) + b"\r\n\r\n"
+        whole = head(server, length=len(body)).removesuffix(b"\r\n") + padding + body
+        line = await connect(server)
+        for _ in range(3):
+            line.writer.write(whole)
+            answer = await line.reader.readuntil(b"0}")
+            assert answer.startswith(b"HTTP/1.1 200 ")
+
+
 async def test_a_body_that_does_not_end_is_cut_off(
     connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
