@@ -15,7 +15,7 @@ from datetime import datetime
 
 from recall_daemon.errors import KeyReused
 from recall_daemon.metrics import POSTS, ROWS_POSTED
-from recall_daemon.store import answers, audit_log, posts
+from recall_daemon.store import answers, posts
 from recall_daemon.store.answers import Key
 from recall_daemon.store.audit_log import Act
 from recall_daemon.store.store import Connection, Store
@@ -129,14 +129,16 @@ class Posts:
         """On the writer's thread, after the commit."""
         error = future.exception()
         if error is None:
-            for post, stored in zip(group.posts, future.result(), strict=True):
+            for post, stored in zip(group.claimed(), future.result(), strict=True):
                 _tell(post, stored)
-            if group.posts:
+            if group.claimed():
                 self._on_merged()
-        elif len(group.posts) == 1:
-            _fail(group.posts[0], error)
+            return
+        failed = group.claimed()  # also where not even its transaction could begin
+        if len(failed) == 1:
+            _fail(failed[0], error)
         else:
-            for post in group.posts:  # whose fault it is shows when each is alone
+            for post in failed:  # whose fault it is shows when each is alone
                 self._submit_alone(post)
 
     def _submit_alone(self, post: _Waiting) -> None:
@@ -168,18 +170,18 @@ class _Group:
         self._now = now
         self._claimed: list[_Waiting] | None = None
 
-    @property
-    def posts(self) -> list[_Waiting]:
-        return self._claimed or []
-
-    def __call__(self, connection: Connection) -> list[Stored | KeyReused]:
+    def claimed(self) -> list[_Waiting]:
+        """Its posts; whoever asks first has it take those that wait now."""
         if self._claimed is None:
             self._claimed = self._claim()
+        return self._claimed
+
+    def __call__(self, connection: Connection) -> list[Stored | KeyReused]:
         now = self._now()
         results: dict[int, Stored | KeyReused] = {}
         new: dict[str, list[Record]] = {}
         acts: list[Act] = []
-        for number, post in enumerate(self._claimed):
+        for number, post in enumerate(self.claimed()):
             before = _before(connection, post, now)
             results[number] = before or Stored(now)
             if before is None:
@@ -187,10 +189,8 @@ class _Group:
                     new.setdefault(system_id, []).extend(records)
                 acts += _note(connection, post, now)
         if acts:
-            audit_log.append_all(connection, acts, now)
-        for system_id, records in new.items():
-            posts.post(connection, system_id, records, now)
-        return [results[number] for number in range(len(self._claimed))]
+            posts.post_all(connection, new, now, acts)
+        return [results[number] for number in range(len(self.claimed()))]
 
 
 def _before(connection: Connection, post: _Waiting, now: datetime) -> Stored | KeyReused | None:

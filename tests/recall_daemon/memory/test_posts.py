@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # traces
@@ -21,6 +22,7 @@ from recall_daemon.memory.posts import Posts
 from recall_daemon.store import audit, audit_log, journal, ledger
 from recall_daemon.store.answers import Key
 from recall_daemon.store.store import Store
+from recall_wire.errors import RecallError
 from recall_wire.records import Record
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -110,6 +112,32 @@ def test_a_key_is_answered_once_for_all(store: Store) -> None:
     # Another caller's keys are another's.
     posts.store("a", [Record("m", text="three")], actor="y", key=Key("y", "k", "another"))
     assert texts(store) == {"a/m": "three"}
+
+
+def test_where_no_transaction_can_begin_every_post_fails_and_none_waits_for_ever(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = store._writer
+    real = writer._connection
+
+    class Invalid:
+        """A connection whose database DuckDB has given up."""
+
+        def execute(self, sql: str, *values: object) -> object:
+            if sql == "BEGIN":
+                raise duckdb.FatalException("the database has been invalidated")
+            return real.execute(sql, *values)
+
+        def close(self) -> None:
+            real.close()
+
+    posts = posts_of(store)
+    monkeypatch.setattr(writer, "_connection", Invalid())
+    waiting = [posts.begin({"a": [Record(f"m{i}", text="ok")]}, actor="x") for i in range(3)]
+    assert all(isinstance(one.exception(30), RecallError) for one in waiting)
+    monkeypatch.setattr(writer, "_connection", real)
+    assert posts.store("a", [Record("m", text="one")], actor="x").stored_at == NOW
+    assert texts(store) == {"a/m": "one"}
 
 
 def test_one_bad_post_takes_no_other_with_it(store: Store) -> None:
