@@ -48,6 +48,7 @@ from recall_daemon.serve.memory_shapes import (
 from recall_daemon.serve.who import Who
 from recall_daemon.store.answers import Key
 from recall_wire.errors import RecallError
+from recall_wire.formats.values import whole
 from recall_wire.manifest import now_utc
 from recall_wire.records import Record
 
@@ -222,16 +223,16 @@ def _read_batch(caller: Caller, body: Json, parts: Parts) -> _Batch:
         raise MemoryInvalid(f"{unknown[0][:40]!r} is not known", hint="known: memories, system")
     if not isinstance(items, list) or len(items) > BATCH_MAX:
         raise MemoryInvalid(f"memories is not a list of at most {BATCH_MAX}")
-    now, whole = parts.now(), {"system": body.get("system")}
+    now, for_all = parts.now(), {"system": body.get("system")}
     batch = _Batch(len(items))
     for index, item in enumerate(items):
         try:
             record = read_memory(item, now=now)
-            system_id = target_system(caller, {**item, **whole}, parts.sources)
+            system_id = target_system(caller, {**item, **for_all}, parts.sources)
             batch.add(index, system_id, record)
         except (MemoryInvalid, Forbidden) as error:
             told = item.get("memory_id") if isinstance(item, dict) else None
-            memory_id = told if isinstance(told, str) else None
+            memory_id = whole(told) if isinstance(told, str) else None
             batch.errors.append({"index": index, "memory_id": memory_id, "error": str(error)})
     return batch
 

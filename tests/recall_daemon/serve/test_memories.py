@@ -141,6 +141,17 @@ async def test_a_batch_keeps_what_is_right_and_says_what_is_wrong(http: httpx.As
     assert (await http.post("/v1/memories/batch", json=many)).status_code == 422
 
 
+async def test_what_no_utf8_can_hold_is_refused_in_a_batch_as_anything_else(
+    http: httpx.AsyncClient,
+) -> None:
+    body = json.dumps({"system": "a", "memories": [{"memory_id": "m\ud800", "text": "t"}]})
+    headers = {"content-type": "application/json"}
+    answer = await http.post("/v1/memories/batch", content=body, headers=headers)
+
+    assert answer.status_code == 200, answer.text
+    assert [error["memory_id"] for error in answer.json()["errors"]] == ["m\ufffd"]
+
+
 async def test_a_batch_goes_to_the_systems_of_its_sources(http: httpx.AsyncClient) -> None:
     memories = [{"text": "x", "metadata": {"source": name}} for name in ("one", "two", "one")]
     answer = (await http.post("/v1/memories/batch", json={"memories": memories})).json()
