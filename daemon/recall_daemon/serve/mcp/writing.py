@@ -205,7 +205,7 @@ class Writing:
         """Forget one memory for ever: it is gone from searches at once, and never comes back."""
         system_id = own_system(caller, asked.system_id)
         caller.check_write(system_id)
-        criteria = Criteria(ids=(asked.memory_id,), system=(system_id,))
+        criteria = Criteria(identities=((system_id, asked.memory_id),))
         receipt = self.forgetting.forget(criteria, purge=False, caller=caller)
         known = {name: receipt[name] for name in Forgotten.model_fields}
         result = Forgotten(**known | {"still_in": len(receipt["still_in"])})

@@ -138,6 +138,20 @@ async def test_what_is_stored_is_found_and_what_is_forgotten_is_not(served) -> N
     assert "m1" not in [one["memory_id"] for one in again.structured_content["hits"]]
 
 
+async def test_one_is_forgotten_and_not_another_whose_name_ends_alike(served) -> None:
+    one = {"text": "Gravity waves", "metadata": {"source": "me"}}
+    await served.tool("store_memory", memory_id="m1", **one)
+    await served.follow()
+    (hit,) = (await served.tool("search_memories", query="gravity waves", limit=1))["hits"]
+    system_id = hit["system_id"]
+    await served.tool("store_memory", memory_id=f"{system_id}/m1", **one)
+
+    told = await served.tool("forget_memory", system_id=system_id, memory_id=f"{system_id}/m1")
+    assert told["ids"] == [f"{system_id}/{system_id}/m1"]
+    kept = await served.tool("get_memory", system_id=system_id, memory_id="m1")
+    assert kept["memory_id"] == "m1"
+
+
 REFUSED = [
     ("get_memory", {"system_id": "laptop", "memory_id": "none"}, "there is no such memory"),
     ("get_memory", {"memory_id": "lag"}, "system_id is missing"),
