@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from recall_daemon.store import statements
 from recall_daemon.store.store import Connection, next_numbers
 
 _COLUMNS = "entry_no, happened_at, actor, action, system_id, body, hash"
@@ -51,14 +52,17 @@ class Act:
 
 def append(connection: Connection, act: Act, now: datetime) -> int:
     """Note what the running transaction does; returns the entry's number, ascending and dense."""
-    return append_all(connection, [act], now)
+    number = next_numbers(connection, "audit", 1)
+    append_all(connection, [act], now, first=number)
+    return number
 
 
-def append_all(connection: Connection, acts: Sequence[Act], now: datetime) -> int:
-    """Note one act or more, in their order; returns the number of the first."""
-    first = next_numbers(connection, "audit", len(acts))
-    rows = connection.execute(
-        "SELECT hash FROM audit_log WHERE entry_no = ?", [first - 1]
+def append_all(connection: Connection, acts: Sequence[Act], now: datetime, *, first: int) -> None:
+    """As `append`, of several under numbers that were taken already, from `first` on."""
+    if not acts:
+        return
+    rows = statements.run(
+        connection, "SELECT hash FROM audit_log WHERE entry_no = ?", [first - 1]
     ).fetchall()
     before = rows[0][0] if rows else ""
     values: list[object] = []
@@ -67,9 +71,8 @@ def append_all(connection: Connection, acts: Sequence[Act], now: datetime) -> in
         own = (entry_no, now, act.actor, act.action, act.system_id, text)
         before = _hash(before, *own)
         values += [*own, before]
-    places = ", ".join(["(?, ?, ?, ?, ?, ?, ?)"] * len(acts))
-    connection.execute(f"INSERT INTO audit_log VALUES {places}", values)
-    return first
+    places = statements.places(len(acts), 7)
+    statements.run(connection, f"INSERT INTO audit_log VALUES {places}", values)
 
 
 def newest(

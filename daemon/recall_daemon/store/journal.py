@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from recall_daemon.store import ledger
+from recall_daemon.store import ledger, statements
 from recall_daemon.store.store import Connection, next_numbers
 
 # The number of the last entry that is in the bucket's log.
@@ -35,6 +36,23 @@ def append(connection: Connection, kind: str, body: dict[str, Any], now: datetim
         [entry_no, now, kind, json.dumps(body, ensure_ascii=False)],
     )
     return entry_no
+
+
+def append_all(
+    connection: Connection,
+    kind: str,
+    bodies: Sequence[dict[str, Any]],
+    now: datetime,
+    *,
+    first: int,
+) -> None:
+    """As `append`, of several under numbers that were taken already, from `first` on."""
+    values: list[object] = []
+    for entry_no, body in enumerate(bodies, first):
+        values += [entry_no, now, kind, json.dumps(body, ensure_ascii=False)]
+    if bodies:
+        places = statements.places(len(bodies), 4)
+        statements.run(connection, f"INSERT INTO journal VALUES {places}", values)
 
 
 def unshipped(connection: Connection, limit: int, max_bytes: int) -> list[JournalEntry]:

@@ -67,8 +67,13 @@ _COLUMNS = (
 
 
 def record(connection: Connection, entry: Entry) -> None:
-    """Write an entry, replacing the one at its place."""
+    """Write an entry, replacing the one at its place. Closes the system's run of posts."""
     place = entry.place
+    connection.execute(
+        "UPDATE systems SET run_seq = NULL, run_sub = NULL, run_rows = NULL "
+        "WHERE system_id = ? AND run_seq IS NOT NULL",
+        [place.system_id],
+    )
     connection.execute(
         f"INSERT OR REPLACE INTO snapshots ({_COLUMNS}) VALUES ({', '.join('?' * 17)})",
         [
@@ -204,15 +209,6 @@ def newest(connection: Connection, system_id: str) -> Entry | None:
         [system_id, highest_settled(connection, system_id)],
     ).fetchall()
     return _entry(rows[0]) if rows else None
-
-
-def grow(connection: Connection, place: Place, rows: int, now: datetime) -> None:
-    """An entry that grows has so many rows by now, all of them done."""
-    connection.execute(
-        "UPDATE snapshots SET rows = ?, rows_done = ?, settled_at = ? "
-        "WHERE system_id = ? AND seq = ? AND sub = ?",
-        [rows, rows, now, place.system_id, place.seq, place.sub],
-    )
 
 
 def merged_places(connection: Connection, system_ids: Collection[str]) -> set[tuple[str, int]]:

@@ -7,7 +7,6 @@ from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from recall_daemon.store import journal
 from recall_daemon.store.ledger import Place
 from recall_daemon.store.store import Connection
 from recall_wire.records import RECORD_SCHEMA, Record
@@ -22,19 +21,18 @@ _TIMES = ("created_at", "updated_at")
 _FIELDS = tuple(name for name in RECORD_SCHEMA.names if name not in ("embedding", "target_system"))
 
 
-def note(
-    connection: Connection, place: Place, row_no: int, records: Sequence[Record], now: datetime
-) -> None:
-    """Note, in the running transaction, records that it merges at `row_no` and up of a place."""
-    for start, part in _parts(records):
-        body = {
+def bodies(place: Place, row_no: int, records: Sequence[Record]) -> list[dict[str, Any]]:
+    """Entries for records that are merged at `row_no` and up of a place."""
+    return [
+        {
             "system_id": place.system_id,
             "seq": place.seq,
             "sub": place.sub,
             "row_no": row_no + start,
             "rows": [_plain(record) for record in part],
         }
-        journal.append(connection, KIND, body, now)
+        for start, part in _parts(records)
+    ]
 
 
 def read(body: dict[str, Any]) -> tuple[Place, int, list[Record]]:

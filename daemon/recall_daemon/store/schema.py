@@ -215,7 +215,15 @@ CREATE TABLE audit_log (
 );
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD)
+# The run of posts that has the last place in its system's order, and how many rows it has; NULL
+# where another may have it.
+_FOURTH = """
+ALTER TABLE systems ADD COLUMN run_seq BIGINT;
+ALTER TABLE systems ADD COLUMN run_sub BIGINT;
+ALTER TABLE systems ADD COLUMN run_rows BIGINT;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD, _FOURTH)
 
 
 def migrate(connection: duckdb.DuckDBPyConnection) -> None:

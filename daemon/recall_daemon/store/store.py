@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
@@ -253,6 +253,17 @@ def next_numbers(connection: Connection, name: str, count: int) -> int:
         "UPDATE counters SET value = value + ? WHERE name = ? RETURNING value", [count, name]
     ).fetchall()
     return int(rows[0][0]) - count + 1
+
+
+def take_numbers(connection: Connection, counts: Mapping[str, int]) -> dict[str, int]:
+    """As `next_numbers`, of several counters in one statement: the first number of each."""
+    sums = " ".join(f"WHEN '{name}' THEN ?" for name in counts)
+    # The whole table, which is a few rows, is read sooner than its index.
+    rows = connection.execute(
+        f"UPDATE counters SET value = value + CASE name {sums} ELSE 0 END RETURNING name, value",
+        list(counts.values()),
+    ).fetchall()
+    return {name: int(value) - counts[name] + 1 for name, value in rows if name in counts}
 
 
 def _check_there(path: Path) -> None:

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from recall_daemon.store.content_hash import content_hash
 from recall_daemon.store.ledger import Place
 from recall_daemon.store.merge import CONTENT_HASH_SQL, merge_rows
-from recall_daemon.store.merge_few import known, merge_few
-from recall_daemon.store.store import Connection, Store
+from recall_daemon.store.merge_few import Batch, apply, known, planned
+from recall_daemon.store.store import Connection, Store, take_numbers
 from recall_wire.records import Record, text_hash, to_batch
 
 EXAMPLES = 1_000 if os.environ.get("RECALLD_TEST_SOAK") else 25
@@ -35,10 +35,18 @@ records = st.builds(
     importance=st.none() | st.floats(0, 1, width=32) | st.sampled_from([0.1, 0.7]),
     metadata=st.sampled_from(["{}", '{"a":"\\u0000\\n/é🚀"}']),
 )
+# Often the very same content again, or with other tags alone.
+few = st.builds(
+    Record,
+    memory_id=st.sampled_from("abc"),
+    text=st.sampled_from(["one", "two"]),
+    tags=st.sampled_from([(), ("x",)]),
+)
 gone = st.builds(Record, memory_id=st.sampled_from("abc"), op=st.sampled_from(["delete", "forget"]))
 steps = st.lists(
     st.tuples(
-        st.integers(0, 3), st.lists(records, max_size=4) | st.lists(gone, min_size=1, max_size=1)
+        st.integers(0, 3),
+        st.lists(few | records, max_size=4) | st.lists(gone, min_size=1, max_size=1),
     ),
     min_size=1,
     max_size=6,
@@ -56,12 +64,17 @@ def as_tables(connection: Connection, place: Place, rows: Sequence[Record], now:
     merge_rows(connection, place, table(rows), now)
 
 
+def merge_batches(connection: Connection, batches: Sequence[Batch], now: datetime) -> None:
+    plan = planned(batches, known(connection, batches))
+    numbers = take_numbers(connection, {"row_id": plan.new, "change_no": plan.changes})
+    apply(connection, plan, numbers["row_id"], numbers["change_no"], now)
+
+
 def as_few(connection: Connection, place: Place, rows: Sequence[Record], now: datetime) -> None:
     if any(row.op != "upsert" for row in rows):
         as_tables(connection, place, rows, now)
     elif rows:
-        have = known(connection, place.system_id, [row.memory_id for row in rows])
-        merge_few(connection, place, rows, row_no=0, have=have, now=now)
+        merge_batches(connection, [Batch(place, 0, tuple(rows))], now)
 
 
 def done(
