@@ -9,7 +9,7 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from recall_daemon.store.content_hash import content_hash
@@ -122,8 +122,17 @@ def test_every_character_is_hashed_as_the_store_does() -> None:
 def test_few_are_merged_as_tables_are(tmp_path: Path) -> None:
     stores = [Store(tmp_path / name) for name in ("tables", "few")]
 
+    one, two = Record("a", text="one"), Record("a", text="two")
+    tagged, forget = Record("a", text="one", tags=("x",)), Record("a", op="forget")
+    delete, other = Record("a", op="delete"), Record("b", text="one")
+
     @settings(max_examples=EXAMPLES, deadline=None, database=None)
     @given(steps)
+    @example([(0, [one, other]), (1, [other, one]), (0, [two])])
+    @example([(0, [one]), (1, [tagged]), (2, [one]), (1, [two, one])])
+    @example([(0, [one]), (1, [forget]), (2, [one])])
+    @example([(0, [one]), (1, [delete]), (2, [one]), (3, [two])])
+    @example([(0, [one, other]), (1, [two]), (2, [Record("b", text="two")])])
     def compare(work: list[tuple[int, list[Record]]]) -> None:
         assert done(stores[1], work, as_few) == done(stores[0], work, as_tables)
 
