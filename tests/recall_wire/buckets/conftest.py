@@ -6,6 +6,7 @@ import os
 import sys
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -125,10 +126,46 @@ async def any_bucket(
 ) -> AsyncIterator[AsyncBucket]:
     server, _, kind = request.param.partition("-")
     options = None if server == "folder" else server_options(server)
-    url = _url(server, tmp_path)
-    blocking = kind == "blocking"
-    opened = (
-        ThreadedBucket(open_bucket(url, options)) if blocking else open_async_bucket(url, options)
-    )
+    opened = _opened(kind, _url(server, tmp_path), options)
     yield opened
+    await opened.close()
+
+
+def _opened(kind: str, url: str, options: S3Options | None) -> AsyncBucket:
+    if kind == "blocking":
+        return ThreadedBucket(open_bucket(url, options))
+    return open_async_bucket(url, options)
+
+
+MANY = [f"k/{number:04d}" for number in range(1001)]
+_Holding = Callable[[str, S3Options | None], str]
+
+
+@pytest.fixture(scope="module")
+def holding_many(tmp_path_factory: pytest.TempPathFactory) -> _Holding:
+    """The URL of a server's bucket that holds `MANY`: they are put once and listed either way."""
+    urls: dict[str, str] = {}
+
+    def url_of(server: str, options: S3Options | None) -> str:
+        if server not in urls:
+            urls[server] = _url(server, tmp_path_factory.mktemp("many"))
+            with closing(open_bucket(urls[server], options)) as bucket:
+                for key in MANY:
+                    bucket.put(key, b"")
+        return urls[server]
+
+    return url_of
+
+
+@pytest.fixture(params=EVERY)
+async def bucket_of_many(
+    request: pytest.FixtureRequest,
+    server_options: Callable[..., S3Options],
+    holding_many: _Holding,
+) -> AsyncIterator[tuple[AsyncBucket, list[str]]]:
+    """A bucket of each kind, and its more than a thousand keys; it is only read."""
+    server, _, kind = request.param.partition("-")
+    options = None if server == "folder" else server_options(server)
+    opened = _opened(kind, holding_many(server, options), options)
+    yield opened, MANY
     await opened.close()
