@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from recall_daemon.errors import KeyReused
 from recall_daemon.metrics import POSTS, ROWS_POSTED
@@ -23,6 +23,8 @@ from recall_wire.records import Record
 
 # Rows of one transaction. A larger post has one of its own.
 GROUP_ROWS = 10_000
+# Answers that are too old to be asked for go with the first keyed post after so long.
+PRUNED_EVERY = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,7 @@ class Posts:
         self._now = now
         self._lock = threading.Lock()
         self._waiting: list[_Waiting] = []
+        self._pruned_at: datetime | None = None
 
     def store(
         self, system_id: str, records: Sequence[Record], *, actor: str, key: Key | None = None
@@ -104,7 +107,7 @@ class Posts:
         with self._lock:
             self._waiting.append(post)
         try:
-            self._submit(_Group(self._claim, self._now))
+            self._submit(_Group(self._claim, self._now, self._prune))
         except BaseException:
             with self._lock, contextlib.suppress(ValueError):
                 self._waiting.remove(post)
@@ -121,6 +124,11 @@ class Posts:
                 taken += 1
             claimed, self._waiting = self._waiting[:taken], self._waiting[taken:]
             return claimed
+
+    def _prune(self, connection: Connection, now: datetime) -> None:
+        if self._pruned_at is None or now - self._pruned_at >= PRUNED_EVERY:
+            answers.prune(connection, now)
+            self._pruned_at = now
 
     def _submit(self, group: _Group) -> None:
         self._store.submit(group).add_done_callback(lambda future: self._settle(group, future))
@@ -143,7 +151,7 @@ class Posts:
 
     def _submit_alone(self, post: _Waiting) -> None:
         try:
-            self._submit(_Group(lambda: [post], self._now))
+            self._submit(_Group(lambda: [post], self._now, self._prune))
         except Exception as error:
             _fail(post, error)
 
@@ -165,9 +173,15 @@ def _fail(post: _Waiting, error: BaseException) -> None:
 class _Group:
     """A work of the store's writer: every post that waits when it is run for the first time."""
 
-    def __init__(self, claim: Callable[[], list[_Waiting]], now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        claim: Callable[[], list[_Waiting]],
+        now: Callable[[], datetime],
+        prune: Callable[[Connection, datetime], None],
+    ) -> None:
         self._claim = claim
         self._now = now
+        self._prune = prune
         self._claimed: list[_Waiting] | None = None
 
     def claimed(self) -> list[_Waiting]:
@@ -188,6 +202,8 @@ class _Group:
                 for system_id, records in post.parts.items():
                     new.setdefault(system_id, []).extend(records)
                 acts += _note(connection, post, now)
+        if any(post.key is not None for post in self.claimed()):
+            self._prune(connection, now)
         if acts:
             posts.post_all(connection, new, now, acts)
         return [results[number] for number in range(len(self.claimed()))]

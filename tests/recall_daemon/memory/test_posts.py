@@ -19,7 +19,7 @@ from traces import SECRET, holding, kept, secret
 from recall_daemon.errors import DiskFull, KeyReused
 from recall_daemon.memory.criteria import Criteria
 from recall_daemon.memory.posts import Posts
-from recall_daemon.store import audit, audit_log, journal, ledger
+from recall_daemon.store import answers, audit, audit_log, journal, ledger
 from recall_daemon.store.answers import Key
 from recall_daemon.store.store import Store
 from recall_wire.errors import RecallError
@@ -112,6 +112,24 @@ def test_a_key_is_answered_once_for_all(store: Store) -> None:
     # Another caller's keys are another's.
     posts.store("a", [Record("m", text="three")], actor="y", key=Key("y", "k", "another"))
     assert texts(store) == {"a/m": "three"}
+
+
+def test_answers_that_are_too_old_to_be_asked_for_go(store: Store) -> None:
+    at = [NOW]
+    posts = Posts(store, check_disk=lambda: None, on_merged=lambda: None, now=lambda: at[0])
+
+    def keys() -> list[str]:
+        with store.read() as connection:
+            rows = connection.execute("SELECT key FROM answers ORDER BY key").fetchall()
+        return [row[0] for row in rows]
+
+    for number in range(3):
+        key = Key("x", f"k{number}", "request")
+        posts.store("a", [Record("m", text=f"t{number}")], actor="x", key=key)
+    assert keys() == ["k0", "k1", "k2"]
+    at[0] += answers.KEPT
+    posts.store("a", [Record("m", text="late")], actor="x", key=Key("x", "late", "request"))
+    assert keys() == ["late"]
 
 
 def test_where_no_transaction_can_begin_every_post_fails_and_none_waits_for_ever(
