@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 import structlog
+from starlette.concurrency import run_in_threadpool
 
 from recall_daemon.errors import TooManySubscribers
 from recall_daemon.metrics import SUBSCRIBERS
@@ -112,7 +113,8 @@ class Subscribers:
             return
         if self._reading is not None:
             await self._reading
-        self._newest = await asyncio.to_thread(self._last)
+        # The threads of the routes: those of the loop are busy with merges for minutes.
+        self._newest = await run_in_threadpool(self._last)
         self._recent.clear()
         self._loop = asyncio.get_running_loop()
         self._look()  # for what was committed meanwhile
@@ -137,7 +139,7 @@ class Subscribers:
         try:
             while self._is_due:
                 self._is_due = False
-                while batch := await asyncio.to_thread(self._stored, self._newest):
+                while batch := await run_in_threadpool(self._stored, self._newest):
                     self._recent.extend(batch)
                     self._newest = batch[-1].event_id
                     changed, self._changed = self._changed, asyncio.Event()
@@ -150,7 +152,7 @@ class Subscribers:
             return ()
         if self._recent and self._recent[0].event_id <= at + 1:
             return self._remembered(at)
-        return await asyncio.to_thread(self._stored, at)
+        return await run_in_threadpool(self._stored, at)
 
     def _remembered(self, at: int) -> list[Event]:
         """From the newest back: a follower that keeps up looks at no more than is new to it."""

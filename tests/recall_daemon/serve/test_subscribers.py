@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from datetime import UTC, datetime
 
@@ -47,6 +48,27 @@ async def test_it_begins_now_and_is_woken_by_a_commit(store: Store) -> None:
         await asyncio.sleep(0)
         await asyncio.to_thread(happen, store)
         assert numbers(await asyncio.wait_for(waiting, 30)) == [4]
+
+
+def test_it_does_not_wait_for_the_threads_that_merge_and_embed(store: Store) -> None:
+    held = threading.Event()
+
+    async def follow() -> None:
+        busy = ThreadPoolExecutor(1)
+        asyncio.get_running_loop().set_default_executor(busy)
+        merging = busy.submit(held.wait, 60)
+        try:
+            subscribers = Subscribers(store, heartbeat_s=3600)
+            async with aclosing(subscribers.follow(None)) as following:
+                await asyncio.wait_for(anext(following), 10)
+                waiting = asyncio.ensure_future(anext(following))
+                threading.Thread(target=happen, args=(store,)).start()
+                assert numbers(await asyncio.wait_for(waiting, 10)) == [1]
+        finally:
+            held.set()
+        assert merging.result()
+
+    asyncio.run(follow())
 
 
 async def test_it_resumes_after_a_number_from_store_and_from_memory(
