@@ -23,7 +23,7 @@ from recall_wire.records import Record
 
 SOAK = "RECALLD_TEST_SOAK" in os.environ
 KILLS = 100 if SOAK else 10
-COUNT = 300
+COUNT = 300 if SOAK else 100
 
 
 @pytest.mark.timeout(3600 if SOAK else 300)
