@@ -109,6 +109,8 @@ def test_a_caller_sees_the_events_of_the_systems_within_reach(
         assert shown == [n for n in numbers if n != 3 or not wanted.systems]
     body = Wanted(reach).to_json(happened[0])["body"]
     assert ("rows" in body) is (reach.projects is None)
+    quarantined = Wanted(reach).to_json(happened[1])["body"]
+    assert ("reason" in quarantined) is (reach.projects is None)
 
 
 async def test_the_newest_are_listed_and_the_port_refuses_nonsense(open_test_hub: Any) -> None:
