@@ -174,7 +174,7 @@ class Operations:
             "rows": rows,
             "complete_to": told["complete_to"],
             "missing": told["missing"],
-            "quarantined": told["quarantined"],
+            "quarantined": [self._without_reason(one, "") for one in told["quarantined"]],
             "lag_s": round(max(lag_s, 0.0), 3),
             "last_merged_at": _iso(system.last_merged_at),
             "warning": system.clash,
@@ -216,12 +216,16 @@ class Operations:
         with self._store.read() as connection:
             listed = quarantine.listed(connection)
         seen = [e for e in listed if self._caller.reach.holds_system(e.place.system_id)]
-        return {"quarantined": [_entry(entry) for entry in seen]}
+        return {"quarantined": [self._without_reason(_entry(entry)) for entry in seen]}
 
     def quarantine_show(self, place: Place) -> Json:
         with self._store.read() as connection:
             seen = self._caller.reach.holds_system(place.system_id)
-            return _entry(quarantine.find(connection, place, seen=seen))
+            return self._without_reason(_entry(quarantine.find(connection, place, seen=seen)))
+
+    def _without_reason(self, told: Json, nothing: str | None = None) -> Json:
+        """A reason quotes the data of a whole system: not for whoever is bound to projects."""
+        return told if self._caller.reach.projects is None else {**told, "reason": nothing}
 
     def quarantine_retry(self, place: Place) -> Json:
         """Raises `Forbidden`, `NotInQuarantine`."""

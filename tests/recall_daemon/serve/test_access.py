@@ -266,6 +266,11 @@ async def test_counts_and_lists_are_of_what_is_seen(door: Door) -> None:
         assert [system["system_id"] for system in status["systems"]] == systems[role]
         listed = (await door.ask("GET", Ask("/v1/quarantine"), role)).json["quarantined"]
         assert {entry["system_id"] for entry in listed} == set(systems[role])
+        # A reason quotes the data of all projects.
+        in_status = [one for system in status["systems"] for one in system["quarantined"]]
+        shown = (await door.ask("GET", Ask(f"/v1/quarantine/{OWN}/3"), role)).json
+        reasons = [one["reason"] for one in (*listed, *in_status, shown)]
+        assert [bool(one) for one in reasons] == [role != "project"] * len(reasons), role
         recent = (await door.ask("GET", Ask("/v1/memories?limit=100"), role)).json["memories"]
         assert len(recent) == ROWS_SEEN[role]
 
