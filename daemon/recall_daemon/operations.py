@@ -27,8 +27,9 @@ from recall_daemon.search.engine import Search
 from recall_daemon.search.query import SearchRequest
 from recall_daemon.store import audit_log, events, ledger, memories, vectors
 from recall_daemon.store import jobs as job_table
+from recall_daemon.store.arrivals import arrivals
 from recall_daemon.store.audit_log import AuditEntry
-from recall_daemon.store.ledger import Entry, Place
+from recall_daemon.store.ledger import Entry, Place, State
 from recall_daemon.store.store import Connection, Store
 from recall_daemon.tiers.tiers import Tiers
 from recall_daemon.verify import Verification
@@ -58,6 +59,14 @@ class HubApi(Protocol):
     def tiers(self) -> Json: ...
 
     def tiers_due(self) -> Json: ...
+
+    def snapshots(
+        self,
+        system: str | None = None,
+        state: State | None = None,
+        limit: int = 100,
+        offset: int = 0,
+    ) -> Json: ...
 
     def quarantine_list(self) -> Json: ...
 
@@ -212,6 +221,34 @@ class Operations:
         """`{ok, logical_hash, problems}`; see `Verification.run`. Read-only."""
         return self._verification.run(sample)
 
+    def snapshots(
+        self,
+        system: str | None = None,
+        state: State | None = None,
+        limit: int = 100,
+        offset: int = 0,
+    ) -> Json:
+        """`{snapshots: [{system_id, seq, state, rows, …}], next_offset}`, newest first: whatever
+        brought memories, by whichever way. Read-only.
+
+        To who sees some projects alone rows and reasons are null: they are of all.
+        """
+        reach = self._caller.reach
+        systems = reach.systems
+        if system is not None:
+            systems = frozenset({system} if reach.holds_system(system) else ())
+        with self._store.read() as connection:
+            found = arrivals(
+                connection, systems=systems, state=state, limit=limit + 1, offset=offset
+            )
+        counted = reach.projects is None
+        return {
+            "snapshots": [
+                self._without_reason(_arrival(entry, counted=counted)) for entry in found[:limit]
+            ],
+            "next_offset": offset + limit if len(found) > limit else None,
+        }
+
     def quarantine_list(self) -> Json:
         with self._store.read() as connection:
             listed = quarantine.listed(connection)
@@ -309,6 +346,16 @@ def _pending_since(connection: Connection) -> dict[str, datetime]:
         name = gap.system_id
         since[name] = min(gap.noticed_at, since.get(name, gap.noticed_at))
     return since
+
+
+def _arrival(entry: Entry, *, counted: bool) -> Json:
+    return {
+        **_entry(entry),
+        "kind": entry.kind,
+        "created_at": _iso(entry.created_at),
+        "rows": entry.rows if counted else None,
+        "deletes": entry.deletes if counted else None,
+    }
 
 
 def _entry(entry: Entry) -> Json:

@@ -19,7 +19,7 @@ from recall_daemon.lock import running_at
 from recall_daemon.operations import Json
 from recall_daemon.search.query import SearchRequest
 from recall_daemon.serve.local_token import read_local_token
-from recall_daemon.store.ledger import Place
+from recall_daemon.store.ledger import Place, State
 from recall_wire.errors import TerminalError
 
 TIMEOUT_S = 120
@@ -123,6 +123,17 @@ class RemoteHub:
 
     def tiers_due(self) -> Json:
         return self._call("GET", "/v1/tiers/due")
+
+    def snapshots(
+        self,
+        system: str | None = None,
+        state: State | None = None,
+        limit: int = 100,
+        offset: int = 0,
+    ) -> Json:
+        asked = {"system": system, "state": state, "limit": limit, "offset": offset}
+        given = {name: value for name, value in asked.items() if value is not None}
+        return self._call("GET", f"/v1/snapshots?{urlencode(given)}")
 
     def quarantine_list(self) -> Json:
         return self._call("GET", "/v1/quarantine")

@@ -139,6 +139,23 @@ def print_systems(console: Console, status: Json) -> None:
     console.print(table)
 
 
+def print_snapshots(console: Console, answer: Json) -> None:
+    table = Table(box=None, pad_edge=False)
+    for name in ("snapshot", "came by", "state", "rows", "settled", "reason"):
+        table.add_column(name, justify="right" if name == "rows" else "left")
+    for one in answer["snapshots"]:
+        sub = f".{one['sub']}" if one["sub"] else ""
+        table.add_row(
+            escape(f"{one['system_id']}/{one['seq']}{sub}"),
+            one["origin"],
+            one["state"],
+            str(one["rows"]),
+            (one["settled_at"] or "-")[:19],
+            escape(one["reason"] or "-"),
+        )
+    console.print(table)
+
+
 def print_model(console: Console, answer: Json) -> None:
     """The space that serves, and how far another one is."""
     if answer["degraded"]:

@@ -1,12 +1,16 @@
-"""`recalld status`, `systems` and `verify`: where the hub stands."""
+"""`recalld status`, `systems`, `snapshots` and `verify`: where the hub stands."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
 from cyclopts import Parameter
+from cyclopts.types import PositiveInt
 
 from recall_daemon.commands.program import AsJson, Config, app, open_hub_api, print_answer
+from recall_daemon.store.ledger import State
+
+SNAPSHOTS_MAX = 1_000
 
 Sample = Annotated[
     int,
@@ -35,6 +39,23 @@ def systems(*, json_: AsJson = False, config: Config = None) -> None:
     with open_hub_api(config) as hub:
         answer = hub.systems()
     print_answer(answer, json_, lambda console: print_systems(console, answer))
+
+
+@app.command
+def snapshots(
+    *,
+    system: str | None = None,
+    state: State | None = None,
+    limit: PositiveInt = 20,
+    json_: AsJson = False,
+    config: Config = None,
+) -> None:
+    """What has come, by whichever way, newest first."""
+    from recall_daemon.tables import print_snapshots
+
+    with open_hub_api(config) as hub:
+        answer = hub.snapshots(system, state, min(limit, SNAPSHOTS_MAX))
+    print_answer(answer, json_, lambda console: print_snapshots(console, answer))
 
 
 @app.command

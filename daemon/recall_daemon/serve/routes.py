@@ -32,7 +32,7 @@ from recall_daemon.serve.gate import Gate, Terms
 from recall_daemon.serve.mcp import mount as mcp_routes
 from recall_daemon.serve.subscribers import Subscribers
 from recall_daemon.serve.who import Admin, Who, caller_of
-from recall_daemon.store.ledger import Place
+from recall_daemon.store.ledger import Place, State
 
 Ready = Callable[[], Json]
 
@@ -147,6 +147,17 @@ def _operations(app: FastAPI, hub: Operations) -> None:
     def model(caller: Admin) -> JSONResponse:
         """The embedding space that serves, the one being built, and how many texts each has."""
         return JSONResponse(hub.seen_by(caller).model())
+
+    @app.get("/v1/snapshots")
+    def snapshots(
+        caller: Who,
+        system: str | None = None,
+        state: State | None = None,
+        limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
+        offset: Annotated[int, Query(ge=0, lt=1 << 63)] = 0,
+    ) -> JSONResponse:
+        """Whatever brought memories, by whichever way, newest first."""
+        return JSONResponse(hub.seen_by(caller).snapshots(system, state, limit, offset))
 
     @app.get("/v1/quarantine")
     def quarantine(caller: Who) -> JSONResponse:

@@ -112,6 +112,7 @@ ROWS = (
     Row("GET", "/v1/status", "everyone", _at("/v1/status")),
     Row("GET", "/v1/systems", "everyone", _at("/v1/systems")),
     Row("GET", "/v1/quarantine", "everyone", _at("/v1/quarantine")),
+    Row("GET", "/v1/snapshots", "everyone", _at("/v1/snapshots")),
     Row("GET", "/v1/memories", "everyone", _at("/v1/memories")),
     Row("GET", "/v1/events", "everyone", _at("/v1/events?after=0")),
     Row("GET", "/v1/events/recent", "everyone", _at("/v1/events/recent")),
