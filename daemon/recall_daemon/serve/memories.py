@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final
 from fastapi import Body, Depends, FastAPI, Header, Query
 from fastapi.responses import JSONResponse
 from pydantic import WithJsonSchema
+from starlette.convertors import PathConvertor, register_url_convertor
 
 from recall_daemon.access.caller import Caller
 from recall_daemon.errors import (
@@ -116,6 +117,15 @@ def filters_asked(
 Asked = Annotated[Filters, Depends(filters_asked)]
 
 
+class Whole(PathConvertor):
+    """The rest of a path; Starlette's own takes none with a line end in it, and ids may have one."""
+
+    regex = r"[\s\S]*"
+
+
+register_url_convertor("whole", Whole())
+
+
 def install(app: FastAPI, parts: Parts) -> None:
     """Add the routes to an app whose errors are answered as problems, with `STATUSES`."""
     _store(app, parts)
@@ -165,12 +175,12 @@ def _read(app: FastAPI, memories: Memories) -> None:
         """Memories, newest first by `created_at`; `next_cursor` leads to the next page."""
         return JSONResponse(memories.recent(filters, limit, cursor, caller.reach))
 
-    @app.get("/v1/memories/{system_id}/{memory_id:path}", responses={200: {"model": WholeMemory}})
+    @app.get("/v1/memories/{system_id}/{memory_id:whole}", responses={200: {"model": WholeMemory}})
     def get(caller: Who, system_id: str, memory_id: str) -> JSONResponse:
         """All there is of one memory. An id may hold slashes."""
         return JSONResponse(memories.get(system_id, memory_id, caller.reach))
 
-    @app.get("/v1/related/{system_id}/{memory_id:path}", responses={200: {"model": Related}})
+    @app.get("/v1/related/{system_id}/{memory_id:whole}", responses={200: {"model": Related}})
     def related(
         caller: Who, filters: Asked, system_id: str, memory_id: str, limit: Limit = LIMIT
     ) -> JSONResponse:
@@ -179,7 +189,7 @@ def _read(app: FastAPI, memories: Memories) -> None:
 
 
 def _forget(app: FastAPI, forgetting: Forgetting) -> None:
-    @app.delete("/v1/memories/{system_id}/{memory_id:path}")
+    @app.delete("/v1/memories/{system_id}/{memory_id:whole}")
     def forget(caller: Who, system_id: str, memory_id: str) -> JSONResponse:
         """Forget one memory for good, and answer with the receipt; see `POST /v1/forget`."""
         caller.check_write(system_id)

@@ -15,7 +15,7 @@ from recall_daemon.serve.guard import Guard
 from recall_daemon.serve.memories import BATCH, ONE
 from recall_daemon.serve.memory_shapes import BATCH_MAX, PostedMemory
 
-ODD_ID = "a/b ?#%2F/ü/🚀"
+ODD_ID = "a/b ?#%2F/ü/🚀\n.\n"
 
 
 @pytest.fixture
