@@ -32,12 +32,15 @@ Json = dict[str, Any]
 
 LIMIT_MAX = 100
 LIMIT = 10
+# Of each text in a list, so that 100 of 4 MiB are not one answer; `get` has all of it.
+LIST_TEXT_CHARS = 20_000
 # Turns on either side, and passages of a long text that are compared with all others.
 TURNS = 5
 PASSAGES = 8
 CURSOR_MAX_CHARS = 4_000
 # A name that no memory has: what may not be seen is looked for as what is not there.
 _NOBODY = "\0"
+_READ_CHARS = LIST_TEXT_CHARS + 1
 _BRIEF = (
     *("system_id", "memory_id", "kind", "text", "project", "session_id", "created_at", "tier"),
     *("agent_id", "seq", "tags", "importance", "summary", "text_missing"),
@@ -82,6 +85,7 @@ class Memories:
     ) -> Json:
         """`{memories, next_cursor}`: newest first by `created_at`, those without a time last.
 
+        Of a text the first `LIST_TEXT_CHARS` characters; where there are more `text_cut` is true.
         `next_cursor` is None after the last. Pages neither overlap nor skip what was there before
         the first. Raises `QueryInvalid`.
         """
@@ -91,7 +95,7 @@ class Memories:
         if narrowed is None:
             return {"memories": [], "next_cursor": None}
         with self._store.look_up() as connection:
-            found = showing.newest(connection, narrowed, after, limit + 1)
+            found = showing.newest(connection, narrowed, after, limit + 1, text_chars=_READ_CHARS)
         page = found[:limit]
         more = len(found) > limit
         return {
@@ -149,7 +153,9 @@ class Memories:
     def _told_of(self, row_ids: Sequence[int], reach: Reach) -> dict[int, Json]:
         """By row id; one that has changed may be of another project by now, and out of reach."""
         with self._store.look_up() as connection:
-            found = showing.by_row_ids(connection, list(dict.fromkeys(row_ids)))
+            found = showing.by_row_ids(
+                connection, list(dict.fromkeys(row_ids)), text_chars=_READ_CHARS
+            )
         seen = [one for one in found if reach.holds(one.system_id, one.project)]
         told = zip(seen, self._told(seen), strict=True)
         return {memory.row_id: _brief(one) for memory, one in told}
@@ -235,7 +241,12 @@ _SHOWN = tuple(
 
 
 def _brief(told: Json) -> Json:
-    return {name: told[name] for name in _BRIEF}
+    """As a list shows it: `text_cut` says that the text goes on."""
+    brief = {name: told[name] for name in _BRIEF}
+    text = told["text"]
+    if text is None or len(text) <= LIST_TEXT_CHARS:
+        return {**brief, "text_cut": False}
+    return {**brief, "text": text[:LIST_TEXT_CHARS], "text_cut": True}
 
 
 def _object(metadata: str | None) -> object:

@@ -113,6 +113,12 @@ class BriefMemory(BaseModel):
     text_missing: str | None
 
 
+class ListedMemory(BriefMemory):
+    """`text_cut`: `text` is the first 20,000 characters, and there are more."""
+
+    text_cut: bool
+
+
 class Came(BaseModel):
     """The snapshot, or the run of posts, that brought the newest version."""
 
@@ -135,11 +141,11 @@ class WholeMemory(BriefMemory):
 
 
 class MemoryList(BaseModel):
-    memories: list[BriefMemory]
+    memories: list[ListedMemory]
     next_cursor: str | None
 
 
-class ScoredMemory(BriefMemory):
+class ScoredMemory(ListedMemory):
     score: float
 
 
@@ -147,8 +153,8 @@ class Related(BaseModel):
     system_id: str
     memory_id: str
     embedded: bool
-    before: list[BriefMemory]
-    after: list[BriefMemory]
+    before: list[ListedMemory]
+    after: list[ListedMemory]
     nearest: list[ScoredMemory]
 
 
