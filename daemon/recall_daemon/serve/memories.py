@@ -118,7 +118,7 @@ Asked = Annotated[Filters, Depends(filters_asked)]
 
 
 class Whole(PathConvertor):
-    """The rest of a path; Starlette's own takes none with a line end in it, and ids may have one."""
+    """The rest of a path. Starlette's own ends at a line's end, and ids may hold some."""
 
     regex = r"[\s\S]*"
 
