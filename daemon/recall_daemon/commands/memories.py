@@ -84,7 +84,7 @@ def related(
 
 @app.command
 def add(
-    text: str,
+    text: Annotated[str, Parameter(allow_leading_hyphen=True)],
     /,
     *,
     system: str,
@@ -106,7 +106,7 @@ def add(
     """
     body: Json = {
         "system": system,
-        "text": sys.stdin.read() if text == "-" else text,
+        "text": _given(text),
         "memory_id": memory_id,
         "kind": kind,
         "project": project,
@@ -118,6 +118,17 @@ def add(
         answer = hub.add(body)
     name = f"{answer['system_id']}/{answer['memory_id']}"
     print_answer(answer, json_, lambda console: console.print(f"stored {name}", markup=False))
+
+
+def _given(text: str) -> str:
+    """An option that was mistyped is no text."""
+    if text == "-":
+        return sys.stdin.read()
+    if text.startswith("-"):
+        raise MemoryInvalid(
+            f"{text[:40]!r} is no option", hint="a text that begins so is read with `-`"
+        )
+    return text
 
 
 def _parted(name: str) -> tuple[str, str]:
