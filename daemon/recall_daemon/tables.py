@@ -234,7 +234,8 @@ def print_tokens(console: Console, answer: Json) -> None:
         console.print("there is no token: whoever reaches the loopback port may do everything")
         return
     table = Table(box=None, pad_edge=False)
-    for name in ("id", "name", "role", "writes", "reads", "projects", "expires", "state"):
+    table.add_column("id", no_wrap=True)  # to be copied into `token revoke`
+    for name in ("name", "role", "writes", "reads", "projects", "expires", "state"):
         table.add_column(name, overflow="fold")
     for token in answer["tokens"]:
         table.add_row(

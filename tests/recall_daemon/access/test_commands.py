@@ -72,6 +72,16 @@ async def running() -> AsyncIterator[str]:
         await task
 
 
+def test_an_id_is_listed_in_one_piece(
+    folder: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a narrow terminal and in a pipe, too: it is what `token revoke` is given."""
+    monkeypatch.setenv("COLUMNS", "80")
+    long = ("--systems", "laptop-7,build-12", "--projects", "notebook-ml", "--expires-in", "90d")
+    made = shell.json("token", "create", "--role", "reader", "--name", "of the laptop", *long)
+    assert made["token_id"] in shell.run("token", "list")[1]
+
+
 def test_tokens_without_a_daemon(folder: Path, shell: Shell) -> None:
     made = shell.json("token", "create", "--role", "instance", "--system", "laptop-7")
     assert made["token"].startswith(f"rct_{made['token_id']}_")
