@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from recall_daemon.store import statements
 from recall_daemon.store.store import Connection
 
 KEPT = timedelta(hours=24)
@@ -27,7 +28,8 @@ class Answered:
 
 def find(connection: Connection, key: Key, now: datetime) -> Answered | None:
     """What was answered before, if it is at most `KEPT` old."""
-    rows = connection.execute(
+    rows = statements.run(
+        connection,
         "SELECT request_sha256, answer FROM answers "
         "WHERE caller = ? AND key = ? AND answered_at > ?",
         [key.caller, key.key, now - KEPT],
@@ -37,7 +39,8 @@ def find(connection: Connection, key: Key, now: datetime) -> Answered | None:
 
 def keep(connection: Connection, key: Key, answer: str, now: datetime) -> None:
     """In the transaction that does what is answered."""
-    connection.execute(
+    statements.run(
+        connection,
         "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?)",
         [key.caller, key.key, key.request_sha256, answer, now],
     )

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import duckdb
 
-from recall_daemon.store.store import Connection
+Connection = duckdb.DuckDBPyConnection
 
 
 def run(connection: Connection, sql: str, values: Sequence[object] = ()) -> Connection:

@@ -12,7 +12,7 @@ from typing import TypeVar
 import duckdb
 
 from recall_daemon.errors import StoreBroken, StoreDamaged, StoreFailed
-from recall_daemon.store import aside, failures
+from recall_daemon.store import aside, failures, statements
 from recall_daemon.store.schema import migrate
 from recall_daemon.store.writer import Writer
 from recall_wire.errors import RecallError
@@ -259,7 +259,8 @@ def take_numbers(connection: Connection, counts: Mapping[str, int]) -> dict[str,
     """As `next_numbers`, of several counters in one statement: the first number of each."""
     sums = " ".join(f"WHEN '{name}' THEN ?" for name in counts)
     # The whole table, which is a few rows, is read sooner than its index.
-    rows = connection.execute(
+    rows = statements.run(
+        connection,
         f"UPDATE counters SET value = value + CASE name {sums} ELSE 0 END RETURNING name, value",
         list(counts.values()),
     ).fetchall()
