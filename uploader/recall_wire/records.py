@@ -17,6 +17,7 @@ from typing import Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from recall_wire.dictionaries import written_out
 from recall_wire.errors import SnapshotInvalid
 
 Kind = Literal["conversation", "reflection", "insight", "note"]
@@ -148,6 +149,8 @@ def _column(batch: pa.RecordBatch, field: pa.Field) -> pa.Array:
     if not index:
         return _absent(batch.num_rows, field)
     column = batch.column(index[0])
+    if isinstance(column.type, pa.DictionaryType):
+        column = written_out(column)
     if pa.types.is_timestamp(field.type) and pa.types.is_timestamp(column.type):
         if column.type.tz is None:
             column = column.cast(pa.timestamp(column.type.unit, tz="UTC"))

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from recall_wire.dictionaries import written_out
 from recall_wire.errors import SourceInvalid, TerminalError
 from recall_wire.formats import values
 
@@ -103,7 +104,7 @@ def to_python(column: pa.Array) -> list[object]:
 
 def _plain(column: pa.Array) -> pa.Array:
     if isinstance(column.type, pa.DictionaryType):
-        return _plain(column.cast(column.type.value_type))
+        return _plain(written_out(column))
     if isinstance(column.type, pa.BaseExtensionType):
         return _plain(column.storage)
     return column
