@@ -52,8 +52,8 @@ def many(world: Any, make_record: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     world.expected = world.texts()
     world.pass_days(100)
     monkeypatch.setattr(ageing, "BATCH_ROWS", 10)
-    world.tiers._ageing.to_warm(TOLD)
-    world.tiers._ageing.to_cold(TOLD)
+    world.tiers.ageing.to_warm(TOLD)
+    world.tiers.ageing.to_cold(TOLD)
     assert len(world.bucket.objects) == 6
     return world
 

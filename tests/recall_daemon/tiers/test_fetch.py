@@ -133,7 +133,7 @@ def test_a_bucket_that_is_away_gives_the_hit_without_its_text(cold: Any) -> None
     asked = len(cold.bucket.calls)
     assert len(cold.missing()) == 500
     assert len(cold.bucket.calls) == asked
-    cold.tiers._groups._away_until = 0.0
+    cold.tiers.groups._away_until = 0.0
     assert cold.texts() == cold.expected
 
 
@@ -193,17 +193,17 @@ def test_a_file_that_is_dropped_while_it_is_read_costs_its_texts_alone(
     cold: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As a forget with `rewrite` drops it; a hit says so, a search goes on."""
-    locate = cold.tiers._groups.locate
+    locate = cold.tiers.groups.locate
 
     def and_drop(places: Any) -> Any:
         located = locate(places)
         [(file_no, key)] = cold.sql("SELECT file_no, key FROM cold_files")
         cold.bucket.delete(key)
         cold.store.write(lambda c: cold_files.remove(c, file_no))
-        cold.tiers._groups._layouts.clear()
+        cold.tiers.groups._layouts.clear()
         return located
 
-    monkeypatch.setattr(cold.tiers._groups, "locate", and_drop)
+    monkeypatch.setattr(cold.tiers.groups, "locate", and_drop)
     missing = cold.missing()
     assert len(missing) == 500
     assert "is missing or cut short" in missing["m9"]
