@@ -132,6 +132,8 @@ class Daemon:
                     self._hub.core.follow()
                 self._followed, self._index_failure = True, None
             except (TransientError, TerminalError) as error:
+                if self._stopping:  # it is closed under this: no failure to tell anybody of
+                    return
                 self._index_failure = self._told_once("index.failed", error, self._index_failure)
 
     async def _fetch_words(self) -> None:

@@ -261,8 +261,11 @@ class Operations:
             return self._without_reason(_entry(quarantine.find(connection, place, seen=seen)))
 
     def _without_reason(self, told: Json, nothing: str | None = None) -> Json:
-        """A reason quotes the data of a whole system: not for whoever is bound to projects."""
-        return told if self._caller.reach.projects is None else {**told, "reason": nothing}
+        """A reason quotes the data of a whole system, and bytes count it: not for whoever is bound
+        to projects."""
+        if self._caller.reach.projects is None:
+            return told
+        return {**told, "reason": nothing, **({"bytes": None} if "bytes" in told else {})}
 
     def quarantine_retry(self, place: Place) -> Json:
         """Raises `Forbidden`, `NotInQuarantine`."""

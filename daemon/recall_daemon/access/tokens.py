@@ -8,7 +8,7 @@ import re
 import secrets
 import threading
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -121,8 +121,11 @@ class Tokens:
             )
         now = self._now()
         self._store.write(lambda connection: _revoke(connection, token_id, actor, now))
-        self.reload()
-        return token_json(self._known[token_id], now)
+        with self._lock:
+            row = self._known[token_id]
+            row = replace(row, revoked_at=row.revoked_at or now)
+            self._known[token_id] = row
+        return token_json(row, now)
 
 
 def replay(connection: Connection, body: dict[str, Any], now: datetime) -> None:

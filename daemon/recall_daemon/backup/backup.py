@@ -196,6 +196,10 @@ class Backups:
         for name in whole:
             if name not in keep:
                 self._shelf.delete(name)
+        # A restore begins with a backup: what the oldest one has, it needs from no log.
+        kept = self.manifests()
+        if kept:
+            self._shipper.let_go(min(manifest.journal_no for manifest in kept))
 
 
 def pack(source: Path, target: Path, check: Callable[[], None]) -> None:

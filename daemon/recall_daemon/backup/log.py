@@ -11,11 +11,19 @@ import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from recall_daemon.backup.log_objects import OBJECT_MAX_BYTES, decode, encode, read_objects
+from recall_daemon.backup.log_objects import (
+    OBJECT_MAX_BYTES,
+    decode,
+    encode,
+    object_keys,
+    read_objects,
+    spent,
+)
 from recall_daemon.backup.owner import check_owner, hub_id
 from recall_daemon.errors import HubClash, LogNotShipped
 from recall_daemon.jobs import Progress
 from recall_daemon.store import journal, post_entries
+from recall_daemon.store.arrivals import posted_to
 from recall_daemon.store.journal import JournalEntry
 from recall_daemon.store.store import Store
 from recall_wire import layout
@@ -62,23 +70,45 @@ class LogShipper:
                 hint="it is shipped by itself when the bucket answers; ask again to be sure",
             ) from error
 
-    def holding(self, by_system: Mapping[str, Collection[str]]) -> dict[str, int]:
+    def holding(
+        self, by_system: Mapping[str, Collection[str]], *, most: int
+    ) -> dict[str, int | None]:
         """The log's objects that hold content of these memories, with how many rows of it.
 
-        Reads the whole log. Raises what the bucket raises.
+        Reads the log, up to `most` objects; a longer one is named as a whole, without a number.
+        Without posts of these systems there is nothing to read. Raises what the bucket raises.
         """
+        prefix_id = hub_id(self._store)
+        keys = self._keys(by_system)
+        if len(keys) > most:
+            return {layout.log_prefix(prefix_id): None}
         return {
             key: rows
-            for key, entries in read_objects(self._bucket, hub_id(self._store))
+            for key, entries in read_objects(self._bucket, keys)
             if (rows := sum(_rows_of(entry, by_system) for entry in entries))
         }
+
+    def _keys(self, by_system: Mapping[str, Collection[str]]) -> list[str]:
+        """The log's objects where these systems were ever posted to."""
+        with self._store.read() as connection:
+            posted = posted_to(connection, list(by_system))
+        return object_keys(self._bucket, hub_id(self._store)) if posted else []
+
+    def let_go(self, upto: int) -> None:
+        """Delete the objects without an entry above `upto`, which every backup that is kept has.
+
+        Raises what the bucket raises.
+        """
+        with self._shipping:
+            for key in spent(self._bucket, hub_id(self._store), upto):
+                self._bucket.delete(key)
 
     def take_out(self, by_system: Mapping[str, Collection[str]]) -> list[str]:
         """Write those objects anew without that content; returns their keys. Idempotent."""
         prefix_id = hub_id(self._store)
         rewritten = []
         with self._shipping:
-            for key, entries in read_objects(self._bucket, prefix_id):
+            for key, entries in read_objects(self._bucket, self._keys(by_system)):
                 if any(_rows_of(entry, by_system) for entry in entries):
                     scrubbed = [_without(entry, by_system) for entry in entries]
                     self._bucket.put(key, encode(prefix_id, scrubbed))

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 
 import pyarrow as pa
 
@@ -37,7 +38,7 @@ def read_log(bucket: Bucket, prefix_id: str, *, after: int) -> LogRead:
     """
     entries: dict[int, JournalEntry] = {}
     problems: list[str] = []
-    for key in _keys(bucket, prefix_id, after):
+    for key in (layout.log_key(prefix_id, first) for first in _firsts(bucket, prefix_id, after)):
         try:
             found = decode(bucket.get(key, max_bytes=OBJECT_MAX_BYTES), key)
         except (LogDamaged, LimitExceeded) as error:
@@ -49,17 +50,33 @@ def read_log(bucket: Bucket, prefix_id: str, *, after: int) -> LogRead:
     )
 
 
-def read_objects(bucket: Bucket, prefix_id: str) -> Iterator[tuple[str, list[JournalEntry]]]:
-    """Each object of the log that can be read, with its entries. Read-only."""
-    for key in _keys(bucket, prefix_id, after=0):
+def object_keys(bucket: Bucket, prefix_id: str) -> list[str]:
+    """The log's objects, oldest first. Read-only."""
+    return [layout.log_key(prefix_id, first) for first in _firsts(bucket, prefix_id, after=0)]
+
+
+def read_objects(bucket: Bucket, keys: Sequence[str]) -> Iterator[tuple[str, list[JournalEntry]]]:
+    """Each of the objects that can be read, with its entries. Read-only."""
+    for key in keys:
         try:
             yield key, decode(bucket.get(key, max_bytes=OBJECT_MAX_BYTES), key)
         except (LogDamaged, LimitExceeded, ObjectNotFound):
             continue
 
 
-def _keys(bucket: Bucket, prefix_id: str, after: int) -> list[str]:
-    """The log's objects that can hold entries above `after`; foreign keys are left alone."""
+def spent(bucket: Bucket, prefix_id: str, upto: int) -> list[str]:
+    """The log's objects that hold no entry above `upto`, but for the newest. Read-only."""
+    firsts = _firsts(bucket, prefix_id, after=0)
+    return [
+        layout.log_key(prefix_id, first)
+        for first, following in pairwise(firsts)
+        if following <= upto + 1
+    ]
+
+
+def _firsts(bucket: Bucket, prefix_id: str, after: int) -> list[int]:
+    """The numbers of the log's objects that can hold entries above `after`, ascending; foreign keys
+    are left alone."""
     firsts: list[int] = []
     prefix = layout.log_prefix(prefix_id)
     for page in bucket.list(prefix):
@@ -69,7 +86,7 @@ def _keys(bucket: Bucket, prefix_id: str, after: int) -> list[str]:
             if is_number and item.key == layout.log_key(prefix_id, int(digits)):
                 firsts.append(int(digits))
     start = max((first for first in firsts if first <= after + 1), default=0)
-    return [layout.log_key(prefix_id, first) for first in sorted(firsts) if first >= start]
+    return [first for first in sorted(firsts) if first >= start]
 
 
 def _gaps(entries: dict[int, JournalEntry], after: int) -> list[str]:

@@ -88,7 +88,8 @@ class Forgetting:
 
         Where the bucket cannot be looked into, or rewritten, the receipt says `bucket: pending` and
         why. Raises `Forbidden`, `NothingToForget`, `ForgetInvalid`, `ForgetHeld` and `HubClash`
-        with nothing forgotten, and `LogNotShipped`, which says what was done. Doing it again goes on.
+        with nothing forgotten, and `LogNotShipped`, which says what was done. Doing it again goes
+        on.
         """
         within = _reach(caller, whole=rewrite or (purge and not dry_run))
         with self._one:

@@ -44,7 +44,7 @@ class InBucket:
             merged = ledger.merged_places(connection, by_system)
         with self._scratch() as folder:
             objects = remains.in_snapshots(bucket, by_system, merged, folder)
-        log = self._archive.log.holding(by_system)
+        log = self._archive.log.holding(by_system, most=remains.LOOK_OBJECTS)
         objects += [Holder(key, remains.LOG, rows) for key, rows in log.items()]
         objects += remains.other_hubs(bucket, hub_id(self._store))
         cold = self._cold.holding(chosen.row_ids)

@@ -161,11 +161,9 @@ def _named(
     return [*criteria.identities, *_identities(store, criteria, within)]
 
 
-def _identities(
-    store: Store, criteria: Criteria, within: Collection[str] | None
-) -> list[Identity]:
-    """The memories that the ids name: SYSTEM/MEMORY_ID, or MEMORY_ID of one system, or of those
-    that the criteria name. A misspelt id must not look like one that is gone."""
+def _identities(store: Store, criteria: Criteria, within: Collection[str] | None) -> list[Identity]:
+    """The memories that the ids name: MEMORY_ID of one system, or of those that the criteria name,
+    or else SYSTEM/MEMORY_ID. A misspelt id must not look like one that is gone."""
     names, systems = dict.fromkeys(criteria.ids), set(criteria.system)
     reached = _reached(criteria.system, within)
     parts = {name: _split(name) for name in names}
@@ -178,7 +176,9 @@ def _identities(
     found: list[Identity] = []
     unknown: list[str] = []
     for name, (system_id, memory_id) in parts.items():
-        meant = {*plain[name], *(i for i in plain[memory_id] if i[0] == system_id)}
+        whole, split = plain[name], [i for i in plain[memory_id] if i[0] == system_id]
+        # Beside a system's name an id is that system's own, whatever else it could be read as.
+        meant = set(whole or split) if systems else {*whole, *split}
         if len(meant) > 1 and not systems:
             raise _ambiguous(name, meant)
         found += sorted(meant)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Final
 
 from fastapi import Body, FastAPI
@@ -14,6 +15,7 @@ from recall_daemon.memory.criteria import Criteria
 from recall_daemon.memory.forget import Forgetting
 from recall_daemon.operations import Json
 from recall_daemon.serve.guard import Allowance
+from recall_daemon.serve.slow import slowly
 from recall_daemon.serve.who import Who
 from recall_wire.errors import RecallError
 
@@ -29,7 +31,7 @@ def install(app: FastAPI, forgetting: Forgetting) -> None:
     """Add the route to an app whose errors are answered as problems, with `STATUSES`."""
 
     @app.post("/v1/forget")
-    def forget(caller: Who, body: Annotated[Json, Body()]) -> JSONResponse:
+    async def forget(caller: Who, body: Annotated[Json, Body()]) -> JSONResponse:
         """`{ids?, system?, project?, since?, until?, query?, rewrite?, purge?, dry_run?,
         upto_row?}` → the receipt. `upto_row`: the `last_row_id` of a dry run; what came later
         stays.
@@ -42,8 +44,8 @@ def install(app: FastAPI, forgetting: Forgetting) -> None:
         flags = {name: _flag(body, name) for name in _FLAGS}
         criteria = Criteria.from_json({k: v for k, v in body.items() if k not in _OPTIONS})
         upto_row = _row_id(body.get("upto_row"))
-        receipt = forgetting.forget(criteria, upto_row=upto_row, caller=caller, **flags)
-        return JSONResponse(receipt)
+        work = partial(forgetting.forget, criteria, upto_row=upto_row, caller=caller, **flags)
+        return JSONResponse(await slowly(work))
 
 
 _FLAGS = ("rewrite", "purge", "dry_run")

@@ -34,7 +34,7 @@ class Terms:
 
     `loopback_alone`: nothing but this machine reaches the port, so that without tokens whoever
     does may do everything. `local_secret`: proves a command of this machine. `rate_per_minute`:
-    writes and searches of one caller, 0 for no limit; `rate`, where given, counts them instead and
+    requests of the API of one caller, 0 for no limit; `rate`, where given, counts them instead and
     can be changed. `tls`: the browser's cookie travels over TLS.
     """
 
@@ -96,7 +96,7 @@ class Gate:
         return self._local is not None and hmac.compare_digest(digest, self._local)
 
     def _wait_s(self, scope: Scope, caller: Caller | None) -> int:
-        if scope["type"] != "http" or scope["method"] in _UNCOUNTED or caller is None:
+        if scope["type"] != "http" or caller is None or not _is_counted(scope):
             return 0
         return self._rate.wait_s(caller.name)
 
@@ -153,6 +153,11 @@ def _given(scope: Scope) -> _Given | None:
             if token is not None:
                 return _Given(token, by_cookie=True)
     return None
+
+
+def _is_counted(scope: Scope) -> bool:
+    """Not the parts of a page, of which one has dozens."""
+    return scope["method"] not in _UNCOUNTED or scope["path"].startswith("/v1/")
 
 
 def _is_open(scope: Scope) -> bool:

@@ -10,8 +10,10 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any, Final
 
+import anyio.to_thread
 from fastapi import Body, Depends, FastAPI, Header, Query
 from fastapi.responses import JSONResponse
 from pydantic import WithJsonSchema
@@ -46,6 +48,7 @@ from recall_daemon.serve.memory_shapes import (
     WholeMemory,
     flat_schema,
 )
+from recall_daemon.serve.slow import slowly
 from recall_daemon.serve.who import Who
 from recall_daemon.store.answers import Key
 from recall_wire.errors import RecallError
@@ -158,7 +161,7 @@ def _store(app: FastAPI, parts: Parts) -> None:
 
         The stored ones are durable together when this answers.
         """
-        batch = _read_batch(caller, body, parts)
+        batch = await anyio.to_thread.run_sync(_read_batch, caller, body, parts)
         stored_at = None
         if batch.names:
             key = _key(caller, idempotency_key, body)
@@ -190,11 +193,12 @@ def _read(app: FastAPI, memories: Memories) -> None:
 
 def _forget(app: FastAPI, forgetting: Forgetting) -> None:
     @app.delete("/v1/memories/{system_id}/{memory_id:whole}")
-    def forget(caller: Who, system_id: str, memory_id: str) -> JSONResponse:
+    async def forget(caller: Who, system_id: str, memory_id: str) -> JSONResponse:
         """Forget one memory for good, and answer with the receipt; see `POST /v1/forget`."""
         caller.check_write(system_id)
         one = Criteria(identities=((system_id, memory_id),))
-        return JSONResponse(forgetting.forget(one, purge=False, caller=caller))
+        work = partial(forgetting.forget, one, purge=False, caller=caller)
+        return JSONResponse(await slowly(work))
 
 
 @dataclass

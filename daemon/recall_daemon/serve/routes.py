@@ -6,7 +6,7 @@ from collections.abc import Callable
 from importlib.metadata import version
 from typing import Annotated
 
-from fastapi import Body, FastAPI, Path, Query, Request
+from fastapi import Body, Depends, FastAPI, Path, Query, Request
 from fastapi.responses import JSONResponse
 
 from recall_daemon.access.tokens import Tokens
@@ -29,7 +29,9 @@ from recall_daemon.serve import metrics as metric_routes
 from recall_daemon.serve import pull as pull_routes
 from recall_daemon.serve import tiers as tier_routes
 from recall_daemon.serve.gate import Gate, Terms
+from recall_daemon.serve.known import known_query
 from recall_daemon.serve.mcp import mount as mcp_routes
+from recall_daemon.serve.slow import slowly
 from recall_daemon.serve.subscribers import Subscribers
 from recall_daemon.serve.who import Admin, Who, caller_of
 from recall_daemon.store.ledger import Place, State
@@ -69,6 +71,7 @@ def make_app(
         redoc_url=None,
         openapi_url="/v1/openapi.json",
         responses=problem.RESPONSES,
+        dependencies=[Depends(known_query)],
     )
     subjects = (
         push,
@@ -139,9 +142,9 @@ def _operations(app: FastAPI, hub: Operations) -> None:
         return JSONResponse(hub.seen_by(caller).systems())
 
     @app.get("/v1/verify")
-    def verify(caller: Admin, sample: int = 0) -> JSONResponse:
+    async def verify(caller: Admin, sample: int = 0) -> JSONResponse:
         """Proves the store against itself, its ledger and the index. Reads everything: slow."""
-        return JSONResponse(hub.seen_by(caller).verify(sample))
+        return JSONResponse(await slowly(lambda: hub.seen_by(caller).verify(sample)))
 
     @app.get("/v1/model")
     def model(caller: Admin) -> JSONResponse:

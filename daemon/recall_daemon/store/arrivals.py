@@ -9,6 +9,16 @@ from recall_daemon.store.ledger import Entry, Place, State
 from recall_daemon.store.store import Connection
 
 
+def posted_to(connection: Connection, systems: Collection[str]) -> bool:
+    """Whether a memory was ever posted to one of these systems."""
+    rows = connection.execute(
+        "SELECT count(*) FROM snapshots "
+        "WHERE kind = 'post' AND list_contains(?::VARCHAR[], system_id)",
+        [list(systems)],
+    ).fetchall()
+    return bool(rows[0][0])
+
+
 def arrivals(
     connection: Connection,
     *,

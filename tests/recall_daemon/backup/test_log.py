@@ -130,3 +130,18 @@ def test_a_transaction_that_fails_leaves_no_entry_and_no_hole(open_keeper: Any) 
         with pytest.raises(ValueError, match="changed"):
             keeper.store.write(fails)
         assert keeper.forget("x") == 1
+
+
+def test_the_log_is_let_go_of_up_to_what_a_backup_has(keeper: Any) -> None:
+    log = keeper.archive().log
+    for name in "vwxyz":
+        keeper.forget(name)
+        log.ship_now()
+    log.let_go(2)
+    assert numbers(keeper) == [3, 4, 5]
+    log.let_go(2)
+    log.let_go(99)  # the newest object stays: the next one's number follows from it
+    assert numbers(keeper) == [5]
+    keeper.forget("u")
+    log.ship_now()
+    assert numbers(keeper, after=4) == [5, 6]

@@ -344,3 +344,15 @@ async def test_a_hub_whose_id_was_taken_over_forgets_nothing(
         assert forgotten(hub) == set()
         bucket.delete(owner_key(own))
         assert hub.hub.forgetting.forget(Criteria(ids=("m0",)))["forgotten"] == 1
+
+
+async def test_beside_a_systems_name_an_id_is_its_own(open_test_hub: Any, publisher: Any) -> None:
+    publisher.publish("a", 1, [Record("m", text="one"), Record("a/m", text="two")])
+    async with open_test_hub() as hub:
+        await hub.once()
+        with pytest.raises(ForgetInvalid):
+            hub.hub.forgetting.forget(Criteria(ids=("a/m",)))
+        hub.hub.forgetting.forget(Criteria(ids=("a/m",), system=("a",)), purge=False)
+        assert forgotten(hub) == {"a/a/m"}
+        hub.hub.forgetting.forget(Criteria(ids=("m",), system=("a",)), purge=False)
+        assert forgotten(hub) == {"a/a/m", "a/m"}

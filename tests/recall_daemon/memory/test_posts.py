@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # traces
 from traces import SECRET, holding, kept, secret
 
 from recall_daemon.errors import DiskFull, KeyReused
+from recall_daemon.jobs import Progress
 from recall_daemon.memory.criteria import Criteria
 from recall_daemon.memory.posts import Posts
 from recall_daemon.store import answers, audit, audit_log, journal, ledger
@@ -253,3 +254,26 @@ async def test_a_log_object_that_was_scrubbed_is_still_known_as_its_own(
         hub.hub.forgetting.forget(Criteria(ids=("a/m",)), rewrite=True)
         hub.hub.archive.log.ship_now()
         assert SECRET not in str(holding(tmp_path))
+
+
+async def test_a_long_log_is_named_and_not_read(open_test_hub: Any) -> None:
+    async with open_test_hub() as hub:
+        log = hub.hub.archive.log
+        for number in range(3):
+            posts_of(hub.hub.core.store).store("a", [Record(f"m{number}", text="t")], actor="x")
+            log.ship_now()
+        assert list(log.holding({"a": {"m1"}}, most=3).values()) == [1]
+        (named,) = log.holding({"a": {"m1"}}, most=2)
+        assert named.endswith("/log/")
+        assert log.holding({"b": {"m1"}}, most=0) == {}  # nothing was ever posted to it
+
+
+async def test_a_backup_lets_the_log_go(open_test_hub: Any) -> None:
+    async with open_test_hub() as hub:
+        posts = posts_of(hub.hub.core.store)
+        for number in range(3):
+            posts.store("a", [Record(f"m{number}", text="t")], actor="x")
+            hub.hub.archive.log.ship_now()
+        hub.hub.archive.backups.run(Progress())
+        left = hub.hub.archive.log.holding({"a": {"m0", "m1", "m2"}}, most=9)
+        assert list(left.values()) == [1]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import anyio.to_thread
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from recall_daemon.access.caller import Caller
+from recall_daemon.serve.slow import slowly
 from recall_wire.errors import RecallError, TerminalError
 
 # Of a list of wrong arguments.
@@ -64,6 +66,16 @@ def in_thread(run: Callable[[Caller, Any], Answer]) -> Run:
 
     async def beside(caller: Caller, arguments: Any) -> Answer:
         return await anyio.to_thread.run_sync(run, caller, arguments)
+
+    beside.__doc__ = run.__doc__
+    return beside
+
+
+def in_few_threads(run: Callable[[Caller, Any], Answer]) -> Run:
+    """A blocking tool that may take long."""
+
+    async def beside(caller: Caller, arguments: Any) -> Answer:
+        return await slowly(partial(run, caller, arguments))
 
     beside.__doc__ = run.__doc__
     return beside

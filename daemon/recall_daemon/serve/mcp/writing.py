@@ -21,7 +21,14 @@ from recall_daemon.pull.sync import QUERY_MAX_CHARS, URLS_MAX
 from recall_daemon.serve.mcp import words
 from recall_daemon.serve.mcp.reading import MemoryId, SystemId, own_system
 from recall_daemon.serve.mcp.shapes import BatchStored, Forgotten, NotStored, Pulled, Stored
-from recall_daemon.serve.mcp.tool import Answer, Arguments, Hints, Tool, in_thread
+from recall_daemon.serve.mcp.tool import (
+    Answer,
+    Arguments,
+    Hints,
+    Tool,
+    in_few_threads,
+    in_thread,
+)
 from recall_wire.errors import RecallError
 from recall_wire.records import MEMORY_ID_MAX_CHARS, Record
 
@@ -131,7 +138,7 @@ class Writing:
                 upserts,
                 in_thread(self.store_batch),
             ),
-            Tool("forget_memory", "Forget", Forget, Forgotten, ends, in_thread(self.forget)),
+            Tool("forget_memory", "Forget", Forget, Forgotten, ends, in_few_threads(self.forget)),
             *(
                 [Tool("sync_instances", "Pull", Sync, Pulled, fetches, self.sync)]
                 if self.pull is not None
