@@ -23,7 +23,7 @@ def test_killed_at_any_instant_of_a_model_change_it_completes(
     seed = random.SystemRandom().randrange(10**6)
     chance = random.Random(seed)
     source = tmp_path / "source.duckdb"
-    write_db(source, {f"m{n}": f"memory number {n}: {'salt ' * (n % 600)}" for n in range(ROWS)})
+    write_db(source, {f"m{n}": f"memory number {n}: {'salt ' * (n % 200)}" for n in range(ROWS)})
     fleet.upload("a", source)
     fleet.run("recalld", "once")
     before = fleet.json("recalld", "verify")
