@@ -25,7 +25,7 @@ from typing import Any
 from corpus import NEWEST, Corpus, add_options, open_corpus, options_of
 from load import Loader
 from processes import memory
-from recall_daemon.app import open_core
+from recall_daemon.core import open_core
 from recall_daemon.search.answer import SearchAnswer, SearchHit
 from recall_daemon.search.engine import Search
 from recall_daemon.search.query import SearchRequest

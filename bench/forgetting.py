@@ -20,7 +20,8 @@ from typing import Any
 
 from corpus import NEWEST, SYSTEM_ROWS, Corpus, add_options, open_corpus, options_of
 from load import Loader
-from recall_daemon.app import Core, open_core, open_forgetting
+from recall_daemon.app import open_forgetting
+from recall_daemon.core import Core, open_core
 from recall_daemon.jobs import Progress
 from recall_daemon.memory.criteria import Criteria
 from recall_daemon.memory.forget import Forgetting

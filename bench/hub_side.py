@@ -16,7 +16,7 @@ import numpy as np
 from corpus import NEWEST, Corpus
 from load import Loader
 from narrowing import filters, named
-from recall_daemon.app import Core, open_core
+from recall_daemon.core import Core, open_core
 from recall_daemon.search.engine import Search as HubSearch
 from recall_daemon.search.query import SearchRequest
 from recall_daemon.search.rank import POOL_ROWS

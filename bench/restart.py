@@ -26,7 +26,7 @@ from typing import Any
 from corpus import NEWEST, Corpus, add_options, open_corpus, options_of
 from daemon_process import DaemonProcess
 from load import Loader
-from recall_daemon.app import open_core
+from recall_daemon.core import open_core
 from recall_daemon.settings import HubSettings
 from report import folder_bytes, machine, progress, publish
 from sources import Options

@@ -30,7 +30,8 @@ import pyarrow as pa
 import changes
 from conversations import Conversation, Question, conversations
 from publishing import publish_snapshot
-from recall_daemon.app import Core, open_core, open_hub
+from recall_daemon.app import open_hub
+from recall_daemon.core import Core, open_core
 from recall_daemon.index.filters import NO_FILTERS
 from recall_daemon.index.view import Scored
 from recall_daemon.loop import until_done

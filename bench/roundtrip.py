@@ -22,7 +22,7 @@ from typing import Any
 
 import duckdb
 
-from recall_daemon.app import Core, open_core
+from recall_daemon.core import Core, open_core
 from recall_daemon.search.query import SearchRequest
 from recall_daemon.settings import HubSettings
 

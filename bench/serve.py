@@ -31,7 +31,7 @@ from daemon_process import DaemonProcess
 from http_clients import Address, Answers, Body
 from load import Loader
 from publishing import publish_snapshot
-from recall_daemon.app import open_core
+from recall_daemon.core import open_core
 from recall_daemon.settings import HubSettings
 from recall_wire.buckets import open_bucket
 from recall_wire.manifest import EmbeddingSpace

@@ -1,26 +1,22 @@
-"""Builds the hub's parts once and hands them to each other; nothing here does any work itself."""
+"""Builds the hub's parts once and hands them to each other; nothing here does any work itself.
+
+`core` has those that need no bucket.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import shutil
-import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from threadpoolctl import threadpool_limits
-
-from recall_daemon.access.tokens import Tokens
 from recall_daemon.backlog import Backlog
 from recall_daemon.backup.archive import Archive, jobs_of, make_archive
 from recall_daemon.backup.owner import take_over
 from recall_daemon.backup.promptly import PromptShipping
+from recall_daemon.core import Core
 from recall_daemon.counted import CountedAsyncBucket, CountedBucket
-from recall_daemon.embed.choose import open_embedder
-from recall_daemon.embed.lazy import DIM, LazyEmbedder
-from recall_daemon.index.follower import Index
 from recall_daemon.ingest.agenda import Agenda, Intervals
 from recall_daemon.ingest.gaps import GapAsker
 from recall_daemon.ingest.pipeline import Limits, Pipeline, PollReport, Readers
@@ -30,161 +26,25 @@ from recall_daemon.ingest.staging import Staging
 from recall_daemon.ingest.validate import Reader
 from recall_daemon.jobs import Job, Jobs, Progress
 from recall_daemon.lags import Lags
-from recall_daemon.lock import FolderLock
 from recall_daemon.memory.erase import ColdFiles
 from recall_daemon.memory.forget import Forgetting
 from recall_daemon.memory.posts import Posts
 from recall_daemon.memory.purge import LocalCopies
-from recall_daemon.memory.read import Memories
 from recall_daemon.model_change import ModelChange
-from recall_daemon.models import Models, export_dropper, remembered, reopener
-from recall_daemon.operations import Operations
+from recall_daemon.models import export_dropper
 from recall_daemon.pull.embedding import Embedding
 from recall_daemon.pull.instances import Instances
 from recall_daemon.pull.job import pull_job
 from recall_daemon.pull.sync import Pull
 from recall_daemon.rebuild import rebuild_job
-from recall_daemon.search.engine import Search
 from recall_daemon.serve import memories as memory_routes
 from recall_daemon.serve.subscribers import Subscribers
 from recall_daemon.settings import HubSettings
 from recall_daemon.store import ledger
-from recall_daemon.store.memories import StoreFeed
-from recall_daemon.store.store import Connection, Store
-from recall_daemon.tiers.build import build_tiers
 from recall_daemon.tiers.job import age_job
-from recall_daemon.tiers.tiers import Tiers
-from recall_daemon.verify import Verification
 from recall_wire.buckets import create_folder, open_async_bucket, open_bucket
 from recall_wire.buckets.base import AsyncBucket, Bucket
 from recall_wire.errors import SettingsInvalid
-from recall_wire.manifest import now_utc
-
-Clock = Callable[[], datetime]
-
-
-@dataclass(frozen=True)
-class Core:
-    """The store and what is derived from it: enough to search and to answer for the hub."""
-
-    settings: HubSettings
-    lock: FolderLock
-    store: Store
-    feed: StoreFeed
-    index: Index
-    embedder: Models
-    operations: Operations
-    memories: Memories
-    tiers: Tiers
-    tokens: Tokens
-    now: Clock
-
-    def follow(self) -> int:
-        """Bring the index up to the store; returns the changes applied. Blocking."""
-        return self.index.apply(self.feed)
-
-    def fetch_words(self) -> int:
-        """Give the index the words of cold rows that it lacks; returns how many rows. Blocking."""
-        return self.index.fetch_words(self.feed)
-
-    def adopt(self, space_id: str) -> None:
-        """Have the index take over a space's vectors. Blocking."""
-        self.index.adopt(StoreFeed(self.store, lambda: space_id))
-
-    def purge_index(self) -> None:
-        """Leave nothing in the index that is gone from the store. Blocking."""
-        self.index.rebuild(self.feed)
-
-
-# What a killed process left half done. It may hold texts that were forgotten since.
-_LEFTOVERS = ("tmp", "spool", "spool-cold", "spool-forget", "backup", "restore")
-
-
-@contextmanager
-def open_core(settings: HubSettings, *, now: Clock = now_utc) -> Iterator[Core]:
-    """Hold the data folder, open the store. Raises `StoreBusy` where another process has it."""
-    lock = FolderLock(settings.data_dir)
-    try:
-        # Searches run side by side, one thread each: two of one search on two busy cores wait for
-        # each other, 21 ms instead of 3 for the newest 20,000 vectors.
-        threadpool_limits(1, user_api="blas")
-        for name in _LEFTOVERS:
-            shutil.rmtree(settings.data_dir / name, ignore_errors=True)
-        store = Store(settings.data_dir, memory_limit_bytes=settings.store_memory_bytes)
-        try:
-            store.write(_name_hub)
-            core = _core(settings, lock, store, now)
-            try:
-                yield core
-            finally:
-                core.index.close()
-                core.tiers.close()
-        finally:
-            store.close()
-    finally:
-        lock.release()
-
-
-def _core(settings: HubSettings, lock: FolderLock, store: Store, now: Clock) -> Core:
-    index = Index(DIM, settings.data_dir / "index")
-    embedder = _models(settings, store, now)
-    tiers = build_tiers(settings, store, now=now, space_id=embedder.stored_space_id)
-    feed = StoreFeed(store, embedder.stored_space_id, tiers.texts)
-    tokens = Tokens(store, now=now)
-    memories = Memories(store, index, tiers.texts)
-    return Core(
-        settings=settings,
-        lock=lock,
-        store=store,
-        feed=feed,
-        index=index,
-        embedder=embedder,
-        operations=Operations(
-            store,
-            Search(index, feed, embedder.embed_query, now=now),
-            space_id=embedder.space_id,
-            now=now,
-            verification=Verification(store, index, feed, tiers),
-            tiers=tiers,
-            tokens=tokens,
-            memories=memories,
-            posts=_posts(settings, store, lambda: None, now),
-        ),
-        memories=memories,
-        tiers=tiers,
-        tokens=tokens,
-        now=now,
-    )
-
-
-def _posts(settings: HubSettings, store: Store, on_merged: Callable[[], None], now: Clock) -> Posts:
-    spool = Spool(settings.data_dir / "spool", min_free_bytes=settings.min_free_bytes)
-    return Posts(store, check_disk=spool.check_disk, on_merged=on_merged, now=now)
-
-
-def _models(settings: HubSettings, store: Store, now: Clock) -> Models:
-    wanted = LazyEmbedder(
-        lambda: open_embedder(
-            settings.embedder,
-            data_dir=settings.data_dir,
-            model_dir=settings.model_dir,
-            threads=settings.embed_threads,
-        )
-    )
-    return Models(
-        store,
-        wanted,
-        model=remembered(settings.embedder, settings.model_dir),
-        reopen=reopener(settings.data_dir, settings.embed_threads),
-        now=now,
-    )
-
-
-def _name_hub(connection: Connection) -> None:
-    if ledger.fact(connection, "hub_id") is None:
-        ledger.set_fact(connection, "hub_id", uuid.uuid4().hex[:12])
-    if ledger.fact(connection, ledger.STORE_ID) is None:
-        ledger.set_fact(connection, ledger.STORE_ID, uuid.uuid4().hex)
 
 
 @dataclass(frozen=True)
@@ -310,13 +170,13 @@ def _hub(core: Core, bucket: AsyncBucket, readers: Readers, on_merged: Callable[
         now=core.now,
     )
     lags = Lags(on_merged)
-    spool = Spool(settings.data_dir / "spool", min_free_bytes=settings.min_free_bytes)
     pipeline = Pipeline(
         bucket=bucket,
         store=core.store,
         readers=readers,
         agenda=agenda,
-        spool=spool,
+        spool=Spool(settings.data_dir / "spool"),
+        disk=core.disk,
         limits=Limits(
             max_snapshot_bytes=settings.max_snapshot_bytes,
             concurrency=settings.concurrency,
@@ -333,7 +193,7 @@ def _hub(core: Core, bucket: AsyncBucket, readers: Readers, on_merged: Callable[
         staging=Staging(settings.data_dir / "pushed"),
         merge=pipeline.receive,
         ship_log=PromptShipping(archive.log),
-        check_disk=spool.check_disk,
+        check_disk=core.disk.check,
         max_bytes=settings.max_snapshot_bytes,
         now=core.now,
     )
@@ -342,7 +202,7 @@ def _hub(core: Core, bucket: AsyncBucket, readers: Readers, on_merged: Callable[
         core.store, core.embedder, backlog, core.adopt, export_dropper(settings.data_dir)
     )
     forgetting = _forgetting(core, archive, pushes.systems)
-    posts = _posts(settings, core.store, lags.merged, core.now)
+    posts = core.posts(lags.merged)
     # Who embeds wakes the one task that the index follows by.
     pull = _pull(core, posts, backlog, follow=lambda: None)
     jobs = _background(core, archive, model_change, forgetting, pull)
@@ -377,7 +237,7 @@ def open_forgetting(core: Core) -> Iterator[Forgetting]:
 @contextmanager
 def open_pull(core: Core) -> Iterator[Pull]:
     """To pull without a daemon, and without a bucket."""
-    posts = _posts(core.settings, core.store, lambda: None, core.now)
+    posts = core.posts(lambda: None)
     backlog = Backlog(core.store, on_embedded=lambda: None, cold_texts=core.feed.cold_texts)
     pull = _pull(core, posts, backlog, follow=core.follow)
     try:

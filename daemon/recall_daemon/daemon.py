@@ -12,7 +12,8 @@ from dataclasses import replace
 import structlog
 
 from recall_daemon import logs
-from recall_daemon.app import Core, Hub, open_core, open_hub
+from recall_daemon.app import Hub, open_hub
+from recall_daemon.core import Core, open_core
 from recall_daemon.gauges import Gauges
 from recall_daemon.index.health import health
 from recall_daemon.ingest.pipeline import PollReport

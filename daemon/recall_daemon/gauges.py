@@ -9,7 +9,8 @@ from typing import Any
 import structlog
 
 from recall_daemon import metrics
-from recall_daemon.app import Core, Hub
+from recall_daemon.app import Hub
+from recall_daemon.core import Core
 from recall_daemon.store import jobs, measures
 from recall_daemon.store.aside import log_of
 from recall_wire.errors import TransientError

@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 from fastapi import FastAPI
 
-from recall_daemon.app import Hub, open_core, open_hub, open_readers
+from recall_daemon.app import Hub, open_hub, open_readers
+from recall_daemon.core import open_core
 from recall_daemon.ingest.pipeline import PollReport, Readers
 from recall_daemon.loop import until_done
 from recall_daemon.operations import Json

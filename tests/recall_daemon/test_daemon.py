@@ -12,8 +12,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from recall_daemon import daemon
-from recall_daemon.app import Core
 from recall_daemon.backlog import Backlog
+from recall_daemon.core import Core
 from recall_daemon.errors import StoreBroken, StoreFailed, StoreRefused
 from recall_daemon.index.state import State, VectorInvalid
 from recall_daemon.ingest.pipeline import Pipeline

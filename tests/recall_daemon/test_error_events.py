@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from recall_daemon.app import Core
+from recall_daemon.core import Core
 from recall_daemon.daemon import Daemon
 from recall_daemon.errors import StoreFailed
 from recall_daemon.ingest.pipeline import Pipeline

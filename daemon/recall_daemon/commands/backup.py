@@ -112,8 +112,9 @@ def _prepare(settings: HubSettings, to: datetime | None, hub: str | None) -> Non
 
 async def _merge_since(settings: HubSettings) -> Json:
     """Merge what the bucket has and the restored store has not."""
-    from recall_daemon.app import open_core, open_hub
+    from recall_daemon.app import open_hub
     from recall_daemon.backup import restore
+    from recall_daemon.core import open_core
     from recall_daemon.loop import until_done
 
     async def no_index() -> int:
@@ -162,8 +163,9 @@ def _ask(
     config: Path | None, remote: Callable[[RemoteHub], Json], here: Callable[[Archive], Json]
 ) -> Json:
     """The daemon's answer where one runs, else that of the store itself."""
-    from recall_daemon.app import open_archive_bucket, open_core
+    from recall_daemon.app import open_archive_bucket
     from recall_daemon.backup.archive import make_archive
+    from recall_daemon.core import open_core
     from recall_daemon.remote import find_hub
 
     settings = load_settings(config)

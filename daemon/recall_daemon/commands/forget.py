@@ -108,7 +108,8 @@ def _forgetting(
             body | {"dry_run": dry_run, "upto_row": upto_row}
         )
         return
-    from recall_daemon.app import open_core, open_forgetting
+    from recall_daemon.app import open_forgetting
+    from recall_daemon.core import open_core
 
     with open_core(settings) as core, open_forgetting(core) as forgetting:
         rewrite = flags["rewrite"]

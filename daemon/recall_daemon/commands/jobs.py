@@ -61,7 +61,8 @@ def run_job(kind: str, config: Path | None) -> Json:
 
 
 async def _here(kind: str, settings: HubSettings) -> Json:
-    from recall_daemon.app import open_core, open_hub
+    from recall_daemon.app import open_hub
+    from recall_daemon.core import open_core
 
     with open_core(settings) as core:
         async with open_hub(core) as hub:

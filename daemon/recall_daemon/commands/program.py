@@ -72,7 +72,7 @@ def open_hub_api(config: Path | None) -> Iterator[HubApi]:
         with closing(hub):
             yield hub
         return
-    from recall_daemon.app import open_core
+    from recall_daemon.core import open_core
 
     with open_core(settings) as core:
         core.embedder.get()

@@ -88,7 +88,8 @@ def _pulled(
 async def _here(
     urls: tuple[str, ...], query: str, limit: int, full: bool, settings: HubSettings
 ) -> Json:
-    from recall_daemon.app import open_core, open_pull
+    from recall_daemon.app import open_pull
+    from recall_daemon.core import open_core
 
     with open_core(settings) as core, open_pull(core) as puller:
         return await puller.sync_all_instances(

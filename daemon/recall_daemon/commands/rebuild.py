@@ -38,7 +38,7 @@ def _rebuild(config: Path | None, *, quiet: bool) -> Json:
 
 async def _here(settings: HubSettings, tell: Tell) -> Json:
     """Needs no bucket."""
-    from recall_daemon.app import open_core
+    from recall_daemon.core import open_core
     from recall_daemon.jobs import Jobs
     from recall_daemon.rebuild import KIND, rebuild_job
 

@@ -50,7 +50,8 @@ def _end_soon() -> None:
 @app.command
 def once(*, config: Config = None, json_: AsJson = False) -> int:
     """Poll until nothing is pending and everything is embedded, then exit."""
-    from recall_daemon.app import open_core, open_hub
+    from recall_daemon.app import open_hub
+    from recall_daemon.core import open_core
     from recall_daemon.loop import until_done
 
     settings = load_settings(config)

@@ -51,7 +51,7 @@ def _last_run(config: Path | None) -> Json:
     hub = find_hub(settings.data_dir)
     if hub is not None:
         return hub.tiers()["last_run"] or {}
-    from recall_daemon.app import open_core
+    from recall_daemon.core import open_core
 
     with open_core(settings) as core:
         return core.tiers.last_run() or {}

@@ -18,7 +18,7 @@ from recall_wire.doctor.finding import Finding, failed, note
 from recall_wire.errors import RecallError
 
 if TYPE_CHECKING:
-    from recall_daemon.app import Core
+    from recall_daemon.core import Core
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def opened(bare: Look) -> Iterator[Look]:
 
 
 def _holding(bare: Look, held: ExitStack) -> Look:
-    from recall_daemon.app import open_core
+    from recall_daemon.core import open_core
 
     try:
         core = held.enter_context(open_core(bare.settings, now=bare.now))

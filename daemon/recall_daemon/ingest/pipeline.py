@@ -11,6 +11,7 @@ from pathlib import Path
 
 import structlog
 
+from recall_daemon.disk import Disk
 from recall_daemon.errors import (
     DiskFull,
     HubStrained,
@@ -97,6 +98,7 @@ class Pipeline:
         readers: Readers,
         agenda: Agenda,
         spool: Spool,
+        disk: Disk,
         limits: Limits,
         now: Callable[[], datetime],
         space_id: Callable[[], str | None],
@@ -115,7 +117,8 @@ class Pipeline:
         # First come, first served: that is what makes systems take turns.
         self._fetching = asyncio.Semaphore(limits.concurrency)
         self._merging: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self.spool = spool
+        self._spool = spool
+        self._disk = disk
         self.setbacks = Setbacks(
             store, agenda, self._merging, incomplete_max_age=limits.incomplete_max_age, now=now
         )
@@ -129,7 +132,7 @@ class Pipeline:
         process can go on; what concerns one system alone is in the report.
         """
         report = PollReport()
-        self.spool.check_disk()
+        self._disk.check()
         work, errors = await self.agenda.collect(self._running)
         report.errors += errors
         report.pending += len(errors)
@@ -146,7 +149,7 @@ class Pipeline:
     def disk_problem(self) -> str | None:
         """Why ingest pauses, where the disk is too full; None while it is not."""
         try:
-            self.spool.check_disk()
+            self._disk.check()
         except DiskFull as error:
             return str(error)
         return None
@@ -219,7 +222,7 @@ class Pipeline:
         Raises `TransientError` and `BucketRefused` for what is not the snapshot's fault.
         """
         try:
-            self.spool.check_disk()
+            self._disk.check()
             outcome = await self._ingest(job)
         except ObjectNotFound as error:
             if isinstance(job, Found) and job.etag is not None:
@@ -247,7 +250,7 @@ class Pipeline:
             self._on_merged()
 
     async def _ingest(self, job: Found | FoundBare) -> Outcome:
-        with self.spool.folder() as folder:
+        with self._spool.folder() as folder:
             limit = self.limits.max_snapshot_bytes
             async with self._fetching:
                 if isinstance(job, Found):
@@ -265,9 +268,9 @@ class Pipeline:
         another snapshot has its number, `SnapshotQuarantined` where it cannot be read, and
         `TransientError` for what is not its fault.
         """
-        self.spool.check_disk()
+        self._disk.check()
         try:
-            with self.spool.folder() as folder:
+            with self._spool.folder() as folder:
                 outcome = await self._ingest_spooled(pushed, "push", folder)
         except (TransientError, StoreBroken, SnapshotClash):
             raise

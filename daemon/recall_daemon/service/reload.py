@@ -106,7 +106,7 @@ def _limits(hub: Hub, settings: HubSettings) -> None:
         incomplete_max_age=age,
     )
     pipeline.setbacks.incomplete_max_age = age
-    pipeline.spool.min_free_bytes = settings.min_free_bytes
+    hub.core.disk.min_free_bytes = settings.min_free_bytes
     hub.pushes.max_bytes = settings.max_snapshot_bytes
     for reader in (pipeline.readers.contract, pipeline.readers.whole):
         reader.max_rows = settings.max_snapshot_rows

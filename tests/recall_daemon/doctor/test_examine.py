@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from recall_daemon.app import open_core, open_hub
+from recall_daemon.app import open_hub
+from recall_daemon.core import open_core
 from recall_daemon.doctor import examine as examining
 from recall_daemon.doctor import machine, port
 from recall_daemon.doctor.examine import examine

@@ -9,7 +9,8 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from recall_daemon.app import open_core, open_forgetting
+from recall_daemon.app import open_forgetting
+from recall_daemon.core import open_core
 from recall_daemon.memory.criteria import Criteria
 from recall_daemon.settings import HubSettings
 

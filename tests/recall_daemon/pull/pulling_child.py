@@ -15,7 +15,8 @@ from pathlib import Path
 
 # Loaded before the first fork: a child would take a second for it.
 import recall_daemon.pull.client
-from recall_daemon.app import open_core, open_pull
+from recall_daemon.app import open_pull
+from recall_daemon.core import open_core
 from recall_daemon.settings import HubSettings
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from structlog.testing import capture_logs
 
-from recall_daemon.app import open_core, open_hub
+from recall_daemon.app import open_hub
+from recall_daemon.core import open_core
 from recall_daemon.service.reload import PARTS, Reload
 from recall_daemon.settings import HubSettings
 from recall_wire.errors import SettingsInvalid
@@ -66,7 +67,7 @@ async def test_all_of_them_reach_their_parts(publisher: Any, tmp_path: Path) -> 
             assert (pipeline.limits.time_zone, pipeline.limits.concurrency) == ("Europe/Vienna", 4)
             for reader in (pipeline.readers.contract, pipeline.readers.whole):
                 assert (reader.max_bytes, reader.max_rows, reader.timeout_s) == (3, 4, 6)
-            assert pipeline.spool.min_free_bytes == 5
+            assert hub.core.disk.min_free_bytes == 5
             assert (tiers.ageing.rules.warm_after, tiers.ageing.rules.cold_after) == (_s(8), _s(9))
             assert tiers.ageing.rules.keep_importance == 0.1
             assert (tiers.groups.cache.limit_bytes, tiers.groups.timeout_s) == (10, 11)
@@ -102,7 +103,7 @@ async def test_what_cannot_be_used_changes_nothing(publisher: Any, tmp_path: Pat
                 with capture_logs() as logs:
                     assert await reload() == old
                 assert [entry["event"] for entry in logs] == ["settings.not_reloaded"]
-                assert hub.pipeline.spool.min_free_bytes == old.min_free_bytes
+                assert hub.core.disk.min_free_bytes == old.min_free_bytes
 
 
 def _s(seconds: float) -> timedelta:
