@@ -97,7 +97,7 @@ class Serve:
         in_process(_build, self._options, self._hub, self._rows)
         with self._daemon() as (daemon, address):
             daemon.until(lambda: not daemon.search("warm")["degraded"], LIMIT_S)
-            self._run(address, 1, self._search, seconds=3)
+            self._run(address, 1, self._search, seconds=min(3.0, self._seconds))
             searches = self._searches(address)
             posts = self._posts(address)
             unkind = asyncio.run(self._beside_the_unkind(address))

@@ -60,7 +60,7 @@ def test_ageing_moves_every_row_and_its_text_comes_back(cache: Path) -> None:
 
 
 def test_store_shares_commits_and_checkpoints_beside_duckdbs_own(cache: Path) -> None:
-    found = run("store.py", cache, "--rows", str(ROWS), "--seconds", "0.5", "--threads", "4")
+    found = run("store.py", cache, "--rows", str(ROWS), "--seconds", "0.2", "--threads", "4")
     assert found["reads"]["p99_ms"] >= found["reads"]["p50_ms"] > 0
     assert all(found["commits"][way]["writes_per_s"] > 0 for way in ("shared", "one_each"))
     for side in ("recalld", "duckdb_automatic"):
@@ -94,7 +94,7 @@ def test_forgetting_is_purged_beside_the_searches(cache: Path) -> None:
 
 
 def test_serve_answers_searches_and_loses_no_post(cache: Path) -> None:
-    small = ["--rows", "500", "--seconds", "0.3", "--idle", "50", "--kills", "1", "--ingest", "20"]
+    small = ["--rows", "500", "--seconds", "0.1", "--idle", "50", "--kills", "1", "--ingest", "20"]
     found = run("serve.py", cache, *small)
     assert found["kills"] == {"rounds": 1, "acknowledged_and_lost": 0}
     for told in [*found["searches"].values(), *found["posts"].values()]:
