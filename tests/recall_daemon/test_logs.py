@@ -53,7 +53,7 @@ def test_every_line_is_one_json_event_also_of_libraries(
     log = structlog.get_logger()
     with structlog.contextvars.bound_contextvars(request_id="r1"):
         log.info("one", said="two\nlines", token=f"Bearer {TOKEN}")
-        logging.getLogger("uvicorn.error").warning("a socket %s", "broke")
+        logging.getLogger("a.library").warning("a socket %s", "broke")
     log.debug("not this")
     logging.getLogger("botocore.auth").info("nor a library's %s", "header")
     try:
@@ -75,7 +75,7 @@ def test_every_line_is_one_json_event_also_of_libraries(
     assert lines[0]["said"] == "two\nlines"
     assert lines[0]["token"] == "Bearer rct_0123456789ab_…"
     assert {line["request_id"] for line in lines[:2]} == {"r1"}
-    assert lines[1]["logger"] == "uvicorn.error"
+    assert lines[1]["logger"] == "a.library"
     assert "RuntimeError: broke at '…'" in lines[2]["exception"]
     assert TEXT not in json.dumps(lines)
     assert all(line["level"] and line["timestamp"] for line in lines)

@@ -111,7 +111,7 @@ class MemorySyncClient:
             async with asyncio.timeout(self.timeout):
                 said = await self._retried(question)
         except TimeoutError as error:
-            raise InstanceUnreachable(f"no answer in {self.timeout:g} seconds") from error
+            raise self._late() from error
         answer = await asyncio.to_thread(read_answer, said.result)
         answer.name = answer.name or said.name
         return answer
@@ -159,9 +159,14 @@ class MemorySyncClient:
             return self._bounded.failure
         if isinstance(error, RecallError):
             return error
-        if isinstance(error, httpx2.TransportError | TimeoutError):
+        if isinstance(error, httpx2.TimeoutException | TimeoutError):
+            return self._late()
+        if isinstance(error, httpx2.TransportError):
             return InstanceUnreachable(f"it does not answer: {_words(error)}")
         return AnswerInvalid(f"its answer is no HTTP: {_words(error)}")
+
+    def _late(self) -> InstanceUnreachable:
+        return InstanceUnreachable(f"no answer in {self.timeout:g} seconds")
 
 
 def _whole(error: RecallError) -> RecallError:

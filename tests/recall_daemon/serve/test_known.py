@@ -27,21 +27,29 @@ def http() -> TestClient:
     app = FastAPI(dependencies=[Depends(known_query)])
     problem.install(app)
 
-    @app.get("/list/{name}")
+    @app.get("/v1/list/{name}")
     def listed(name: str, filters: Annotated[str, Depends(_filters)], limit: int = 1) -> str:
         return f"{name} {filters} {limit}"
+
+    @app.get("/healthz")
+    def healthz() -> str:
+        return "alive"
 
     return TestClient(app)
 
 
 @pytest.mark.parametrize("query", ["", "limit=2", "tags=a&tags=b&since=x&limit=3"])
 def test_what_is_known_is_answered(http: TestClient, query: str) -> None:
-    assert http.get(f"/list/a?{query}").status_code == 200
+    assert http.get(f"/v1/list/a?{query}").status_code == 200
 
 
 @pytest.mark.parametrize("query", ["tag=a", "limit=2&Limit=3", "name=b", "a%00b=1", "=1"])
 def test_what_is_not_known_is_refused(http: TestClient, query: str) -> None:
-    answer = http.get(f"/list/a?{query}")
+    answer = http.get(f"/v1/list/a?{query}")
     assert answer.status_code == 422
     assert answer.json()["code"] == "query_invalid"
     assert "limit, since, tags" in answer.json()["hint"]
+
+
+def test_health_is_told_whatever_is_asked_beside(http: TestClient) -> None:
+    assert http.get("/healthz?probe=7").status_code == 200

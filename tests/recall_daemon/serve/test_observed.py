@@ -38,13 +38,15 @@ async def test_one_line_a_request_without_path_query_or_body(
     async with open_test_hub() as opened, client(opened.app()) as http:
         logged.clear()
         id_ = {"x-request-id": "mine-1", "authorization": "Bearer rct_canary"}
-        await http.post("/v1/search?canary=1", json={"query": "canary"}, headers=id_)
+        await http.post("/v1/search", json={"query": "canary"}, headers=id_)
+        await http.get("/v1/memories?project=canary")
         await http.get("/v1/quarantine/canary/7")
         await http.get("/healthz")
     lines = [entry for entry in logged if entry["event"] == "request"]
     assert "canary" not in repr(lines)
     assert [(line["route"], line["status"], line["log_level"]) for line in lines] == [
         ("/v1/search", 200, "info"),
+        ("/v1/memories", 200, "info"),
         ("/v1/quarantine/{system_id}/{seq}", 404, "info"),
         ("/healthz", 200, "debug"),
     ]
