@@ -65,6 +65,10 @@ class DaemonProcess:
         answer.raise_for_status()
         return dict(answer.json())
 
+    def backlog(self) -> int:
+        """How many texts wait to be embedded."""
+        return int(self._http.get("/v1/status").json()["backlog"])
+
     def store(self, system_id: str, memory_id: str, text: str) -> None:
         """Post a memory; returns when it is acknowledged."""
         body = {"system": system_id, "memory_id": memory_id, "text": text}

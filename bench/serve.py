@@ -100,6 +100,8 @@ class Serve:
             self._run(address, 1, self._search, seconds=min(3.0, self._seconds))
             searches = self._searches(address)
             posts = self._posts(address)
+            progress("what was posted is embedded")
+            daemon.until(lambda: not daemon.backlog(), LIMIT_S)
             unkind = asyncio.run(self._beside_the_unkind(address))
             resident = daemon.resident()
         return {

@@ -14,12 +14,14 @@ import structlog
 from recall_daemon import logs
 from recall_daemon.app import Hub, open_hub
 from recall_daemon.core import Core, open_core
+from recall_daemon.embed.base import Embedder
 from recall_daemon.gauges import Gauges
 from recall_daemon.index.health import health
 from recall_daemon.ingest.pipeline import PollReport
 from recall_daemon.loop import Beat, poll_safely
 from recall_daemon.metrics import BREAKER_OPEN, POLL_SECONDS, POLLS, timed
 from recall_daemon.operations import Json
+from recall_daemon.patient import patient_thread
 from recall_daemon.serve.connections import raise_file_limit
 from recall_daemon.serve.dashboard import mount as pages
 from recall_daemon.serve.dashboard.dashboard import Dashboard
@@ -54,6 +56,7 @@ class Daemon:
         self._poll_interval_s = hub.core.settings.poll_interval_s
         self._polling = Beat(self._poll_interval_s, self._poll, sleep=asyncio.sleep)
         self._catching_up = threading.Lock()
+        self._patient = patient_thread("embed")
         self._attempts = 0
         self.answers = asyncio.Event()  # searches: the index was followed once, or it was tried
         self._followed = False
@@ -76,6 +79,7 @@ class Daemon:
         """Have the embedding thread and the jobs end after their present step, and the streams of
         events at once."""
         self._stopping = True
+        self._patient.shutdown(wait=False)
         self._hub.jobs.stop()
         self._hub.pull.stop()
         self._hub.subscribers.close()
@@ -153,7 +157,7 @@ class Daemon:
             await self._to_embed.wait()
             self._to_embed.clear()
             try:
-                await asyncio.to_thread(self._drain)
+                await self._embed_all()
                 self._embed_failure = None
             except (TransientError, TerminalError) as error:
                 # The backlog is derived from the store: the next poll wakes this up again.
@@ -161,12 +165,16 @@ class Daemon:
                     "embedding.failed", error, self._embed_failure
                 )
 
-    def _drain(self) -> None:
-        embedder = self._hub.core.embedder.get()
+    async def _embed_all(self) -> None:
+        embedder = await asyncio.to_thread(self._hub.core.embedder.get)
         if embedder is not None:
-            self._catch_up()
-            with self._hub.lags.reaching("vectors"):
-                self._hub.backlog.drain(embedder, stop=lambda: self._stopping)
+            await asyncio.to_thread(self._catch_up)
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._patient, self._drain, embedder)
+
+    def _drain(self, embedder: Embedder) -> None:
+        with self._hub.lags.reaching("vectors"):
+            self._hub.backlog.drain(embedder, stop=lambda: self._stopping)
 
     def _told_once(self, event: str, error: RecallError, before: str | None) -> str:
         """Logs and tells a failure that is not the one before; returns what it says."""
