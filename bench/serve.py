@@ -18,6 +18,7 @@ import itertools
 import resource
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -101,7 +102,8 @@ class Serve:
             searches = self._searches(address)
             posts = self._posts(address)
             progress("what was posted is embedded")
-            daemon.until(lambda: not daemon.backlog(), LIMIT_S)
+            while daemon.backlog():  # not asked all the time: that takes what embedding needs
+                time.sleep(1)
             unkind = asyncio.run(self._beside_the_unkind(address))
             resident = daemon.resident()
         return {

@@ -8,9 +8,9 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-# As a command started by `nice` has it. What such a thread starts, a library's own threads, has
+# On a processor that is never idle it gets a quarter. What it starts, a library's own threads, has
 # the same.
-NICE = 10
+NICE = 5
 
 
 def patient_thread(name: str) -> ThreadPoolExecutor:
