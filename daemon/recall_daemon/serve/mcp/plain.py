@@ -7,6 +7,7 @@ JSON object, and a status that says whether it was done: some instances read not
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -37,7 +38,7 @@ STATUSES: Final[Mapping[type[RecallError], int]] = {
 }
 
 
-class Posts:
+class Posts(ABC):
     """A path of posts; pure ASGI. Bodies are bounded here, too, though the guard does it first."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -49,8 +50,9 @@ class Posts:
         if body is not None:
             await self.answer(scope, receive, send, body)
 
+    @abstractmethod
     async def answer(self, scope: Scope, receive: Receive, send: Send, body: bytes) -> None:
-        raise NotImplementedError
+        """Answer a post whose body is there."""
 
 
 class McpPath(Posts):
