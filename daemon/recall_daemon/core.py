@@ -12,6 +12,7 @@ from datetime import datetime
 from threadpoolctl import threadpool_limits
 
 from recall_daemon.access.tokens import Tokens
+from recall_daemon.agents.config import Agents
 from recall_daemon.disk import Disk
 from recall_daemon.embed.choose import open_embedder
 from recall_daemon.embed.lazy import DIM, LazyEmbedder
@@ -48,6 +49,7 @@ class Core:
     memories: Memories
     tiers: Tiers
     tokens: Tokens
+    agents: Agents
     disk: Disk
     now: Clock
 
@@ -130,8 +132,18 @@ def _core(settings: HubSettings, lock: FolderLock, store: Store, now: Clock) -> 
         memories=memories,
         tiers=tiers,
         tokens=tokens,
+        agents=_agents(settings),
         disk=disk,
         now=now,
+    )
+
+
+def _agents(settings: HubSettings) -> Agents:
+    return Agents(
+        settings.agents,
+        category_strategies=settings.category_strategies,
+        strategy=settings.conflict_strategy,
+        global_categories=settings.global_categories,
     )
 
 

@@ -199,3 +199,34 @@ class Unauthorized(TerminalError):
 
 class Forbidden(TerminalError):
     """The caller's role does not allow that."""
+
+
+# Memories that several agents share
+
+
+class AgentInvalid(TerminalError):
+    """A request to the agents' side that says something that cannot be."""
+
+
+class MemoryLocked(TransientError):
+    """Another holds the lock of a memory."""
+
+
+class LockNotHeld(TerminalError):
+    """The lock is not this holder's, or no longer."""
+
+
+class StaleFence(TerminalError):
+    """A fencing token that a later lock has overtaken."""
+
+
+class MemoryGone(TerminalError):
+    """The memory is deleted; it can be brought back until it is purged."""
+
+
+class ConflictNotFound(TerminalError):
+    """No such conflict, or none that may be seen."""
+
+
+class ResolutionInvalid(TerminalError):
+    """A conflict cannot be resolved, or brought back, in that way."""

@@ -6,11 +6,13 @@ import os
 import re
 import sys
 import zoneinfo
+from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from recall_daemon.agents.config import GLOBAL_CATEGORIES, AgentSetting, Strategy
 from recall_daemon.pull.instances import InstanceSetting
 from recall_wire.buckets.location import parse_url
 from recall_wire.errors import SettingsInvalid, UnsafeKey
@@ -76,6 +78,15 @@ class HubSettings(BucketSettings):
     pull_interval_s: float = Field(0.0, ge=0, le=3650 * _DAY_S, allow_inf_nan=False)
     pull_limit: int = Field(100, ge=1, le=10_000)
 
+    agents: list[AgentSetting] = Field(default_factory=list)
+    agents_system: str = "agents"
+    conflict_strategy: Strategy = "latest_wins"
+    category_strategies: dict[str, Strategy] = Field(default_factory=dict)
+    global_categories: list[str] = Field(default_factory=lambda: list(GLOBAL_CATEGORIES))
+    system_edits: dict[str, list[str]] = Field(default_factory=dict)
+    version_history_s: float = Field(30 * _DAY_S, ge=0, le=36500 * _DAY_S, allow_inf_nan=False)
+    deleted_keep_s: float = Field(30 * _DAY_S, ge=0, le=36500 * _DAY_S, allow_inf_nan=False)
+
     embedder: Literal["auto", "minilm", "hash", "hash:2"] = "auto"
     model_dir: Path | None = None
     embed_threads: int | None = Field(None, ge=1)
@@ -123,11 +134,28 @@ class HubSettings(BucketSettings):
     @field_validator("push_sources")
     @classmethod
     def _systems(cls, value: dict[str, str]) -> dict[str, str]:
-        for system_id in value.values():
-            try:
-                check_system_id(system_id)
-            except UnsafeKey as error:
-                raise ValueError(str(error)) from None
+        _check_systems(value.values())
+        return value
+
+    @field_validator("agents_system")
+    @classmethod
+    def _system(cls, value: str) -> str:
+        _check_systems([value])
+        return value
+
+    @field_validator("system_edits")
+    @classmethod
+    def _editors(cls, value: dict[str, list[str]]) -> dict[str, list[str]]:
+        _check_systems([*value, *(edited for some in value.values() for edited in some)])
+        return value
+
+    @field_validator("agents")
+    @classmethod
+    def _each_once(cls, value: list[AgentSetting]) -> list[AgentSetting]:
+        names = [agent.name for agent in value]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"the agent {name!r} is there more than once")
         return value
 
     @field_validator("http_names")
@@ -152,6 +180,14 @@ class HubSettings(BucketSettings):
         except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError) as error:
             raise ValueError(f"{value[:60]!r} is no time zone") from error
         return value
+
+
+def _check_systems(values: Iterable[str]) -> None:
+    for system_id in values:
+        try:
+            check_system_id(system_id)
+        except UnsafeKey as error:
+            raise ValueError(str(error)) from None
 
 
 def load_settings(config: Path | None = None) -> HubSettings:

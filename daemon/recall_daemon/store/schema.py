@@ -5,6 +5,7 @@ from __future__ import annotations
 import duckdb
 
 from recall_daemon.errors import StoreDamaged, StoreTooNew
+from recall_daemon.store.schema_shared import SHARED_MEMORIES
 
 # No foreign keys (updating a LIST column of a referenced row fails) and no function defaults (a WAL
 # that holds one cannot be replayed by every way of opening a file).
@@ -223,7 +224,7 @@ ALTER TABLE systems ADD COLUMN run_sub BIGINT;
 ALTER TABLE systems ADD COLUMN run_rows BIGINT;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD, _FOURTH)
+MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD, _FOURTH, SHARED_MEMORIES)
 
 
 def migrate(connection: duckdb.DuckDBPyConnection) -> None:
