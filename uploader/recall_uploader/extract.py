@@ -24,6 +24,7 @@ from recall_uploader.spool import Kind, Origin, Spool, hash_file
 from recall_uploader.state import State
 from recall_wire.errors import SourceInvalid
 from recall_wire.formats import ReadOptions, RecordSource
+from recall_wire.formats.signatures import SIGNATURE_BYTES, is_duckdb
 from recall_wire.manifest import Source
 from recall_wire.records import Record
 
@@ -31,8 +32,6 @@ from recall_wire.records import Record
 UNPACKED_MIN_BYTES = 4 << 30
 UNPACKED_RATIO = 100
 
-_DUCKDB_MAGIC = b"DUCK"
-_DUCKDB_MAGIC_OFFSET = 8
 _ROWS_BETWEEN_LOOKS = 1_000
 _RULES = "redaction"  # no file's stamp: those go by a hash
 
@@ -238,5 +237,4 @@ def raw_digest(files: list[Path], ground: Ground) -> str:
 
 def _is_duckdb(path: Path) -> bool:
     with path.open("rb") as file:
-        file.seek(_DUCKDB_MAGIC_OFFSET)
-        return file.read(len(_DUCKDB_MAGIC)) == _DUCKDB_MAGIC
+        return is_duckdb(file.read(SIGNATURE_BYTES))

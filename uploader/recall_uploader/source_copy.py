@@ -11,12 +11,12 @@ from pathlib import Path
 
 from recall_wire.errors import RecallError, SourceBusy, SourceInvalid, TransientError
 from recall_wire.formats.duckdb_file import DuckDBFile
+from recall_wire.formats.signatures import is_duckdb
 
 _HEADER_BYTES = 3 * 4096  # DuckDB's three header blocks: every checkpoint changes one of them
 _COPY_BYTES = 1 << 20
 _FIRST_WAIT_S = 0.1
 _VERIFY_MEMORY_BYTES = 1 << 30
-_MAGIC = slice(8, 12)
 # They exist while a checkpoint runs: until then the rows are spread over more files than two.
 _CHECKPOINT_SUFFIXES = (".wal.checkpoint", ".wal.recovery")
 
@@ -105,7 +105,7 @@ def _look(source: Path) -> _Pair:
     main = _see(source)
     if not main.inode:
         raise SourceInvalid(f"there is no file {source}", hint="check the path")
-    return _Pair(main, _see(_wal(source)), is_duckdb=main.header[_MAGIC] == b"DUCK")
+    return _Pair(main, _see(_wal(source)), is_duckdb=is_duckdb(main.header))
 
 
 def _see(path: Path) -> _Seen:

@@ -2,7 +2,8 @@
 
 Run by `validate` as `python -P -m recall_daemon.ingest.reader_child MEMORY FILE_BYTES`. Linux holds
 it to its address space; macOS knows that limit but does not enforce it, so there only the row, byte
-and time limits hold.
+and time limits hold. What it imports is most of what a small file costs: DuckDB and pydantic are
+loaded only for a source that needs them.
 """
 
 from __future__ import annotations
@@ -16,9 +17,8 @@ import sys
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO, TypedDict
+from typing import TYPE_CHECKING, Any, BinaryIO, TypedDict
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -31,8 +31,11 @@ from recall_wire.errors import (
 )
 from recall_wire.formats import ReadOptions, open_source
 from recall_wire.formats.contract import Budget, read_contract
-from recall_wire.manifest import EmbeddingSpace
+from recall_wire.formats.signatures import SIGNATURE_BYTES, is_duckdb, is_parquet
 from recall_wire.records import RECORD_SCHEMA, Record, text_hash, to_batch
+
+if TYPE_CHECKING:
+    from recall_wire.manifest import EmbeddingSpace
 
 OUTPUT_SCHEMA = RECORD_SCHEMA.append(pa.field("row_no", pa.int64())).append(
     pa.field("text_hash", pa.string())
@@ -40,7 +43,7 @@ OUTPUT_SCHEMA = RECORD_SCHEMA.append(pa.field("row_no", pa.int64())).append(
 BATCH_ROWS = 1_000
 BATCH_BYTES = 8 << 20
 _WARNINGS_MAX = 20
-_MAGIC = {"duckdb": (8, b"DUCK", "DuckDB database"), "parquet": (0, b"PAR1", "Parquet file")}
+_KINDS = {"duckdb": (is_duckdb, "DuckDB database"), "parquet": (is_parquet, "Parquet file")}
 _WORDS_MAX = 500
 
 
@@ -100,7 +103,7 @@ def _limit(memory_bytes: int, file_bytes: int) -> None:
 def _answer(request: Request, memory_bytes: int) -> dict[str, Any]:
     try:
         return _read(request, memory_bytes)
-    except (MemoryError, duckdb.OutOfMemoryException):
+    except MemoryError:
         return _refusal(LimitExceeded(f"reading it takes more than {memory_bytes >> 20} MiB"))
     except RecallError as error:
         return _refusal(error)
@@ -178,6 +181,8 @@ def _space(dim: int | None) -> EmbeddingSpace | None:
     # Only the length matters to a reader; whose space it is, the manifest says.
     if dim is None:
         return None
+    from recall_wire.manifest import EmbeddingSpace
+
     return EmbeddingSpace(model="declared", revision="", dim=dim, normalized=False)
 
 
@@ -196,10 +201,10 @@ def _side_by_side(files: list[File], scratch: Path) -> Path:
 
 
 def _check_magic(path: Path, kind: str) -> None:
-    offset, magic, name = _MAGIC[kind]
+    is_kind, name = _KINDS[kind]
     with path.open("rb") as file:
-        start = file.read(offset + len(magic))
-    if start[offset:] != magic:
+        start = file.read(SIGNATURE_BYTES)
+    if not is_kind(start):
         raise SnapshotInvalid(f"{path.name} is not a {name}")
 
 

@@ -112,6 +112,17 @@ def test_the_daemons_secrets_do_not_reach_it(monkeypatch: pytest.MonkeyPatch) ->
     assert not [name for name in _environment() if name.startswith(("AWS", "RECALL"))]
 
 
+def test_a_parquet_file_takes_neither_duckdb_nor_pydantic(tmp_path: Path) -> None:
+    code = (
+        "import json, sys; from recall_daemon.ingest import reader_child as c; "
+        "print(c._answer(json.loads(sys.argv[1]), 1 << 30)['rows'], "
+        "[name for name in ('duckdb', 'pydantic') if name in sys.modules])"
+    )
+    command = [sys.executable, "-c", code, json.dumps(_request(tmp_path))]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "2 []"
+
+
 def test_limits_are_set_before_anything_is_read() -> None:
     code = (
         "import resource, sys; from recall_daemon.ingest import reader_child as c; "

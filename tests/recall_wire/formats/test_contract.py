@@ -20,7 +20,7 @@ def _write(path: Path, columns: dict[str, object], **options: object) -> Path:
 
 
 def _read(path: Path, *, rows: int | None = None, dim: int | None = None) -> pa.Table:
-    batches = read_contract(path, rows=rows, embedding_dim=dim, budget=Budget())
+    batches = read_contract(path, rows=rows, embedding_dim=dim, budget=Budget(rows=50_000))
     return pa.Table.from_batches(batches, schema=RECORD_SCHEMA)
 
 
@@ -45,7 +45,9 @@ def test_limits_are_held_before_a_row_is_read(tmp_path: Path) -> None:
     with pytest.raises(LimitExceeded, match="1000 rows"):
         list(read_contract(path, rows=1000, embedding_dim=None, budget=Budget(rows=999)))
     with pytest.raises(LimitExceeded, match="more than one snapshot may"):
-        list(read_contract(path, rows=1000, embedding_dim=None, budget=Budget(bytes=1000)))
+        list(
+            read_contract(path, rows=1000, embedding_dim=None, budget=Budget(rows=1000, bytes=1000))
+        )
 
 
 def test_one_budget_for_all_files(tmp_path: Path) -> None:
@@ -65,7 +67,7 @@ def test_a_small_file_that_unpacks_to_gigabytes(tmp_path: Path) -> None:
     assert path.stat().st_size < 1_000_000
     with pytest.raises(LimitExceeded, match="larger, once unpacked"):
         for _ in read_contract(
-            path, rows=20_000, embedding_dim=None, budget=Budget(bytes=100_000_000)
+            path, rows=20_000, embedding_dim=None, budget=Budget(rows=20_000, bytes=100_000_000)
         ):
             pass
 

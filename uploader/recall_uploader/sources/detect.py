@@ -10,7 +10,7 @@ from recall_uploader.sources.markdown import SUFFIXES, is_note, is_notes_folder
 from recall_uploader.sources.sqlite_copy import MAGIC as SQLITE_MAGIC
 from recall_uploader.sources.transcript_entry import is_transcript
 from recall_wire.errors import SourceInvalid
-from recall_wire.formats.duckdb_errors import MAGIC, MAGIC_OFFSET
+from recall_wire.formats.signatures import is_duckdb
 
 Content = Literal["claude-code", "markdown", "duckdb", "sqlite", "records"]
 
@@ -26,7 +26,7 @@ def content_of(path: Path) -> Content:
     if path.is_dir():
         return _content_of_folder(path)
     start = _start_of(path)
-    if start[MAGIC_OFFSET : MAGIC_OFFSET + len(MAGIC)] == MAGIC:
+    if is_duckdb(start):
         return "duckdb"
     if start.startswith(SQLITE_MAGIC):
         return "sqlite"

@@ -7,12 +7,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from recall_wire.errors import SettingsInvalid
-from recall_wire.manifest import EmbeddingSpace
 from recall_wire.records import MEMORY_ID_MAX_CHARS, Record
+
+if TYPE_CHECKING:
+    from recall_wire.manifest import EmbeddingSpace  # pydantic, which no reader needs
 
 MEMORY_MAX_BYTES = 4 << 30
 

@@ -18,7 +18,6 @@ from recall_wire.formats.parquet_rows import (
     translated,
     uncompressed_bytes,
 )
-from recall_wire.manifest import SNAPSHOT_MAX_ROWS
 from recall_wire.records import RECORD_SCHEMA, TEXT_MAX_BYTES, conform
 
 MAX_BYTES = 2 << 30
@@ -31,7 +30,7 @@ _LATEST = pa.scalar(datetime.max.replace(tzinfo=UTC), pa.timestamp("us", tz="UTC
 class Budget:
     """What one read may still bring, over all of its files."""
 
-    rows: int = SNAPSHOT_MAX_ROWS
+    rows: int
     bytes: int = MAX_BYTES
 
     def spend(self, rows: int, size: int) -> None:

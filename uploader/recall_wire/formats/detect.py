@@ -6,9 +6,8 @@ from pathlib import Path
 
 from recall_wire.errors import SourceInvalid
 from recall_wire.formats.base import ReadOptions, RecordSource
-from recall_wire.formats.duckdb_errors import MAGIC, MAGIC_OFFSET
+from recall_wire.formats.signatures import is_duckdb, is_parquet
 
-_PARQUET = b"PAR1"
 _SQLITE = b"SQLite format 3\0"
 
 
@@ -19,11 +18,11 @@ def open_source(path: Path, options: ReadOptions) -> RecordSource:
     for a file that is none of them, `SourceBusy` for one that another process holds.
     """
     start = _first_bytes(path)
-    if start[MAGIC_OFFSET : MAGIC_OFFSET + len(MAGIC)] == MAGIC:
+    if is_duckdb(start):
         from recall_wire.formats.session_buddy import SessionBuddySource
 
         return SessionBuddySource(path, options)
-    if start.startswith(_PARQUET):
+    if is_parquet(start):
         from recall_wire.formats.parquet_file import ParquetSource
 
         return ParquetSource(path, options)

@@ -10,8 +10,6 @@ import duckdb
 
 from recall_wire.errors import RecallError, SourceBusy, SourceInvalid, TransientError
 
-MAGIC = b"DUCK"
-MAGIC_OFFSET = 8
 _VERSION_OFFSET = 12
 # Storage versions that DuckDB 2.0 reads. Only asked about a file that DuckDB refused.
 _KNOWN_VERSIONS = frozenset([*range(64, 70), 999])

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, tzinfo
+from typing import TYPE_CHECKING
 
 from recall_wire.formats import values
 from recall_wire.formats.base import Notes
 from recall_wire.formats.finish import fit_id, fits
-from recall_wire.manifest import EmbeddingSpace
 from recall_wire.records import Kind, Record
+
+if TYPE_CHECKING:
+    from recall_wire.manifest import EmbeddingSpace
 
 EMBEDDING = "embedding"
 # They change with every look at a memory, or follow from its text: never a reason to upload it.
