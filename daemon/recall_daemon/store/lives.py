@@ -50,13 +50,16 @@ def find_all(connection: Connection, names: Sequence[Name]) -> dict[Name, Life]:
     """Those of a few hundred memories that have a row."""
     if not names:
         return {}
+    systems, ids = sorted({name[0] for name in names}), sorted({name[1] for name in names})
     rows = statements.run(
         connection,
         f"SELECT {_COLUMNS} FROM store.lives "
-        f"WHERE (system_id, memory_id) IN (VALUES {statements.places(len(names), 2)})",
-        [value for name in names for value in name],
+        f"WHERE memory_id IN {statements.places(1, len(ids))} "
+        f"AND system_id IN {statements.places(1, len(systems))}",
+        [*ids, *systems],
     ).fetchall()
-    return {(row[0], row[1]): Life(*row) for row in rows}
+    wanted = set(names)
+    return {(row[0], row[1]): Life(*row) for row in rows if (row[0], row[1]) in wanted}
 
 
 def weighed(connection: Connection, system_id: str) -> bool:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-# Memories that several agents write. Every table but `leases` and the locks is written through
-# `store.side_tables`, whose journal entries bring them back.
+# Memories that several agents write. `store.versions` writes the versions; every other table but
+# `leases` and the locks is written through `store.side_tables`, whose journal entries bring it back.
 SHARED_MEMORIES = """
 INSERT INTO counters VALUES
     ('fence', 0), ('ticket', 0), ('deletion', 0), ('share', 0), ('relationship', 0), ('group', 0);
@@ -169,6 +169,16 @@ CREATE TABLE leases (
     holder VARCHAR NOT NULL,
     expires_at TIMESTAMPTZ NOT NULL
 );
+
+-- A key of several columns finds no row by itself.
+CREATE INDEX memory_versions_memory_id ON memory_versions (memory_id);
+CREATE INDEX lives_memory_id ON lives (memory_id);
+CREATE INDEX conflicts_memory_id ON conflicts (memory_id);
+CREATE INDEX memory_shares_memory_id ON memory_shares (memory_id);
+CREATE INDEX locks_memory_id ON locks (memory_id);
+CREATE INDEX relationships_from_id ON relationships (from_id);
+CREATE INDEX relationships_to_id ON relationships (to_id);
+CREATE INDEX group_members_memory_id ON group_members (memory_id);
 
 -- Tokens that speak for one agent, one user.
 ALTER TABLE tokens ADD COLUMN agent_id VARCHAR;

@@ -19,7 +19,6 @@ ENTRY_ROWS = 500
 
 # The tables that may be written so, with their keys.
 KEYS: Mapping[str, tuple[str, ...]] = {
-    "memory_versions": ("system_id", "memory_id", "version_id"),
     "lives": ("system_id", "memory_id"),
     "conflicts": ("conflict_id",),
     "deletions": ("deletion_id",),
