@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import threading
+import uuid
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,10 +18,11 @@ import structlog
 from recall_daemon.errors import JobRunning, JobStopped, JobUnknown, StoreBroken
 from recall_daemon.loop import Beat, Sleep
 from recall_daemon.metrics import JOBS
-from recall_daemon.store import audit_log
+from recall_daemon.store import audit_log, leases
 from recall_daemon.store import jobs as table
 from recall_daemon.store.audit_log import Act
 from recall_daemon.store.jobs import JobRun
+from recall_daemon.store.leases import Lease
 from recall_daemon.store.store import Connection, Store
 from recall_wire.errors import RecallError, TransientError
 
@@ -31,14 +34,22 @@ Json = dict[str, Any]
 START_DELAY = timedelta(seconds=60)
 # Of a job that runs more often than this only failures are told as events.
 TOLD_FROM = timedelta(minutes=5)
+# A run holds its kind's lease so long, and makes it last again as it goes on.
+LEASE = timedelta(minutes=5)
+
+_STOPPING = "the hub is stopping"
 
 
 class Progress:
-    """How far a run is. `update` may be called from any thread, as often as it likes."""
+    """How far a run is. `update` may be called from any thread, as often as it likes.
 
-    def __init__(self) -> None:
+    `renew` is called by each update: what a run holds only as long as it goes on.
+    """
+
+    def __init__(self, renew: Callable[[Progress], None] = lambda _: None) -> None:
         self._lock = threading.Lock()
-        self._stopping = False
+        self._renew = renew
+        self._why_stop: str | None = None
         self._done = 0
         self._total: int | None = None
         self._detail: str | None = None
@@ -53,14 +64,16 @@ class Progress:
             self._total = total if total is not None else self._total
             self._detail = detail if detail is not None else self._detail
         self.check()
+        self._renew(self)
 
     def check(self) -> None:
-        """Raises `JobStopped` when the hub is stopping."""
-        if self._stopping:
-            raise JobStopped("the hub is stopping")
+        """Raises `JobStopped` once the run is to end."""
+        if self._why_stop is not None:
+            raise JobStopped(self._why_stop)
 
-    def stop(self) -> None:
-        self._stopping = True
+    def stop(self, why: str = _STOPPING) -> None:
+        """Have the run end at its next step."""
+        self._why_stop = why
 
     def of(self, run: JobRun) -> JobRun:
         """The run with what was said so far."""
@@ -94,10 +107,14 @@ class Job:
 class _Live:
     run: JobRun
     progress: Progress
+    lease: Lease
 
 
 class Jobs:
     """Runs jobs, one of a kind at a time, and remembers how each ended.
+
+    A run holds its kind's lease in the store, so that no other runner has the same kind under way;
+    a lease whose runner hangs or is gone ends by itself after `LEASE`.
 
     Progress of a run is kept in memory and written when it ends: another process cannot read the
     store meanwhile anyway. Used from one event loop.
@@ -119,11 +136,12 @@ class Jobs:
             for outcome in ("done", "failed"):
                 JOBS.labels(job.kind, outcome)
         self._beats = {job.kind: self._beat(job) for job in jobs}
+        self._holder = f"{store.opening}/{uuid.uuid4().hex[:8]}"
         self._live: dict[str, _Live] = {}
         self._group: asyncio.TaskGroup | None = None
         # Threads of their own: a backup that takes minutes must not hold up the index.
         self._threads = ThreadPoolExecutor(max(len(jobs), 1), thread_name_prefix="job")
-        left_over = store.write(lambda connection: table.fail_left_over(connection, now()))
+        left_over = store.write(lambda connection: _clear(connection, store.opening, now()))
         if left_over:
             log.warning("jobs.cut_off", jobs=left_over)
 
@@ -234,18 +252,32 @@ class Jobs:
 
     async def _begin(self, job: Job, actor: str | None) -> _Live:
         if job.kind in self._live:
-            raise JobRunning(f"{job.kind} is running already", hint="see `recalld jobs`")
+            raise _running(job.kind, self._live[job.kind].lease.expires_at)
         # Its place is taken before anything is awaited.
-        live = _Live(JobRun(0, job.kind, "running", self._now()), Progress())
+        now = self._now()
+        lease = Lease(job.kind, self._holder, now + LEASE)
+        live = _Live(JobRun(0, job.kind, "running", now), Progress(self._renewed), lease)
         self._live[job.kind] = live
         try:
             live.run = await asyncio.to_thread(
-                self._store.write, lambda c: _begin(c, job.kind, actor, live.run.started_at)
+                self._store.write, lambda c: _begin(c, lease, actor, now)
             )
         except BaseException:
             del self._live[job.kind]
             raise
         return live
+
+    def _renewed(self, progress: Progress) -> None:
+        """Make the lease of a run last again, once a third of it is over; it waits for nothing."""
+        live = next((one for one in list(self._live.values()) if one.progress is progress), None)
+        now = self._now()
+        if live is None or live.lease.expires_at - now > LEASE * 2 / 3:
+            return
+        live.lease = lease = replace(live.lease, expires_at=now + LEASE)
+        # A store that takes nothing now tells whoever writes next.
+        with contextlib.suppress(RecallError):
+            taken = self._store.submit(lambda connection: leases.take(connection, lease, now))
+            taken.add_done_callback(lambda done: _stop_if_lost(done, progress))
 
     async def _work(self, job: Job, live: _Live) -> JobRun:
         try:
@@ -285,7 +317,9 @@ class Jobs:
 
     async def _record(self, run: JobRun, *, quiet: bool = False) -> None:
         try:
-            await asyncio.to_thread(self._store.write, lambda c: table.finish(c, run, quiet=quiet))
+            await asyncio.to_thread(
+                self._store.write, lambda c: _finish(c, run, self._holder, quiet=quiet)
+            )
         except TransientError as error:
             # The next start marks it; until then it reads as running, which it does not any more.
             log.warning("job.not_recorded", kind=run.kind, error=str(error))
@@ -300,13 +334,40 @@ def _stopping() -> JobStopped:
     return JobStopped("the hub is stopping", hint="ask again when it runs")
 
 
-def _begin(connection: Connection, kind: str, actor: str | None, now: datetime) -> JobRun:
-    """In the running transaction; with whoever asked for it by hand."""
-    run = table.begin(connection, kind, now)
+def _running(kind: str, until: datetime) -> JobRunning:
+    return JobRunning(
+        f"{kind} is running until {until.isoformat(timespec='seconds')}, or longer if it goes on",
+        hint="see `recalld jobs`",
+    )
+
+
+def _clear(connection: Connection, opening: str, now: datetime) -> int:
+    """What a process that is gone left behind; returns how many runs it had under way."""
+    leases.release_dead(connection, opening)
+    return table.fail_left_over(connection, now)
+
+
+def _begin(connection: Connection, lease: Lease, actor: str | None, now: datetime) -> JobRun:
+    """In the running transaction; with whoever asked for it by hand. Raises `JobRunning`."""
+    other = leases.take(connection, lease, now)
+    if other is not None:
+        raise _running(other.name, other.expires_at)
+    run = table.begin(connection, lease.name, now)
     if actor is not None:
-        said = {"kind": kind, "job_id": run.job_id}
+        said = {"kind": lease.name, "job_id": run.job_id}
         audit_log.append(connection, Act(actor, "job.started", None, said), now)
     return run
+
+
+def _finish(connection: Connection, run: JobRun, holder: str, *, quiet: bool) -> None:
+    leases.release(connection, run.kind, holder)
+    table.finish(connection, run, quiet=quiet)
+
+
+def _stop_if_lost(taken: Future[Lease | None], progress: Progress) -> None:
+    """On the writer's thread: a run whose lease another took over ends at its next step."""
+    if taken.exception() is None and taken.result() is not None:
+        progress.stop("another runner has taken this job over")
 
 
 def run_json(kind: str, job: Job | None, run: JobRun | None) -> Json:

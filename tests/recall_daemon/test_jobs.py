@@ -13,10 +13,11 @@ import httpx
 import pytest
 
 from recall_daemon.errors import JobRunning, JobStopped, JobUnknown, StoreBroken
-from recall_daemon.jobs import Job, Jobs, Progress
+from recall_daemon.jobs import LEASE, Job, Jobs, Progress
 from recall_daemon.serve.gate import Terms
 from recall_daemon.serve.routes import make_app
 from recall_daemon.store import jobs as table
+from recall_daemon.store import leases
 from recall_daemon.store.store import Store
 from recall_wire.errors import BucketUnreachable
 
@@ -292,3 +293,84 @@ async def test_the_port_starts_a_job_and_tells_its_end(open_test_hub: Any) -> No
         scheduled.cancel()
         with pytest.raises(asyncio.CancelledError):
             await scheduled
+
+
+def at(store: Store, now: datetime, *jobs: Job) -> Jobs:
+    return Jobs(store, jobs, now=lambda: now, sleep=forever)
+
+
+def until(store: Store, kind: str) -> datetime | None:
+    with store.read() as connection:
+        lease = leases.find(connection, kind)
+    return lease.expires_at if lease else None
+
+
+async def test_a_second_runner_is_told_until_when_the_first_has_the_lease(store: Store) -> None:
+    going, leave = asyncio.Event(), asyncio.Event()
+
+    async def wait(_: Progress) -> None:
+        going.set()
+        await leave.wait()
+
+    job = Job("slow", None, wait)
+    jobs, others = make(store, job), at(store, NOW + LEASE / 2, job)
+    first = asyncio.create_task(jobs.run("slow"))
+    await going.wait()
+    with pytest.raises(JobRunning, match=r"slow is running until 2026-01-02T00:05:00\+00:00"):
+        await others.run("slow")
+    with pytest.raises(JobRunning, match="until 2026-01-02T00:05:00"):
+        await jobs.run("slow")
+    leave.set()
+    await first
+    assert until(store, "slow") is None
+    assert (await others.run("slow")).state == "done"
+
+
+async def test_a_lease_that_ran_out_is_taken_over_and_its_runner_ends(store: Store) -> None:
+    clock, told = [NOW], threading.Event()
+    going = threading.Event()
+
+    def hang(progress: Progress) -> None:
+        going.set()
+        told.wait(10)
+        progress.update(1)
+        store.write(lambda _: None)  # behind the renewal
+        progress.update(2)
+
+    jobs = Jobs(store, [Job("slow", None, hang)], now=lambda: clock[0], sleep=forever)
+    hanging = asyncio.create_task(jobs.run("slow"))
+    await asyncio.to_thread(going.wait, 10)
+    clock[0] = NOW + 2 * LEASE
+    leave = asyncio.Event()
+
+    async def wait(_: Progress) -> None:
+        told.set()
+        await leave.wait()
+
+    second = asyncio.create_task(at(store, clock[0], Job("slow", None, wait)).run("slow"))
+    ended = await hanging
+    assert (ended.state, ended.detail) == ("failed", "another runner has taken this job over")
+    assert until(store, "slow") == clock[0] + LEASE
+    leave.set()
+    assert (await second).state == "done"
+
+
+async def test_progress_makes_the_lease_last(store: Store) -> None:
+    clock, seen = [NOW], []
+
+    def work(progress: Progress) -> None:
+        for minutes in (1, 4, 8):
+            clock[0] = NOW + timedelta(minutes=minutes)
+            progress.update(minutes)
+            store.write(lambda _: None)
+            seen.append(until(store, "long"))
+
+    jobs = Jobs(store, [Job("long", None, work)], now=lambda: clock[0], sleep=forever)
+    await jobs.run("long")
+    assert seen == [NOW + LEASE, NOW + timedelta(minutes=4) + LEASE, clock[0] + LEASE]
+
+
+async def test_the_lease_of_a_killed_process_holds_nobody_up(store: Store) -> None:
+    dead = leases.Lease("age", "another-process/1", NOW + LEASE)
+    store.write(lambda connection: leases.take(connection, dead, NOW))
+    assert (await make(store, Job("age", None, lambda _: None)).run("age")).state == "done"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -46,6 +47,9 @@ class Store:
         self, folder: Path, *, memory_limit_bytes: int = 1 << 30, threads: int = 2
     ) -> None:
         self.path = folder / FILE_NAME
+        # Another one each time: what lies in the store under another's name is of a process that
+        # is gone, for this one alone has it open.
+        self.opening = uuid.uuid4().hex[:12]
         self._reading = threading.Condition()
         self._readers = 0
         self._swapping = False
