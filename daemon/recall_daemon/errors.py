@@ -220,6 +220,10 @@ class StaleFence(TerminalError):
     """A fencing token that a later lock has overtaken."""
 
 
+class MemoryExists(TerminalError):
+    """A new memory whose name is taken, by whatever state of memory."""
+
+
 class MemoryGone(TerminalError):
     """The memory is deleted; it can be brought back until it is purged."""
 

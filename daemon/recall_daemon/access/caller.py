@@ -14,13 +14,15 @@ class Caller:
     """Somebody with a role.
 
     `system_id` is the one system that an instance may write, `reach` what may be read. `name` is
-    what the audit log calls them.
+    what the audit log calls them. `agent_id`, `user_id`: the token speaks for those alone.
     """
 
     name: str
     role: Role
     system_id: str | None = None
     reach: Reach = EVERYTHING
+    agent_id: str | None = None
+    user_id: str | None = None
 
     @property
     def is_admin(self) -> bool:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from recall_daemon.access.caller import Caller
+from recall_daemon.errors import AgentInvalid, Forbidden
+
+NAME_MAX_CHARS: Final = 200
 
 
 @dataclass(frozen=True)
@@ -29,3 +33,43 @@ class Actor:
         """Who holds its locks: one agent of one user in one session is one holder."""
         parts = (self.caller.name, self.agent_id, self.user_id, self.session_id)
         return "/".join(part or "-" for part in parts)
+
+
+def actor_for(
+    caller: Caller,
+    agent_id: str | None = None,
+    user_id: str | None = None,
+    session_id: str | None = None,
+) -> Actor:
+    """Whoever the caller says they speak for; None: what its token is bound to, if anything.
+
+    Raises `AgentInvalid` for a name that can be none, `Forbidden` for one that the token is not
+    bound to.
+    """
+    for what, name in (("agent", agent_id), ("user", user_id), ("session", session_id)):
+        _check_name(what, name)
+    return Actor(
+        caller,
+        _bound("agent", caller.agent_id, agent_id),
+        _bound("user", caller.user_id, user_id),
+        session_id,
+    )
+
+
+def _bound(what: str, own: str | None, asked: str | None) -> str | None:
+    if own is not None and asked not in (None, own):
+        raise Forbidden(
+            f"this token speaks for another {what}", hint=f"leave the {what} out, or name its own"
+        )
+    return asked if own is None else own
+
+
+def _check_name(what: str, name: str | None) -> None:
+    """An empty one is refused: taken for none, it would be a way around the agent's rules."""
+    if name is None:
+        return
+    if not 0 < len(name) <= NAME_MAX_CHARS or not name.isprintable() or name != name.strip():
+        raise AgentInvalid(
+            f"a name of {'an' if what == 'agent' else 'a'} {what} has 1 to {NAME_MAX_CHARS} "
+            "printable characters and no white space at its ends"
+        )

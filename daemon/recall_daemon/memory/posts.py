@@ -14,11 +14,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from recall_daemon.errors import KeyReused
+from recall_daemon.memory.fresh import Fresh, Names
 from recall_daemon.metrics import POSTS, ROWS_POSTED
 from recall_daemon.store import answers, posts
 from recall_daemon.store.answers import Key
 from recall_daemon.store.audit_log import Act
+from recall_daemon.store.side_tables import Row
 from recall_daemon.store.store import Connection, Store
+from recall_wire.errors import RecallError
 from recall_wire.records import Record
 
 # Rows of one transaction. A larger post has one of its own.
@@ -29,9 +32,13 @@ PRUNED_EVERY = timedelta(hours=1)
 
 @dataclass(frozen=True)
 class Stored:
-    """`stored_at` is when it was first acknowledged: a retry with the same key is told the same."""
+    """`stored_at` is when it was first acknowledged: a retry with the same key is told the same.
+
+    `answer`: that of the post's `Fresh`.
+    """
 
     stored_at: datetime
+    answer: str = ""
 
 
 def stored_json(system_id: str, record: Record, stored: Stored) -> dict[str, str]:
@@ -45,6 +52,7 @@ def stored_json(system_id: str, record: Record, stored: Stored) -> dict[str, str
 
 
 Parts = Mapping[str, Sequence[Record]]
+_Result = Stored | RecallError
 
 
 def _running() -> Future[Stored]:
@@ -59,6 +67,7 @@ class _Waiting:
     parts: Parts
     actor: str
     key: Key | None
+    fresh: Fresh | None = None
     done: Future[Stored] = field(default_factory=_running)
 
     @property
@@ -96,14 +105,18 @@ class Posts:
         """
         return self.begin({system_id: records}, actor=actor, key=key).result()
 
-    def begin(self, parts: Parts, *, actor: str, key: Key | None = None) -> Future[Stored]:
+    def begin(
+        self, parts: Parts, *, actor: str, key: Key | None = None, fresh: Fresh | None = None
+    ) -> Future[Stored]:
         """As `store`, for several systems at once, without waiting.
 
-        The future is done once all of it is durable, or none; it cannot be cancelled. Raises
-        `DiskFull`, `StoreFailed`.
+        The future is done once all of it is durable, or none; it cannot be cancelled. `fresh` says
+        which memories may not be there yet: the future then raises `MemoryExists` where one is, and
+        `MemoryNotFound` where a parent is not. Raises `DiskFull`, `StoreFailed`.
         """
         self._check_disk()
-        post = _Waiting({name: tuple(records) for name, records in parts.items()}, actor, key)
+        records = {name: tuple(some) for name, some in parts.items()}
+        post = _Waiting(records, actor, key, fresh)
         with self._lock:
             self._waiting.append(post)
         try:
@@ -133,7 +146,7 @@ class Posts:
     def _submit(self, group: _Group) -> None:
         self._store.submit(group).add_done_callback(lambda future: self._settle(group, future))
 
-    def _settle(self, group: _Group, future: Future[list[Stored | KeyReused]]) -> None:
+    def _settle(self, group: _Group, future: Future[list[_Result]]) -> None:
         """On the writer's thread, after the commit."""
         error = future.exception()
         if error is None:
@@ -156,8 +169,8 @@ class Posts:
             _fail(post, error)
 
 
-def _tell(post: _Waiting, stored: Stored | KeyReused) -> None:
-    if isinstance(stored, KeyReused):
+def _tell(post: _Waiting, stored: _Result) -> None:
+    if isinstance(stored, RecallError):
         _fail(post, stored)
     else:
         POSTS.labels("stored").inc()
@@ -190,23 +203,39 @@ class _Group:
             self._claimed = self._claim()
         return self._claimed
 
-    def __call__(self, connection: Connection) -> list[Stored | KeyReused]:
-        now = self._now()
-        results: dict[int, Stored | KeyReused] = {}
+    def __call__(self, connection: Connection) -> list[_Result]:
+        now, names = self._now(), _names(connection, self.claimed())
+        results: list[_Result] = []
         new: dict[str, list[Record]] = {}
+        beside: dict[str, list[Row]] = {}
         acts: list[Act] = []
-        for number, post in enumerate(self.claimed()):
-            before = _before(connection, post, now)
-            results[number] = before or Stored(now)
-            if before is None:
+        for post in self.claimed():
+            settled = _before(connection, post, now) or _refused(post, names)
+            results.append(settled or Stored(now, _answer(post)))
+            if settled is None:
                 for system_id, records in post.parts.items():
                     new.setdefault(system_id, []).extend(records)
+                for table, rows in (post.fresh.beside if post.fresh else {}).items():
+                    beside.setdefault(table, []).extend(rows)
                 acts += _note(connection, post, now)
         if any(post.key is not None for post in self.claimed()):
             self._prune(connection, now)
         if acts:
-            posts.post_all(connection, new, now, acts)
-        return [results[number] for number in range(len(self.claimed()))]
+            posts.post_all(connection, new, now, acts, beside)
+        return results
+
+
+def _names(connection: Connection, waiting: Sequence[_Waiting]) -> Names | None:
+    fresh = [post.fresh for post in waiting if post.fresh is not None]
+    return Names(connection, fresh) if fresh else None
+
+
+def _refused(post: _Waiting, names: Names | None) -> RecallError | None:
+    return None if post.fresh is None or names is None else names.accept(post.fresh)
+
+
+def _answer(post: _Waiting) -> str:
+    return "" if post.fresh is None else post.fresh.answer
 
 
 def _before(connection: Connection, post: _Waiting, now: datetime) -> Stored | KeyReused | None:
@@ -215,18 +244,19 @@ def _before(connection: Connection, post: _Waiting, now: datetime) -> Stored | K
     known = answers.find(connection, post.key, now)
     if known is None:
         return None
-    if known.request_sha256 != post.key.request_sha256:
-        return KeyReused(
-            "this idempotency key was used for another request",
-            hint="use a new key for each thing to be done",
-        )
-    return Stored(datetime.fromisoformat(known.answer))
+    try:
+        answers.check_same(known, post.key)
+    except KeyReused as error:
+        return error
+    stored_at, _, answer = known.answer.partition("\n")
+    return Stored(datetime.fromisoformat(stored_at), answer)
 
 
 def _note(connection: Connection, post: _Waiting, now: datetime) -> list[Act]:
     """Keep the answer; returns what the audit log is to say."""
     if post.key is not None:
-        answers.keep(connection, post.key, now.isoformat(), now)
+        said = f"{now.isoformat()}\n{_answer(post)}".rstrip("\n")
+        answers.keep(connection, post.key, said, now)
     return [
         Act(
             post.actor,

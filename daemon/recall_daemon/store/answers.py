@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
+from recall_daemon.errors import KeyReused
 from recall_daemon.store import statements
 from recall_daemon.store.store import Connection
 
@@ -44,6 +48,34 @@ def keep(connection: Connection, key: Key, answer: str, now: datetime) -> None:
         "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?)",
         [key.caller, key.key, key.request_sha256, answer, now],
     )
+
+
+def once(
+    connection: Connection, key: Key | None, now: datetime, act: Callable[[], dict[str, Any]]
+) -> dict[str, Any]:
+    """What `act` answers, kept in its transaction; a retry with the key gets it without an act.
+
+    Raises `KeyReused`.
+    """
+    if key is None:
+        return act()
+    known = find(connection, key, now)
+    if known is None:
+        told = act()
+        keep(connection, key, json.dumps(told), now)
+        return told
+    check_same(known, key)
+    again: dict[str, Any] = json.loads(known.answer)
+    return again
+
+
+def check_same(known: Answered, key: Key) -> None:
+    """Raises `KeyReused` where the key was used for something else."""
+    if known.request_sha256 != key.request_sha256:
+        raise KeyReused(
+            "this idempotency key was used for another request",
+            hint="use a new key for each thing to be done",
+        )
 
 
 def prune(connection: Connection, now: datetime) -> None:

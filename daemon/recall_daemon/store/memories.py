@@ -162,6 +162,19 @@ def forgotten(connection: Connection, system_id: str, memory_ids: Sequence[str])
     return {str(row[0]) for row in rows}
 
 
+def states(connection: Connection, names: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """The states of those of these (system_id, memory_id) that have a row, live or not."""
+    if not names:
+        return {}
+    rows = connection.execute(
+        "SELECT system_id, memory_id, state FROM store.memories "
+        "WHERE memory_id IN (SELECT unnest(?::VARCHAR[]))",
+        [sorted({memory_id for _, memory_id in names})],
+    ).fetchall()
+    wanted = set(names)
+    return {(row[0], row[1]): row[2] for row in rows if (row[0], row[1]) in wanted}
+
+
 def counts(connection: Connection, projects: Collection[str] | None = None) -> dict[str, int]:
     """Live rows per system; of some projects, or of all."""
     where = "" if projects is None else "AND list_contains(?::VARCHAR[], project)"

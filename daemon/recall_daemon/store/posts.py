@@ -9,11 +9,21 @@ from typing import Any
 
 import pyarrow as pa
 
-from recall_daemon.store import audit_log, journal, ledger, memories, merge_few, post_entries, runs
+from recall_daemon.store import (
+    audit_log,
+    journal,
+    ledger,
+    memories,
+    merge_few,
+    post_entries,
+    runs,
+    side_tables,
+)
 from recall_daemon.store.audit_log import Act
 from recall_daemon.store.ledger import Place
 from recall_daemon.store.merge import CONTENT_HASH_SQL, merge_rows
 from recall_daemon.store.merge_few import FEW, Batch
+from recall_daemon.store.side_tables import Row
 from recall_daemon.store.store import Connection, take_numbers
 from recall_wire.records import Record, text_hash, to_batch
 
@@ -28,11 +38,12 @@ def post_all(
     parts: Mapping[str, Sequence[Record]],
     now: datetime,
     acts: Sequence[Act] = (),
+    beside: Mapping[str, Sequence[Row]] = {},
 ) -> None:
     """Merge records into systems, the last of one id winning, inside the running transaction.
 
     The journal says so, too. What was forgotten before comes into neither. `acts` is what the audit
-    log is to say.
+    log is to say, `beside` what the side tables are to hold.
     """
     batches = [
         _batch(connection, system_id, records, now)
@@ -54,6 +65,8 @@ def post_all(
     merge_few.apply(connection, plan, numbers["row_id"], numbers["change_no"], now)
     journal.append_all(connection, post_entries.KIND, bodies, now, first=numbers["journal"])
     audit_log.append_all(connection, acts, now, first=numbers["audit"])
+    for table, rows in beside.items():
+        side_tables.put(connection, table, rows, now)
 
 
 def _batch(
