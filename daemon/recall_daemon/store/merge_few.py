@@ -6,7 +6,7 @@ three temporary tables, which 50,000 rows need and one does not.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -138,6 +138,12 @@ def planned(batches: Sequence[Batch], have: Mapping[Name, Known]) -> Plan:
     )
 
 
+def replacing(batch: Batch, known: Known | None) -> Plan:
+    """One record in the place of what is known of it, whatever place that has."""
+    record = batch.records[0]
+    return Plan((_Winner(batch.place, batch.row_no, record, content_hash(record), known),), ())
+
+
 def _winners(batch: Batch, have: Mapping[Name, Known]) -> list[_Winner]:
     place = batch.place
     last = {r.memory_id: (number, r) for number, r in enumerate(batch.records, batch.row_no)}
@@ -220,5 +226,10 @@ def _drop_vectors(
         for winner, own in zip(changed, hashes, strict=True)
         if winner.known is not None and winner.known.text_hash not in (None, own)
     }
-    if vanished:
-        statements.run(connection, _VANISHED, [sorted(filter(None, vanished))] * 2)
+    drop_vectors(connection, {one for one in vanished if one is not None})
+
+
+def drop_vectors(connection: Connection, text_hashes: Collection[str]) -> None:
+    """Of those texts that no live row has any more."""
+    if text_hashes:
+        statements.run(connection, _VANISHED, [sorted(text_hashes)] * 2)

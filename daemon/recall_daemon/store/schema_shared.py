@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-# Memories that several agents write. `store.versions` writes the versions; every other table but
-# `leases` and the locks is written through `store.side_tables`, whose journal entries bring it back.
+# Memories that several agents write. Whatever writes a table here, but for the locks and the
+# leases, notes it in the journal, too, so that a restore brings it back.
 SHARED_MEMORIES = """
 INSERT INTO counters VALUES
     ('fence', 0), ('ticket', 0), ('deletion', 0), ('share', 0), ('relationship', 0), ('group', 0);

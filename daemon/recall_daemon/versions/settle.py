@@ -14,8 +14,10 @@ from recall_daemon.versions.sentences import merged_text
 from recall_daemon.versions.three_way import Merged, three_way
 from recall_wire.records import Record
 
-Side = Literal["ours", "theirs"]
 StrategyOf = Callable[[Record], Strategy]
+
+# The field of a conflict with a version whose content is not here.
+CONTENT = "content"
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def settle(graph: Graph, strategy: StrategyOf, manual: Collection[str] = ()) -> 
     """
     if graph.home is not None and graph.home.is_delete:
         return Settled(None)
-    leaves = [leaf for leaf in graph.leaves() if leaf.record is not None]
+    leaves = graph.leaves()
     head = leaves[0] if leaves else None
     made: list[Version] = []
     clashes: list[Clash] = []
@@ -90,6 +92,8 @@ def _joined(
 ) -> Version | Clash:
     ours, theirs = sorted((head, leaf), key=lambda one: _branch(graph, one, head, leaf))
     base = graph.base(ours, theirs)
+    if ours.record is None or theirs.record is None:
+        return Clash(ours, theirs, base, (CONTENT,), "manual_review", None, None)
     merged = three_way(base.record if base else None, _said(ours), _said(theirs))
     if not merged.overlapping:
         return child(ours, theirs, merged.record, "merge")

@@ -1,0 +1,72 @@
+"""The row of `memories` that says what is served of a memory, written past its system's order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from recall_daemon.store import merge_few, runs, statements
+from recall_daemon.store.ledger import Place
+from recall_daemon.store.merge_few import Batch, Known
+from recall_daemon.store.store import Connection, take_numbers
+from recall_wire.records import Record
+
+Name = tuple[str, str]
+
+_GONE = """
+UPDATE store.memories SET state = 'deleted', content_hash = '', tier = 'hot', text_hash = NULL,
+    summary = NULL, cold_file = NULL, cold_row = NULL, kind = NULL, text = NULL, created_at = NULL,
+    updated_at = NULL, project = NULL, namespace = NULL, session_id = NULL, agent_id = NULL,
+    user_id = NULL, tags = NULL, importance = NULL, parent_id = NULL, metadata = NULL,
+    base_version = NULL,
+    change_no = (?::BIGINT[])[list_position(?::BIGINT[], rowid)]
+WHERE rowid IN {}
+"""
+
+
+def write(connection: Connection, system_id: str, record: Record, now: datetime) -> None:
+    """Have the memory's row say this, whatever place it had. A forgotten memory stays forgotten.
+
+    Its place in the system's order stays; a memory that is new here takes the next one.
+    """
+    place, row_no, known = _where(connection, system_id, record)
+    if known is None:
+        taken = runs.take(connection, system_id, 1, now)
+        place, row_no = taken.place, taken.row_no
+    elif known.state == "forgotten":
+        return
+    plan = merge_few.replacing(Batch(place, row_no, (record,)), known)
+    numbers = take_numbers(connection, {"row_id": plan.new, "change_no": plan.changes})
+    merge_few.apply(connection, plan, numbers["row_id"], numbers["change_no"], now)
+
+
+def delete(connection: Connection, names: Sequence[Name], now: datetime) -> int:
+    """Leave nothing but the stubs of live memories; returns how many were live.
+
+    Their content is gone from the row: whoever wants it back has kept it as a version.
+    """
+    batches = [Batch(Place(system_id, 0, 0), 0, (Record(name),)) for system_id, name in names]
+    live = [one for one in merge_few.known(connection, batches).values() if one.state == "live"]
+    if not live:
+        return 0
+    first = take_numbers(connection, {"change_no": len(live)})["change_no"]
+    rows = [one.at for one in live]
+    numbers = list(range(first, first + len(live)))
+    statements.run(
+        connection,
+        _GONE.format(statements.places(1, len(rows))),
+        [numbers, rows, *rows],
+    )
+    merge_few.drop_vectors(connection, {one.text_hash for one in live if one.text_hash})
+    return len(live)
+
+
+def _where(
+    connection: Connection, system_id: str, record: Record
+) -> tuple[Place, int, Known | None]:
+    nowhere = Batch(Place(system_id, 0, 0), 0, (record,))
+    known = merge_few.known(connection, [nowhere]).get((system_id, record.memory_id))
+    if known is None:
+        return nowhere.place, 0, None
+    seq, sub, row_no = known.rank
+    return Place(system_id, seq, sub), row_no, known

@@ -1,0 +1,269 @@
+"""The versions of memories, the row that says what is served of each, and the journal of both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from recall_daemon.store import journal, served, statements
+from recall_daemon.store.store import Connection
+from recall_daemon.versions.content import from_json, hash_of, record_json, version_id
+from recall_daemon.versions.graph import DERIVED, Rank, Version
+from recall_wire.records import Record
+
+KIND = "version"
+
+_COLUMNS = (
+    *("version_id", "parents", "kind", "content_hash", "record", "author", "agent_id", "priority"),
+    *("written_at", "seq", "sub", "row_no", "withdrawn", "cut"),
+)
+_SELECT = f"SELECT {', '.join(_COLUMNS)} FROM store.memory_versions"
+
+_ROW_FIELDS = (
+    *("kind", "text", "created_at", "updated_at", "project", "namespace", "session_id"),
+    *("agent_id", "user_id", "tags", "importance", "parent_id", "metadata"),
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A memory as `memories` has it. `record` is None unless it is live and its text is here."""
+
+    row_id: int
+    state: str
+    tier: str
+    rank: Rank
+    content_hash: str
+    record: Record | None
+
+    @property
+    def is_live(self) -> bool:
+        return self.state == "live"
+
+    @property
+    def version_id(self) -> str:
+        """The version that it has as long as nobody else made one."""
+        return version_id((), self.content_hash)
+
+
+def find_row(connection: Connection, system_id: str, memory_id: str) -> Row | None:
+    """The memory in whatever state; None for one that was never here."""
+    rows = statements.run(
+        connection,
+        "SELECT row_id, state, tier, seq, sub, row_no, content_hash, cold_file, "
+        f"{', '.join(_ROW_FIELDS)} FROM store.memories WHERE memory_id = ? AND system_id = ?",
+        [memory_id, system_id],
+    ).fetchall()
+    if not rows:
+        return None
+    row_id, state, tier, seq, sub, row_no, hashed, cold_file, *said = rows[0]
+    record = None
+    if state == "live" and cold_file is None:
+        values = dict(zip(_ROW_FIELDS, said, strict=True))
+        record = Record(memory_id, **{**values, "tags": tuple(values["tags"] or ())})
+    return Row(row_id, state, tier, (seq, sub, row_no), hashed, record)
+
+
+def load(connection: Connection, system_id: str, memory_id: str) -> list[Version]:
+    """All versions of a memory that were kept, in no order."""
+    rows = statements.run(
+        connection,
+        f"{_SELECT} WHERE memory_id = ? AND system_id = ?",
+        [memory_id, system_id],
+    ).fetchall()
+    return [_version(memory_id, dict(zip(_COLUMNS, row, strict=True))) for row in rows]
+
+
+def home_version(system_id: str, row: Row, record: Record | None, now: datetime) -> Version:
+    """What the memory's own system says, as its row has it; `record` where the row's is far."""
+    said = row.record if record is None else record
+    return Version(
+        version_id=row.version_id,
+        parents=(),
+        kind="home",
+        content_hash=row.content_hash,
+        record=said,
+        author=system_id,
+        agent_id=None if said is None else said.agent_id,
+        priority=0,
+        written_at=_written_at(said, now),
+        rank=row.rank,
+    )
+
+
+def arrived_version(
+    system_id: str, record: Record, rank: Rank, *, priority: int, now: datetime
+) -> Version:
+    """What a memory's own system says of it in a snapshot or a post."""
+    if record.op != "upsert":
+        return Version(version_id((), ""), (), "home", "", None, system_id, None, 0, now, rank)
+    parents = () if record.base_version is None else (record.base_version,)
+    hashed = hash_of(record)
+    return Version(
+        version_id=version_id(parents, hashed),
+        parents=parents,
+        kind="home",
+        content_hash=hashed,
+        record=replace(record, op="upsert", base_version=None, target_system=None, embedding=None),
+        author=system_id,
+        agent_id=record.agent_id,
+        priority=priority,
+        written_at=_written_at(record, now),
+        rank=rank,
+    )
+
+
+def edit_version(
+    record: Record,
+    parents: Sequence[str],
+    *,
+    author: str,
+    agent_id: str | None,
+    priority: int,
+    written_at: datetime,
+) -> Version:
+    """What another writer, or the hub's own API, made of a version."""
+    plain = replace(record, base_version=None, target_system=None, embedding=None)
+    hashed = hash_of(plain)
+    return Version(
+        version_id=version_id(parents, hashed),
+        parents=tuple(sorted(parents)),
+        kind="edit",
+        content_hash=hashed,
+        record=plain,
+        author=author,
+        agent_id=agent_id,
+        priority=priority,
+        written_at=written_at,
+    )
+
+
+def keep(
+    connection: Connection,
+    system_id: str,
+    memory_id: str,
+    versions: Sequence[Version],
+    now: datetime,
+    *,
+    serve: Record | None = None,
+    delete: bool = False,
+) -> None:
+    """Write versions, or what has changed of them; and have the row say `serve`, or be deleted.
+
+    In the running transaction and its journal.
+    """
+    said = [_plain(version) for version in versions]
+    _insert(connection, system_id, memory_id, said)
+    body: dict[str, Any] = {"system_id": system_id, "memory_id": memory_id, "versions": said}
+    if serve is not None:
+        served.write(connection, system_id, serve, now)
+        body["served"] = record_json(serve)
+    elif delete:
+        served.delete(connection, [(system_id, memory_id)], now)
+        body["deleted"] = True
+    if len(body) > 3 or said:
+        journal.append(connection, KIND, body, now)
+
+
+def remove(connection: Connection, system_id: str, memory_ids: Sequence[str]) -> None:
+    """Drop all versions of forgotten memories; their stubs stay in `memories`."""
+    for table in ("memory_versions", "conflicts", "lives", "memory_shares"):
+        statements.run(
+            connection,
+            f"DELETE FROM store.{table} WHERE memory_id IN (SELECT unnest(?::VARCHAR[])) "
+            "AND system_id = ?",
+            [list(memory_ids), system_id],
+        )
+
+
+def replay(connection: Connection, body: Mapping[str, Any], now: datetime) -> None:
+    """Do again what a journal entry says. Idempotent; what was forgotten stays so."""
+    system_id, memory_id = str(body["system_id"]), str(body["memory_id"])
+    row = find_row(connection, system_id, memory_id)
+    if row is not None and row.state == "forgotten":
+        return
+    _insert(connection, system_id, memory_id, body["versions"])
+    if body.get("served") is not None:
+        record = from_json(memory_id, body["served"])
+        if row is None or not row.is_live or row.content_hash != hash_of(record):
+            served.write(connection, system_id, record, now)
+    elif body.get("deleted"):
+        served.delete(connection, [(system_id, memory_id)], now)
+
+
+def _written_at(record: Record | None, now: datetime) -> datetime:
+    said = None if record is None else record.updated_at or record.created_at
+    return now if said is None else min(said, now)
+
+
+def _insert(
+    connection: Connection, system_id: str, memory_id: str, said: Sequence[Mapping[str, Any]]
+) -> None:
+    if not said:
+        return
+    columns = ("system_id", "memory_id", *_COLUMNS)
+    values: list[Any] = []
+    for one in said:
+        values += [system_id, memory_id, *(one[name] for name in _COLUMNS)]
+    statements.run(
+        connection,
+        f"INSERT OR REPLACE INTO store.memory_versions ({', '.join(columns)}) "
+        f"VALUES {statements.places(len(said), len(columns))}",
+        values,
+    )
+
+
+def _plain(version: Version) -> dict[str, Any]:
+    """As JSON and the table have it."""
+    seq, sub, row_no = version.rank or (None, None, None)
+    return {
+        "version_id": version.version_id,
+        "parents": list(version.parents),
+        "kind": version.kind,
+        "content_hash": version.content_hash,
+        "record": None if version.record is None else record_json(version.record),
+        "author": version.author,
+        "agent_id": version.agent_id,
+        "priority": version.priority,
+        "written_at": version.written_at.astimezone(UTC).isoformat(),
+        "seq": seq,
+        "sub": sub,
+        "row_no": row_no,
+        "withdrawn": version.withdrawn,
+        "cut": version.cut,
+    }
+
+
+def _version(memory_id: str, row: Mapping[str, Any]) -> Version:
+    return Version(
+        version_id=row["version_id"],
+        parents=tuple(row["parents"]),
+        kind=row["kind"],
+        content_hash=row["content_hash"],
+        record=None if row["record"] is None else from_json(memory_id, row["record"]),
+        author=row["author"],
+        agent_id=row["agent_id"],
+        priority=row["priority"],
+        written_at=row["written_at"],
+        rank=None if row["seq"] is None else (row["seq"], row["sub"], row["row_no"]),
+        withdrawn=row["withdrawn"],
+        cut=row["cut"],
+    )
+
+
+def joined(known: Version, new: Version) -> Version:
+    """One version that came twice: the earliest time, the highest place, said before derived."""
+    rank = max((one.rank for one in (known, new) if one.rank is not None), default=None)
+    said = known if known.kind not in DERIVED else new
+    said = new if new.kind == "home" and known.kind != "resolution" else said
+    return replace(
+        said,
+        record=known.record if known.record is not None else new.record,
+        written_at=min(known.written_at, new.written_at),
+        priority=max(known.priority, new.priority),
+        rank=rank,
+        withdrawn=known.withdrawn and new.withdrawn,
+        cut=known.cut,
+    )

@@ -1,0 +1,196 @@
+"""New versions of a memory weighed against those it has, in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from recall_daemon.store import conflicts, events, lives, versions
+from recall_daemon.store.conflicts import Conflict
+from recall_daemon.store.lives import Life
+from recall_daemon.store.store import Connection
+from recall_daemon.store.versions import Row
+from recall_daemon.versions.content import hash_of
+from recall_daemon.versions.graph import Graph, Version
+from recall_daemon.versions.settle import Clash, Settled, StrategyOf, settle
+from recall_wire.records import Record
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """What is served now, and the conflicts that were met or changed by it."""
+
+    settled: Settled
+    conflicts: tuple[Conflict, ...]
+
+    @property
+    def open(self) -> tuple[Conflict, ...]:
+        return tuple(one for one in self.conflicts if one.state == "open")
+
+
+@dataclass(frozen=True)
+class Held:
+    """A memory as it is before something is done to it."""
+
+    system_id: str
+    memory_id: str
+    row: Row | None
+    life: Life
+    versions: tuple[Version, ...]
+    conflicts: tuple[Conflict, ...]
+
+    @property
+    def head_id(self) -> str | None:
+        """The version that is served; None where nothing is."""
+        if self.life.head is not None:
+            return self.life.head
+        return self.row.version_id if self.row is not None and self.row.is_live else None
+
+
+def hold(
+    connection: Connection,
+    system_id: str,
+    memory_id: str,
+    now: datetime,
+    *,
+    far: Record | None = None,
+) -> Held:
+    """The memory with its versions; one whose row was all there was of it has that as the first.
+
+    `far` is the content of a cold row, where it was fetched.
+    """
+    row = versions.find_row(connection, system_id, memory_id)
+    life = lives.find(connection, system_id, memory_id)
+    kept = versions.load(connection, system_id, memory_id)
+    if row is not None and row.is_live and life.head is None:
+        own = versions.home_version(system_id, row, far, now)
+        kept = _with(kept, own)
+    found = conflicts.of_memory(connection, system_id, memory_id)
+    return Held(system_id, memory_id, row, life, tuple(kept), tuple(found))
+
+
+def weigh(
+    connection: Connection,
+    held: Held,
+    new: Sequence[Version],
+    strategy: StrategyOf,
+    now: datetime,
+    *,
+    manual: Iterable[str] = (),
+) -> Weighed:
+    """Add versions to a memory, or change some it has, and serve what then follows from all.
+
+    Idempotent. A memory that an agent deleted stays so, whatever comes. `manual`: conflicts that
+    from now on only an explicit call resolves.
+    """
+    kept = list(held.versions)
+    for version in new:
+        kept = _with(kept, version)
+    by_hand = {one.conflict_id for one in held.conflicts if one.manual} | set(manual)
+    settled = settle(Graph(kept), strategy, by_hand)
+    for version in settled.made:
+        kept = _with(kept, version)
+    met = _conflicts(held, settled.clashes, by_hand, now)
+    _write(connection, held, kept, settled, now)
+    if met:
+        conflicts.put(connection, met, now)
+        _tell(connection, met, now)
+    return Weighed(settled, tuple(met))
+
+
+def change(
+    connection: Connection, held: Held, changed: Version, strategy: StrategyOf, now: datetime
+) -> Weighed:
+    """As `weigh`, with a version that it has in another state."""
+    kept = [one for one in held.versions if one.version_id != changed.version_id]
+    return weigh(connection, replace(held, versions=(*kept, changed)), (), strategy, now)
+
+
+def _with(kept: Sequence[Version], new: Version) -> list[Version]:
+    others = [one for one in kept if one.version_id != new.version_id]
+    known = next((one for one in kept if one.version_id == new.version_id), None)
+    return [*others, new if known is None else versions.joined(known, new)]
+
+
+def _write(
+    connection: Connection, held: Held, kept: Sequence[Version], settled: Settled, now: datetime
+) -> None:
+    stored = versions.load(connection, held.system_id, held.memory_id)
+    changed = [one for one in kept if one not in stored]
+    head = settled.head
+    gone = head is None or held.life.deletion_id is not None
+    says = None if head is None or gone else head.record
+    is_new = says is not None and not _says(held.row, says)
+    is_live = held.row is not None and held.row.is_live
+    if changed or is_new or (gone and is_live):
+        versions.keep(
+            connection,
+            held.system_id,
+            held.memory_id,
+            changed,
+            now,
+            serve=says if is_new else None,
+            delete=gone and is_live,
+        )
+    served = None if head is None else head.version_id
+    if served != held.life.head:
+        lives.put(connection, [replace(held.life, head=served or _NOTHING)], now)
+
+
+# The head of a memory that its own system deleted: it is weighed all the same.
+_NOTHING = ""
+
+
+def _says(row: Row | None, record: Record) -> bool:
+    return row is not None and row.is_live and row.content_hash == hash_of(record)
+
+
+def _conflicts(
+    held: Held, clashes: Sequence[Clash], manual: set[str], now: datetime
+) -> list[Conflict]:
+    """Those that changed."""
+    before = {one.conflict_id: one for one in held.conflicts}
+    met = [_conflict(held, clash, before.get(clash.conflict_id), manual, now) for clash in clashes]
+    still = {one.conflict_id for one in met}
+    passed = [
+        replace(one, state="superseded")
+        for one in held.conflicts
+        if one.state == "open" and one.conflict_id not in still
+    ]
+    return [one for one in (*met, *passed) if one != before.get(one.conflict_id)]
+
+
+def _conflict(
+    held: Held, clash: Clash, before: Conflict | None, manual: set[str], now: datetime
+) -> Conflict:
+    done = clash.resolution
+    return Conflict(
+        conflict_id=clash.conflict_id,
+        system_id=held.system_id,
+        memory_id=held.memory_id,
+        base=None if clash.base is None else clash.base.version_id,
+        ours=clash.ours.version_id,
+        theirs=clash.theirs.version_id,
+        fields=clash.fields,
+        state="open" if done is None else "resolved",
+        strategy=clash.strategy,
+        winner=None if clash.winner is None else clash.winner.version_id,
+        resolution=None if done is None else done.version_id,
+        manual=clash.conflict_id in manual,
+        detected_at=now if before is None else before.detected_at,
+        resolved_at=None if done is None else (before and before.resolved_at) or now,
+        resolved_by=None if done is None else "hub",
+    )
+
+
+def _tell(connection: Connection, met: Sequence[Conflict], now: datetime) -> None:
+    for one in met:
+        body = {
+            "memory_id": one.memory_id,
+            "conflict_id": one.conflict_id,
+            "state": one.state,
+            "fields": list(one.fields),
+            "strategy": one.strategy,
+        }
+        events.append(connection, "conflict", one.system_id, body, now)
