@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, Literal
+from typing import Final
 
 from recall_daemon.errors import AgentInvalid
+from recall_daemon.store.lives import MemoryTier
 
-MemoryTier = Literal["short", "medium", "long"]
 TIERS: Final[tuple[MemoryTier, ...]] = ("short", "medium", "long")
 
 # What a day takes, by tier.

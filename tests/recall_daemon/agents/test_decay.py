@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from recall_daemon.agents.decay import (
     RATES,
     Anchor,
-    MemoryTier,
     anchor_of,
     effective,
     promoted,
     reinforced,
 )
 from recall_daemon.errors import AgentInvalid
+from recall_daemon.store.lives import MemoryTier
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 DAY = timedelta(days=1)
