@@ -12,7 +12,7 @@ import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
-from texts import docstrings, is_prose, source_files
+from texts import docstrings, files_below, is_prose, source_files
 
 MIN_CHARS = 100
 MAX_CHARS = 1_000
@@ -58,7 +58,7 @@ def excerpt(text: str) -> str:
 
 def _files() -> list[Path]:
     site = Path(sysconfig.get_paths()["purelib"])
-    prose = [path for path in site.rglob("*") if path.suffix in _PROSE_FILES]
+    prose = files_below(site, *_PROSE_FILES)
     return source_files() + sorted([*prose, *site.glob("*.dist-info/METADATA")])
 
 

@@ -26,9 +26,9 @@ from sources import Vectors
 
 # As many rows near in meaning as the fused ranking begins with.
 CANDIDATES = POOL_ROWS[0]
-# It is quiet when a second took so little of the processor.
-IDLE_S = 0.05
-SETTLES_MAX_S = 120
+# It is quiet when a while took so little of the processor.
+IDLE_SHARE = 0.05
+SETTLES_MAX = 120
 
 
 class HubSide:
@@ -49,7 +49,7 @@ class HubSide:
 
     def build(self, rows: int) -> None:
         self.add(0, rows)
-        self.settle()
+        self.settle(1.0)
 
     def add(self, start: int, stop: int) -> None:
         space_id = self._core.embedder.space_id()
@@ -57,14 +57,14 @@ class HubSide:
         Loader(self._core.store, space_id, self._corpus).fill(start, stop, NEWEST)
         self._core.follow()
 
-    def settle(self) -> None:
+    def settle(self, quiet_s: float) -> None:
         """Wait for what the daemon does beside searches: a segment, checkpoints, merged words."""
         while self._core.index.counts.sealing:
             time.sleep(0.05)
-        for _ in range(SETTLES_MAX_S):
+        for _ in range(SETTLES_MAX):
             before = time.process_time()
-            time.sleep(1)
-            if time.process_time() - before < IDLE_S:
+            time.sleep(quiet_s)
+            if time.process_time() - before < IDLE_SHARE * quiet_s:
                 return
 
     def searches(self) -> Mapping[str, Search]:

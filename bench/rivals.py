@@ -60,7 +60,7 @@ class DuckDbSide:
     def add(self, start: int, stop: int) -> None:
         self._insert(_table(self._corpus, start, stop))
 
-    def settle(self) -> None:
+    def settle(self, quiet_s: float) -> None:
         self._root.execute("CHECKPOINT")
 
     def searches(self) -> Mapping[str, Search]:
@@ -119,7 +119,7 @@ class LanceDbSide:
     def add(self, start: int, stop: int) -> None:
         self._rows.add(_table(self._corpus, start, stop))
 
-    def settle(self) -> None:
+    def settle(self, quiet_s: float) -> None:
         self._rows.optimize()
 
     def searches(self) -> Mapping[str, Search]:

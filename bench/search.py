@@ -64,6 +64,7 @@ class Plan:
     seconds: float
     least: int
     sides: Sequence[str]
+    quiet_s: float = 1.0
 
 
 def main() -> None:
@@ -73,7 +74,7 @@ def main() -> None:
     plan = Plan(arguments.rounds, arguments.seconds, arguments.least, arguments.side or [*SIDES])
     if arguments.smoke:
         options = replace(options, texts=min(options.texts, SMOKE_TEXTS))
-        sizes, plan = [SMOKE_ROWS], Plan(1, 0.2, 5, plan.sides)
+        sizes, plan = [SMOKE_ROWS], Plan(1, 0.05, 5, plan.sides, quiet_s=0.1)
     corpus = open_corpus(options)
     found: dict[str, Any] = {
         "benchmark": "search",
@@ -155,9 +156,9 @@ def _turn(search: str, narrowing: str, state: State, plan: Plan, order: Sequence
     """Candidates are asked for their recall alone, each question once over all rounds."""
     if search == CANDIDATES:
         share = order[: -(-len(order) // plan.rounds)]
-        return Turn(search, narrowing, share, state, 0, len(share))
+        return Turn(search, narrowing, share, state, 0, len(share), plan.quiet_s)
     least = -(-plan.least // plan.rounds)
-    return Turn(search, narrowing, order, state, plan.seconds / plan.rounds, least)
+    return Turn(search, narrowing, order, state, plan.seconds / plan.rounds, least, plan.quiet_s)
 
 
 def _judged(answers: Answers, truth: Truth, rows: int) -> dict[str, Any]:

@@ -42,8 +42,11 @@ class Side(Protocol):
     def add(self, start: int, stop: int) -> None:
         """Make rows [start, stop) findable; called while searches run."""
 
-    def settle(self) -> None:
-        """Whatever upkeep is due after rows were added; nobody searches meanwhile."""
+    def settle(self, quiet_s: float) -> None:
+        """Whatever upkeep is due after rows were added; nobody searches meanwhile.
+
+        What goes on unseen is over when nothing was done for `quiet_s`.
+        """
 
     def close(self) -> None: ...
 
@@ -58,7 +61,7 @@ class Answer:
 @dataclass(frozen=True)
 class Turn:
     """What a side is to do: ask at least `least` of the questions, once each at most per round
-    of them, until `seconds` have passed."""
+    of them, until `seconds` have passed; after rows were added, be quiet for `quiet_s`."""
 
     search: str
     narrowing: str
@@ -66,6 +69,7 @@ class Turn:
     state: State
     seconds: float
     least: int
+    quiet_s: float = 1.0
 
 
 class SideProcess:
@@ -154,7 +158,7 @@ class _Room:
             adding.join()
             if failures:
                 raise failures[0]
-            self._side.settle()
+            self._side.settle(turn.quiet_s)
 
     def _answers(self, turn: Turn) -> list[Answer]:
         search = self._side.searches()[turn.search]

@@ -7,6 +7,7 @@ packages are installed. About 45 tokens a text on average, as memories are.
 from __future__ import annotations
 
 import ast
+import os
 import random
 import re
 import sysconfig
@@ -69,10 +70,17 @@ def real_texts(count: int, seed: int = 0) -> list[str]:
 def source_files() -> list[Path]:
     site = Path(sysconfig.get_paths()["purelib"])
     stdlib = Path(sysconfig.get_paths()["stdlib"])
-    found = [path for name in PACKAGES for path in (site / name).rglob("*.py")]
-    found += [path for path in stdlib.rglob("*.py") if "site-packages" not in path.parts]
+    found = [path for name in PACKAGES for path in files_below(site / name, ".py")]
+    found += files_below(stdlib, ".py")
     # By name, not by folder order, which differs between file systems.
     return sorted(path for path in found if path.stat().st_size <= MAX_FILE_BYTES)
+
+
+def files_below(folder: Path, *suffixes: str) -> Iterator[Path]:
+    """Those with one of the suffixes, in no order; of another environment's packages none."""
+    for base, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if name != "site-packages"]
+        yield from (Path(base, name) for name in files if name.endswith(suffixes))
 
 
 def _paragraphs(path: Path) -> Iterator[str]:
