@@ -64,7 +64,14 @@ class Graph:
     @cached_property
     def revived(self) -> frozenset[str]:
         """What lost, and is in question again."""
-        return frozenset(one.cut for one in self.by_id.values() if one.cut is not None)
+        found: set[str] = set()
+        left = [one.cut for one in self.by_id.values() if one.cut is not None]
+        while left:
+            name = left.pop()
+            found.add(name)
+            known = self.by_id.get(name)
+            left += known.grows_from if known is not None and known.kind in DERIVED else ()
+        return frozenset(found)
 
     def leaves(self) -> list[Version]:
         """What nobody built on: of its own system's versions the last, and no derived one.
