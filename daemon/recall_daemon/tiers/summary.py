@@ -35,6 +35,18 @@ def summarise(text: str | None) -> str | None:
     return _joined(sentences, chosen) if chosen else _cut(_one_line(text[:LOOKED_AT_CHARS]))
 
 
+def central(texts: Sequence[str], max_chars: int) -> str:
+    """The sentences that lie nearest to the centre of what all the texts say, in their order, in
+    one line of at most `max_chars` characters; what several texts say is there once.
+
+    Deterministic.
+    """
+    looked_at = (_sentences(text[:LOOKED_AT_CHARS]) for text in texts)
+    sentences = list(dict.fromkeys(chain.from_iterable(looked_at)))
+    chosen = _choose(sentences, _scores(sentences), max_chars)
+    return _joined(sentences, chosen, max_chars) if chosen else _cut(" ".join(sentences), max_chars)
+
+
 def beginning(text: str | None) -> str | None:
     """The beginning of a text in one line: what a text that needs no summary shows."""
     return None if text is None else _cut(_one_line(text[:LOOKED_AT_CHARS]))
@@ -77,10 +89,12 @@ def _scores(sentences: Sequence[str]) -> list[float]:
     ]
 
 
-def _choose(sentences: Sequence[str], scores: Sequence[float]) -> list[int]:
+def _choose(
+    sentences: Sequence[str], scores: Sequence[float], max_chars: int = SUMMARY_CHARS
+) -> list[int]:
     """The best that fit together, in their order; the very best even where it must be cut."""
     chosen: list[int] = []
-    left = SUMMARY_CHARS
+    left = max_chars
     for number in sorted(range(len(sentences)), key=lambda n: (-scores[n], n)):
         size = len(sentences[number]) + (len(_GAP) if chosen else 0)
         if scores[number] > 0 and (size <= left or not chosen):
@@ -89,18 +103,18 @@ def _choose(sentences: Sequence[str], scores: Sequence[float]) -> list[int]:
     return sorted(chosen)
 
 
-def _joined(sentences: Sequence[str], chosen: Sequence[int]) -> str:
+def _joined(sentences: Sequence[str], chosen: Sequence[int], max_chars: int = SUMMARY_CHARS) -> str:
     parts = [sentences[chosen[0]]]
     for before, number in pairwise(chosen):
         parts += [" " if number == before + 1 else _GAP, sentences[number]]
-    return _cut("".join(parts))
+    return _cut("".join(parts), max_chars)
 
 
-def _cut(line: str) -> str:
-    """At most `SUMMARY_CHARS`, at a space where one is near, and inside no joined character."""
-    if len(line) <= SUMMARY_CHARS:
+def _cut(line: str, max_chars: int = SUMMARY_CHARS) -> str:
+    """At most so many, at a space where one is near, and inside no joined character."""
+    if len(line) <= max_chars:
         return line
-    end = SUMMARY_CHARS - len(_CUT)
+    end = max_chars - len(_CUT)
     space = line.rfind(" ", end - 40, end + 1)
     end = space if space > 0 else end
     while end > 1 and (_continues(line[end]) or line[end - 1] == "\u200d"):
