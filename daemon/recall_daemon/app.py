@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
+from recall_daemon.agents.shared import Shared
 from recall_daemon.backlog import Backlog
 from recall_daemon.backup.archive import Archive, jobs_of, make_archive
 from recall_daemon.backup.owner import take_over
@@ -64,6 +65,7 @@ class Hub:
     forgetting: Forgetting
     lags: Lags
     subscribers: Subscribers
+    shared: Shared
 
     def memory_parts(self) -> memory_routes.Parts:
         """What the routes for single memories need."""
@@ -186,6 +188,7 @@ def _hub(core: Core, bucket: AsyncBucket, readers: Readers, on_merged: Callable[
         now=core.now,
         space_id=core.embedder.space_id,
         on_merged=lags.merged,
+        agents=core.agents,
     )
     archive = make_archive(settings, core.store, open_archive_bucket(settings), now=core.now)
     pushes = Pushes(
@@ -220,6 +223,7 @@ def _hub(core: Core, bucket: AsyncBucket, readers: Readers, on_merged: Callable[
         forgetting,
         lags,
         Subscribers(core.store),
+        core.shared(posts, lags.merged),
     )
 
 

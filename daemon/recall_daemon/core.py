@@ -13,6 +13,10 @@ from threadpoolctl import threadpool_limits
 
 from recall_daemon.access.tokens import Tokens
 from recall_daemon.agents.config import Agents
+from recall_daemon.agents.read_log import ReadLog
+from recall_daemon.agents.shared import Parts as SharedParts
+from recall_daemon.agents.shared import Shared, make_shared
+from recall_daemon.agents.sight import Grants
 from recall_daemon.disk import Disk
 from recall_daemon.embed.choose import open_embedder
 from recall_daemon.embed.lazy import DIM, LazyEmbedder
@@ -50,6 +54,7 @@ class Core:
     tiers: Tiers
     tokens: Tokens
     agents: Agents
+    grants: Grants
     disk: Disk
     now: Clock
 
@@ -67,7 +72,28 @@ class Core:
 
     def posts(self, on_merged: Callable[[], None]) -> Posts:
         """To write memories by; `on_merged` is told after each commit."""
-        return Posts(self.store, check_disk=self.disk.check, on_merged=on_merged, now=self.now)
+        return Posts(
+            self.store,
+            check_disk=self.disk.check,
+            on_merged=on_merged,
+            now=self.now,
+            agents=self.agents,
+        )
+
+    def shared(self, posts: Posts, on_changed: Callable[[], None]) -> Shared:
+        """Memories that agents share; `on_changed` is told after each commit that changes some."""
+        return make_shared(
+            SharedParts(
+                store=self.store,
+                posts=posts,
+                far=self.tiers.texts,
+                agents=self.agents,
+                grants=self.grants,
+                settings=self.settings,
+                on_changed=on_changed,
+                now=self.now,
+            )
+        )
 
     def purge_index(self) -> None:
         """Leave nothing in the index that is gone from the store. Blocking."""
@@ -108,7 +134,9 @@ def _core(settings: HubSettings, lock: FolderLock, store: Store, now: Clock) -> 
     embedder = _models(settings, store, now)
     tiers = build_tiers(settings, store, now=now, space_id=embedder.stored_space_id)
     feed = StoreFeed(store, embedder.stored_space_id, tiers.texts)
-    tokens = Tokens(store, now=now)
+    agents = _agents(settings)
+    grants = Grants(store, agents, now=now, note=ReadLog(store, now=now).note)
+    tokens = Tokens(store, now=now, sight=grants.sight)
     disk = Disk(settings.data_dir, min_free_bytes=settings.min_free_bytes)
     memories = Memories(store, index, tiers.texts)
     return Core(
@@ -127,12 +155,19 @@ def _core(settings: HubSettings, lock: FolderLock, store: Store, now: Clock) -> 
             tiers=tiers,
             tokens=tokens,
             memories=memories,
-            posts=Posts(store, check_disk=disk.check, on_merged=lambda: None, now=now),
+            posts=Posts(
+                store,
+                check_disk=disk.check,
+                on_merged=lambda: None,
+                now=now,
+                agents=_agents(settings),
+            ),
         ),
         memories=memories,
         tiers=tiers,
         tokens=tokens,
-        agents=_agents(settings),
+        agents=agents,
+        grants=grants,
         disk=disk,
         now=now,
     )
@@ -144,6 +179,7 @@ def _agents(settings: HubSettings) -> Agents:
         category_strategies=settings.category_strategies,
         strategy=settings.conflict_strategy,
         global_categories=settings.global_categories,
+        system_edits=settings.system_edits,
     )
 
 

@@ -259,6 +259,7 @@ async def run(
                 forgetting=hub.forgetting,
                 pull=hub.pull,
                 memories=hub.memory_parts(),
+                shared=hub.shared,
                 subscribers=hub.subscribers,
                 tokens=core.tokens,
                 terms=replace(terms_of(settings, secret), rate=rate),

@@ -203,6 +203,7 @@ class TestHub:
             forgetting=hub.forgetting,
             pull=hub.pull,
             memories=hub.memory_parts(),
+            shared=hub.shared,
             subscribers=hub.subscribers,
             tokens=hub.core.tokens,
             terms=terms or Terms(),

@@ -273,6 +273,7 @@ async def test_the_port_starts_a_job_and_tells_its_end(open_test_hub: Any) -> No
             forgetting=hub.forgetting,
             pull=hub.pull,
             memories=hub.memory_parts(),
+            shared=hub.shared,
             subscribers=hub.subscribers,
             tokens=hub.core.tokens,
             terms=Terms(),

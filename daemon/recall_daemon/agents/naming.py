@@ -32,28 +32,6 @@ class Sight(Protocol):
     ) -> list[Memory]: ...
 
 
-class ReachAlone:
-    """The reach of the caller and the bounds of users, without what agents grant each other."""
-
-    def seen(
-        self, connection: Connection, actor: Actor, memories: Sequence[Memory]
-    ) -> list[Memory]:
-        reach = actor.caller.reach
-        return [m for m in memories if reach.holds(m.system_id, m.project) and _is_users(actor, m)]
-
-    def writable(
-        self, connection: Connection, actor: Actor, memories: Sequence[Memory]
-    ) -> list[Memory]:
-        seen = self.seen(connection, actor, memories)
-        return [m for m in seen if actor.agent_id in (None, m.agent_id)]
-
-
-def _is_users(actor: Actor, memory: Memory) -> bool:
-    if actor.agent_id is None and actor.caller.user_id is None:
-        return True
-    return memory.user_id in (None, actor.user_id)
-
-
 class Naming:
     """What an actor may not see is not there. `system`: where whoever is bound to none writes."""
 

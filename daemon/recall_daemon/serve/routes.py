@@ -10,6 +10,7 @@ from fastapi import Body, Depends, FastAPI, Path, Query, Request
 from fastapi.responses import JSONResponse
 
 from recall_daemon.access.tokens import Tokens
+from recall_daemon.agents.shared import Shared
 from recall_daemon.backup.archive import Archive
 from recall_daemon.errors import NotInQuarantine, VerifyInvalid
 from recall_daemon.ingest.pushed import Pushes
@@ -28,6 +29,7 @@ from recall_daemon.serve import memories as memory_routes
 from recall_daemon.serve import metrics as metric_routes
 from recall_daemon.serve import pull as pull_routes
 from recall_daemon.serve import tiers as tier_routes
+from recall_daemon.serve.agents import mount as agent_routes
 from recall_daemon.serve.gate import Gate, Terms
 from recall_daemon.serve.known import known_query
 from recall_daemon.serve.mcp import mount as mcp_routes
@@ -53,6 +55,7 @@ def make_app(
     forgetting: Forgetting,
     pull: Pull,
     memories: memory_routes.Parts,
+    shared: Shared,
     subscribers: Subscribers,
     tokens: Tokens,
     terms: Terms,
@@ -82,6 +85,7 @@ def make_app(
         access_routes,
         event_routes,
         mcp_routes,
+        agent_routes,
     )
     statuses = {
         kind: status for one in (*subjects, memory_routes) for kind, status in one.STATUSES.items()
@@ -97,6 +101,7 @@ def make_app(
     forget_routes.install(app, forgetting)
     pull_routes.install(app, pull)
     memory_routes.install(app, memories)
+    agent_routes.install(app, shared)
     mcp_routes.install(app, hub, memories, pull.sync_all_instances)
     event_routes.install(app, hub, subscribers)
     metric_routes.install(app)

@@ -14,6 +14,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from recall_daemon.serve import forget, login, memories, push
+from recall_daemon.serve.agents import mount as agents
 from recall_daemon.serve.connections import watched
 from recall_daemon.serve.gate import Terms
 from recall_daemon.serve.guard import Guard
@@ -35,6 +36,7 @@ WEBSOCKET_MAX_BYTES = 1 << 20
 _ALLOWANCES = (
     *(push.BATCHES, forget.BODY, memories.ONE, memories.BATCH),
     *(mcp.BODY, login.FORM),
+    *agents.ALLOWANCES,
 )
 
 log = structlog.get_logger(__name__)

@@ -142,6 +142,28 @@ ROWS = (
         _memory("/v1/related"),
         names_system=True,
     ),
+    Row(
+        "GET",
+        "/v1/agent/memories/{memory_id}",
+        "everyone",
+        _memory("/v1/agent/memories"),
+        names_system=True,
+    ),
+    Row(
+        "GET",
+        "/v1/agent/children/{memory_id}",
+        "everyone",
+        _memory("/v1/agent/children"),
+        names_system=True,
+    ),
+    Row(
+        "POST",
+        "/v1/agent/memories/get",
+        "everyone",
+        lambda system, role: Ask("/v1/agent/memories/get", {"ids": [f"{system}/{system}-red-0"]}),
+        names_system=True,
+        missing=200,
+    ),
     # A system that is not known may be pushed: that is how it becomes known.
     Row(
         "GET",
@@ -194,6 +216,13 @@ ROWS = (
         ),
         names_system=True,
         missing=200,
+    ),
+    Row("POST", "/v1/agent/memories", "writer", _at("/v1/agent/memories", {"content": "a tide"})),
+    Row(
+        "POST",
+        "/v1/agent/memories/batch",
+        "writer",
+        _at("/v1/agent/memories/batch", {"memories": [{"content": "a tide"}]}),
     ),
     # One that may not be stored is an error of its own, among those that may.
     Row(

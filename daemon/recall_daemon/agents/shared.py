@@ -1,0 +1,56 @@
+"""What routes, tools, commands and the dashboard have of the agents' side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from recall_daemon.agents.config import Agents
+from recall_daemon.agents.memories import SharedMemories
+from recall_daemon.agents.naming import Naming
+from recall_daemon.agents.showing import Showing
+from recall_daemon.agents.sight import Grants
+from recall_daemon.memory.posts import Posts
+from recall_daemon.settings import HubSettings
+from recall_daemon.store.store import Store
+from recall_daemon.tiers.fetch import ColdTexts
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the services are made of. `on_changed` is told after each commit that changes memories,
+    but for posts."""
+
+    store: Store
+    posts: Posts
+    far: ColdTexts
+    agents: Agents
+    grants: Grants
+    settings: HubSettings
+    on_changed: Callable[[], None]
+    now: Callable[[], datetime]
+
+
+@dataclass(frozen=True)
+class Shared:
+    """The services of memories that several agents share, one field each."""
+
+    agents: Agents
+    naming: Naming
+    memories: SharedMemories
+
+
+def make_shared(parts: Parts) -> Shared:
+    naming = Naming(parts.grants, parts.settings.agents_system)
+    showing = Showing(parts.far)
+    memories = SharedMemories(
+        parts.store,
+        parts.posts,
+        naming,
+        showing,
+        parts.grants,
+        agents=parts.agents,
+        now=parts.now,
+    )
+    return Shared(parts.agents, naming, memories)
