@@ -23,6 +23,7 @@ from recall_daemon.jobs import run_json
 from recall_daemon.memory.incoming import read_memory, target_system, without_system
 from recall_daemon.memory.posts import Posts, stored_json
 from recall_daemon.memory.read import Memories
+from recall_daemon.memory.whose import as_spoken, whose
 from recall_daemon.search.engine import Search
 from recall_daemon.search.query import SearchRequest
 from recall_daemon.store import audit_log, events, ledger, memories, vectors
@@ -155,13 +156,17 @@ class Operations:
         reach = self._caller.reach
         if reach.is_everything:
             return vectors.backlog_size(connection, space_id)
-        return vectors.backlog_within(connection, space_id, reach.systems, reach.projects)
+        reach = reach.fixed()
+        return vectors.backlog_within(
+            connection, space_id, reach.systems, reach.projects, reach.seen
+        )
 
     def systems(self) -> Json:
         """Each system: complete to N, missing ranges, quarantined, rows, lag. Read-only."""
+        reach = self._caller.reach.fixed()
         with self._store.read() as connection:
             known = ledger.systems(connection)
-            rows = memories.counts(connection, self._caller.reach.projects)
+            rows = memories.counts(connection, reach.projects, reach.seen)
             acks = ack.acks(connection)
             pending = _pending_since(connection)
         return {
@@ -212,9 +217,11 @@ class Operations:
     def add(self, body: Json) -> Json:
         """`{status, system_id, memory_id, stored_at}`; `body` is a memory of `incoming` and the
         `system` it goes to. Raises `MemoryInvalid`, `Forbidden`."""
-        record = read_memory(without_system(body), now=self._now())
+        record = as_spoken(self._caller, read_memory(without_system(body), now=self._now()))
         system_id = target_system(self._caller, body, {})
-        stored = self._posts.store(system_id, [record], actor=self._caller.name)
+        stored = self._posts.store(
+            system_id, [record], actor=self._caller.name, whose=whose(self._caller)
+        )
         return stored_json(system_id, record, stored)
 
     def verify(self, sample: int = 0) -> Json:
@@ -231,7 +238,7 @@ class Operations:
         """`{snapshots: [{system_id, seq, state, rows, …}], next_offset}`, newest first: whatever
         brought memories, by whichever way. Read-only.
 
-        To who sees some projects alone rows and reasons are null: they are of all.
+        To who sees a part of it alone rows and reasons are null: they are of all.
         """
         reach = self._caller.reach
         systems = reach.systems
@@ -241,7 +248,7 @@ class Operations:
             found = arrivals(
                 connection, systems=systems, state=state, limit=limit + 1, offset=offset
             )
-        counted = reach.projects is None
+        counted = reach.holds_whole_systems
         return {
             "snapshots": [
                 self._without_reason(_arrival(entry, counted=counted)) for entry in found[:limit]
@@ -262,19 +269,21 @@ class Operations:
 
     def _without_reason(self, told: Json, nothing: str | None = None) -> Json:
         """A reason quotes the data of a whole system, and bytes count it: not for whoever is bound
-        to projects."""
-        if self._caller.reach.projects is None:
+        to projects, an agent or a user."""
+        if self._caller.reach.holds_whole_systems:
             return told
         return {**told, "reason": nothing, **({"bytes": None} if "bytes" in told else {})}
 
     def quarantine_retry(self, place: Place) -> Json:
         """Raises `Forbidden`, `NotInQuarantine`."""
+        self._caller.check_whole()
         self._caller.check_write(place.system_id)
         actor = self._caller.name
         return _entry(quarantine.retry(self._store, place, self._now(), actor=actor))
 
     def quarantine_drop(self, place: Place) -> Json:
         """Raises `Forbidden`, `NotInQuarantine`."""
+        self._caller.check_whole()
         self._caller.check_write(place.system_id)
         actor = self._caller.name
         return _entry(quarantine.drop(self._store, place, self._now(), actor=actor))
@@ -298,7 +307,10 @@ class Operations:
         return {"jobs": [run_json(kind, None, run) for kind, run in runs.items()]}
 
     def me(self) -> Json:
-        """`{name, role, system, systems, projects}`: the caller; None for all. Read-only."""
+        """`{name, role, system, systems, projects, agent, user}`: the caller; None for all.
+
+        Read-only.
+        """
         reach = self._caller.reach
         return {
             "name": self._caller.name,
@@ -306,6 +318,8 @@ class Operations:
             "system": self._caller.system_id,
             "systems": None if reach.systems is None else sorted(reach.systems),
             "projects": None if reach.projects is None else sorted(reach.projects),
+            "agent": self._caller.agent_id,
+            "user": self._caller.user_id,
         }
 
     def tokens(self) -> Json:

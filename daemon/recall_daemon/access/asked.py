@@ -10,11 +10,14 @@ from recall_daemon.access.tokens import LIFE_MAX, Asked
 from recall_daemon.errors import TokenInvalid
 
 VALUES_MAX = 1_000
-_NAMES = ("role", "name", "system", "systems", "projects", "expires_in_s")
+_NAMES = ("role", "name", "system", "systems", "projects", "expires_in_s", "agent", "user")
 
 
 def asked_from_json(body: Mapping[str, Any]) -> Asked:
-    """`{role, name?, system?, systems?, projects?, expires_in_s?}`. Raises `TokenInvalid`."""
+    """`{role, name?, system?, systems?, projects?, expires_in_s?, agent?, user?}`.
+
+    Raises `TokenInvalid`.
+    """
     unknown = sorted(str(key)[:40] for key in body if key not in _NAMES)
     if unknown:
         raise TokenInvalid(f"{unknown[0]!r} is not known", hint=f"known are {', '.join(_NAMES)}")
@@ -25,6 +28,8 @@ def asked_from_json(body: Mapping[str, Any]) -> Asked:
         systems=_texts(body, "systems"),
         projects=_texts(body, "projects"),
         life=_life(body.get("expires_in_s")),
+        agent_id=_text(body, "agent"),
+        user_id=_text(body, "user"),
     )
 
 

@@ -8,9 +8,9 @@ from typing import Any
 from recall_daemon.search.reach import EVERYTHING, Reach
 from recall_daemon.store.events import Event
 
-# Of a whole system, counts and reasons that quote its data: more than whoever is bound to some of
-# its projects may know.
-_OF_ALL_PROJECTS = ("rows", "deletes", "changed", "bytes", "reason")
+# Of a whole system, counts and reasons that quote its data: more than whoever may see a part of it
+# may know.
+_OF_ALL = ("rows", "deletes", "changed", "bytes", "reason")
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Wanted:
 
     def to_json(self, event: Event) -> dict[str, Any]:
         """`{event_id, happened_at, kind, system_id, body}`."""
-        hidden = () if self.reach.projects is None else _OF_ALL_PROJECTS
+        hidden = () if self.reach.holds_whole_systems else _OF_ALL
         return {
             "event_id": event.event_id,
             "happened_at": event.happened_at.isoformat(),

@@ -12,7 +12,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from recall_daemon.access.caller import Caller
+from recall_daemon.access.caller import Caller, SightOf, own_alone
+from recall_daemon.agents.actor import NAME_MAX_CHARS as SPOKEN_MAX_CHARS
+from recall_daemon.agents.actor import is_name
 from recall_daemon.errors import TokenInvalid, TokenUnknown
 from recall_daemon.search.reach import Reach
 from recall_daemon.store import audit_log, journal, tokens
@@ -34,6 +36,7 @@ _NOBODY = hashlib.sha256(b"nobody").hexdigest()
 class Asked:
     """A token to be made. `systems`, `projects`: what it may read, None for all; an instance reads
     its own system where nothing else is said. `life`: None for one that does not expire.
+    `agent_id`, `user_id`: it speaks for those alone; None: for whomever its holder says.
     """
 
     role: Role
@@ -42,17 +45,23 @@ class Asked:
     systems: tuple[str, ...] | None = None
     projects: tuple[str, ...] | None = None
     life: timedelta | None = None
+    agent_id: str | None = None
+    user_id: str | None = None
 
 
 class Tokens:
     """Blocking but for `caller`, which looks only into memory. Safe from many threads.
 
-    One process holds the store, so what it remembers is what there is.
+    One process holds the store, so what it remembers is what there is. `sight`: what somebody may
+    see who speaks for an agent or a user.
     """
 
-    def __init__(self, store: Store, *, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, store: Store, *, now: Callable[[], datetime], sight: SightOf = own_alone
+    ) -> None:
         self._store = store
         self._now = now
+        self.sight = sight
         self._lock = threading.Lock()
         self._known: dict[str, TokenRow] = {}
         self.reload()
@@ -82,7 +91,7 @@ class Tokens:
         same = hmac.compare_digest(given.hexdigest(), row.secret_sha256 if row else _NOBODY)
         if row is None or not same or not _is_good(row, self._now()):
             return None
-        return _caller(row)
+        return _caller(row).speaking_for(row.agent_id, row.user_id, self.sight)
 
     def create(self, asked: Asked, *, actor: str) -> tuple[TokenRow, str]:
         """The token's line, and the token itself, which is shown this once.
@@ -102,6 +111,8 @@ class Tokens:
             secret_sha256=hashlib.sha256(secret.encode()).hexdigest(),
             created_at=now,
             expires_at=None if asked.life is None else now + asked.life,
+            agent_id=asked.agent_id,
+            user_id=asked.user_id,
         )
         self._store.write(lambda connection: _create(connection, row, actor, now))
         with self._lock:
@@ -166,6 +177,8 @@ def _body(row: TokenRow) -> dict[str, Any]:
         "secret_sha256": row.secret_sha256,
         "created_at": row.created_at.isoformat(),
         "expires_at": row.expires_at.isoformat() if row.expires_at else None,
+        "agent_id": row.agent_id,
+        "user_id": row.user_id,
     }
 
 
@@ -181,6 +194,9 @@ def _row(body: dict[str, Any]) -> TokenRow:
         secret_sha256=body["secret_sha256"],
         created_at=datetime.fromisoformat(body["created_at"]),
         expires_at=datetime.fromisoformat(expires_at) if expires_at else None,
+        # An entry of before there were any has neither.
+        agent_id=body.get("agent_id"),
+        user_id=body.get("user_id"),
     )
 
 
@@ -221,6 +237,8 @@ def _check(asked: Asked) -> None:
         )
     if asked.role == "admin" and (asked.systems is not None or asked.projects is not None):
         raise TokenInvalid("an admin sees everything", hint="use --role reader")
+    if asked.role == "admin" and (asked.agent_id is not None or asked.user_id is not None):
+        raise TokenInvalid("an admin speaks for no one agent or user", hint="use --role instance")
     if asked.life is not None and not timedelta(0) < asked.life <= LIFE_MAX:
         raise TokenInvalid(f"a token lives up to {LIFE_MAX.days} days, or for ever")
     for system_id in (*(asked.systems or ()), *([asked.system_id] if asked.system_id else [])):
@@ -228,6 +246,12 @@ def _check(asked: Asked) -> None:
     for text in (asked.name, *(asked.projects or ())):
         if len(text) > NAME_MAX_CHARS or not text.isprintable():
             raise TokenInvalid(f"a name has up to {NAME_MAX_CHARS} printable characters")
+    for name in (asked.agent_id, asked.user_id):
+        if name is not None and not is_name(name):
+            raise TokenInvalid(
+                f"the name of an agent or a user has 1 to {SPOKEN_MAX_CHARS} printable characters "
+                "and no white space at its ends"
+            )
     if asked.systems == () or asked.projects == () or "" in (asked.projects or ()):
         raise TokenInvalid("a token that may read nothing is of no use")
 

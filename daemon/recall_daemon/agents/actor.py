@@ -32,7 +32,13 @@ class Actor:
     def holder(self) -> str:
         """Who holds its locks: one agent of one user in one session is one holder."""
         parts = (self.caller.name, self.agent_id, self.user_id, self.session_id)
-        return "/".join(part or "-" for part in parts)
+        return "/".join(_escaped(part or "") for part in parts)
+
+
+def holder_name(holder: str) -> str:
+    """What others may know of a holder, as the audit log says it: neither user nor session."""
+    caller, agent, *_ = (_plain(part) for part in holder.split("/"))
+    return f"{caller}/{agent}" if agent else caller
 
 
 def actor_for(
@@ -56,6 +62,11 @@ def actor_for(
     )
 
 
+def is_name(name: str) -> bool:
+    """Whether it can be the name of an agent, a user or a session."""
+    return 0 < len(name) <= NAME_MAX_CHARS and name.isprintable() and name == name.strip()
+
+
 def _bound(what: str, own: str | None, asked: str | None) -> str | None:
     if own is not None and asked not in (None, own):
         raise Forbidden(
@@ -66,10 +77,16 @@ def _bound(what: str, own: str | None, asked: str | None) -> str | None:
 
 def _check_name(what: str, name: str | None) -> None:
     """An empty one is refused: taken for none, it would be a way around the agent's rules."""
-    if name is None:
-        return
-    if not 0 < len(name) <= NAME_MAX_CHARS or not name.isprintable() or name != name.strip():
+    if name is not None and not is_name(name):
         raise AgentInvalid(
             f"a name of {'an' if what == 'agent' else 'a'} {what} has 1 to {NAME_MAX_CHARS} "
             "printable characters and no white space at its ends"
         )
+
+
+def _escaped(part: str) -> str:
+    return part.replace("%", "%25").replace("/", "%2F")
+
+
+def _plain(part: str) -> str:
+    return part.replace("%2F", "/").replace("%25", "%")

@@ -18,6 +18,7 @@ from recall_daemon.index.columns_view import NO_TIME, ColumnsView, Epoch
 from recall_daemon.index.filters import CodedFilters, Filters, microseconds
 from recall_daemon.index.grouped import NO_KEY, UNSORTED_MAX, Grouped
 from recall_daemon.index.growable import Array, Growable
+from recall_daemon.index.seen import coded as seen_coded
 
 FIELDS = {
     "system": "system_id",
@@ -240,8 +241,11 @@ class Columns:
         allowed = tuple((name, self._codes[name].known(v)) for name, v in filters.allowed().items())
         if any(not codes for _, codes in allowed):
             return None
+        seen = None
+        if filters.seen is not None:
+            seen = seen_coded(filters.seen, lambda name, values: self._codes[name].known(values))
         return CodedFilters(
-            allowed, microseconds(filters.since), microseconds(filters.until), filters
+            allowed, microseconds(filters.since), microseconds(filters.until), seen, filters
         )
 
 

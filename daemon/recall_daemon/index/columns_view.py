@@ -12,6 +12,7 @@ from recall_daemon.index.fields import RowFields
 from recall_daemon.index.filters import CodedFilters, moment_of
 from recall_daemon.index.grouped import NO_KEY, Grouped
 from recall_daemon.index.growable import Array
+from recall_daemon.index.seen import RowIds, Rows
 
 NO_TIME = np.iinfo(np.int64).min
 # How much of a long session is looked at around a row; more where many rows in it are dead.
@@ -58,6 +59,14 @@ class ColumnsView:
                 mask &= self._tagged(codes, start)
             else:
                 mask &= among(self.coded[name][start:], codes)
+        if filters.seen is not None:
+            rows = Rows(
+                agent=self.coded["agent"][start:],
+                user=self.coded["user"][start:],
+                shared=self._are(filters.seen.shared, start),
+                tagged=lambda codes: self._tagged(codes, start),
+            )
+            mask &= filters.seen.among(rows)
         return mask & _within(self.created_us[start:], filters)
 
     def _tagged(self, codes: tuple[int, ...], start: int) -> Array:
@@ -68,6 +77,15 @@ class ColumnsView:
         hits = self.tag_ordinal[first:][among(self.tag_code[first:], codes)]
         tagged[hits - start] = True
         return tagged
+
+    def _are(self, wanted: RowIds, start: int) -> Array:
+        """Which ordinals from `start` on are the present versions of these rows, as a mask."""
+        are = np.zeros(len(self.live) - start, dtype=np.bool_)
+        ordinals = self.ordinal_of[wanted.array[wanted.array < len(self.ordinal_of)]]
+        # One past the end: a row that came after this view was taken, in a place that it has, too.
+        ordinals = ordinals[(ordinals >= start) & (ordinals < len(self.live))]
+        are[ordinals - start] = True
+        return are
 
     def passing(self, row_ids: npt.ArrayLike, filters: CodedFilters) -> Array:
         """Those of the rows that are live here and pass, in their order; any row id may be asked.
@@ -86,6 +104,14 @@ class ColumnsView:
                 mask &= self._have_tag(ordinals, codes)
             else:
                 mask &= among(self.coded[name][ordinals], codes)
+        if filters.seen is not None:
+            rows = Rows(
+                agent=self.coded["agent"][ordinals],
+                user=self.coded["user"][ordinals],
+                shared=filters.seen.shared.among(known),
+                tagged=lambda codes: self._have_tag(ordinals, codes),
+            )
+            mask &= filters.seen.among(rows)
         mask &= _within(self.created_us[ordinals], filters)
         return np.asarray(known[mask])
 
@@ -109,7 +135,7 @@ class ColumnsView:
         return dict(zip(asked[same].tolist(), self._fields(own[same]), strict=True))
 
     def _fields(self, own: Array) -> Iterator[RowFields]:
-        names = ("system", "kind", "project", "session", "agent")
+        names = ("system", "kind", "project", "session", "agent", "user")
         columns = (self._values(name, self.coded[name][own]) for name in names)
         first = np.searchsorted(self.tag_ordinal, own, side="left").tolist()
         last = np.searchsorted(self.tag_ordinal, own, side="right").tolist()

@@ -54,6 +54,9 @@ class Feed(Protocol):
         passage 0 first. A vector may come before or after the rows whose text it belongs to.
         """
 
+    def vectors_of(self, space_id: str, text_hashes: Sequence[str]) -> pa.Table:
+        """All passages of some texts, as `vector_changes` gives them."""
+
     def cold_texts(self, row_ids: Sequence[int]) -> Mapping[int, str]:
         """The texts of cold rows, as far as they can be had. Raises `TransientError`."""
 

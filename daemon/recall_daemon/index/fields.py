@@ -16,18 +16,22 @@ class RowFields:
     project: str | None
     session_id: str | None
     agent_id: str | None
+    user_id: str | None
     tags: tuple[str, ...]
     created_at: datetime | None
 
 
 def fields_of(rows: pa.Table, versions: Mapping[int, int]) -> dict[int, RowFields]:
     """By row id, of the rows that are of that change_no; in the columns of `Feed.row_changes`."""
-    names = ("system_id", "kind", "project", "session_id", "agent_id", "tags", "created_at")
+    names = (
+        *("system_id", "kind", "project", "session_id", "agent_id", "user_id"),
+        *("tags", "created_at"),
+    )
     own = zip(rows["row_id"].to_pylist(), rows["change_no"].to_pylist(), strict=True)
     columns = zip(*(rows[name].to_pylist() for name in names), strict=True)
     return {
-        row_id: RowFields(system_id, kind, project, session_id, agent_id, tuple(tags or ()), at)
-        for (row_id, change_no), (system_id, kind, project, session_id, agent_id, tags, at) in zip(
+        row_id: RowFields(system, kind, project, session, agent, user, tuple(tags or ()), at)
+        for (row_id, change_no), (system, kind, project, session, agent, user, tags, at) in zip(
             own, columns, strict=True
         )
         if versions[row_id] == change_no

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from recall_daemon.index.seen import CodedSeen, Seen
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -13,7 +15,7 @@ class Filters:
     """Allowed values of each field; an empty tuple allows all. A row passes when every field does.
 
     Of the tags one must be among the allowed. Times are aware: `since <= created_at < until`; a
-    row without a time passes neither.
+    row without a time passes neither. `seen`: what of it whoever asks may see; None: all.
     """
 
     systems: tuple[str, ...] = ()
@@ -26,6 +28,7 @@ class Filters:
     tags: tuple[str, ...] = ()
     since: datetime | None = None
     until: datetime | None = None
+    seen: Seen | None = None
 
     def allowed(self) -> dict[str, tuple[str, ...]]:
         """The allowed values by the index's name of the field, only for fields that narrow."""
@@ -56,6 +59,7 @@ class CodedFilters:
     allowed: tuple[tuple[str, tuple[int, ...]], ...] = ()
     since_us: int | None = None
     until_us: int | None = None
+    seen: CodedSeen | None = None
     plain: Filters = NO_FILTERS
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from recall_daemon.index.durable import (
 )
 from recall_daemon.index.feed import Feed
 from recall_daemon.index.filters import NO_FILTERS, CodedFilters, Filters
+from recall_daemon.index.mending import Piece, mend, piece
 from recall_daemon.index.slots import hashes_of
 from recall_daemon.index.state import Applied, State, StateClosed, VectorInvalid
 from recall_daemon.index.view import IndexView, Scored
@@ -135,6 +136,21 @@ class Index:
                 return fetch_words(self._current[0], feed, self._applying, self._publish)
         finally:
             self._fetching.release()
+
+    def piece(self, first: int, last: int, text_hashes: Sequence[str]) -> Piece:
+        """What is here of rows `first` to `last`, both included, and of some texts."""
+        with self._applying:
+            return piece(self._state, first, last, text_hashes)
+
+    def mend(self, feed: Feed, row_ids: Sequence[int], text_hashes: Sequence[str]) -> None:
+        """Take these rows, their words and these texts' vectors in anew from the store.
+
+        Rows that are not live there go. Idempotent. Raises `IndexFailed`, `StateClosed`.
+        """
+        with self._applying, _guarded():
+            self._state.check_open()
+            mend(self._state, feed, row_ids, text_hashes)
+            self._publish()
 
     def wait_for(self, change_no: int, timeout_s: float) -> bool:
         """Wait until every row change up to `change_no` is found; False where it takes longer."""

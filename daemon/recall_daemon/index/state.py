@@ -60,7 +60,7 @@ class State:
     ) -> None:
         self.folder = folder
         self._asking = Interruptible(StateClosed)
-        self._dim = dim
+        self.dim = dim
         self._on_sealed = on_sealed
         self._rows_upto = 0
         self.is_open = False
@@ -129,7 +129,7 @@ class State:
         return Space(
             None if self.folder is None else self.folder / "vectors",
             self._slots,
-            self._dim,
+            self.dim,
             space_id=space_id,
             store_id=self._store_id,
             on_sealed=self._on_sealed,
@@ -258,11 +258,25 @@ class State:
             changes := feed.vector_changes(space.space_id, vectors.watermark, BATCH_ROWS)
         ).num_rows:
             self.check_open()
-            vectors.put(changes, _matrix(changes["vector"].combine_chunks(), self._dim))
+            vectors.put(changes, matrix_of(changes["vector"].combine_chunks(), self.dim))
             applied += changes.num_rows
             space.keep_up(self.settled, wait=wait)
             publish()
         return applied
+
+    def retake(self, rows: pa.Table, row_ids: Array) -> None:
+        """Have these rows be what `rows` says, as `feed.rows_now` gives them; the others go."""
+        changed = np.zeros(len(row_ids), dtype=np.int64)
+        order = np.argsort(row_ids)
+        at = order[np.searchsorted(row_ids, rows["row_id"].to_numpy(), sorter=order)]
+        changed[at] = rows["change_no"].to_numpy()
+        # A row may be newer than what is followed, and comes again: its document is one too many.
+        self._words_ahead = True
+        coded = self.columns.code(rows.combine_chunks(), self._slots.of_texts(rows["text_hash"]))
+        self.words.replace(
+            row_ids.tolist(), rows, upto=self.words.watermark, lacking=_without_texts(rows)
+        )
+        self.columns.replace(row_ids, changed, coded)
 
     # Words of cold rows
 
@@ -321,7 +335,8 @@ def _without_texts(live: pa.Table) -> frozenset[int]:
     return frozenset(live["row_id"].filter(wanted).to_pylist())
 
 
-def _matrix(vectors: pa.Array, dim: int) -> Array:
+def matrix_of(vectors: pa.Array, dim: int) -> Array:
+    """float32 of shape (n, dim). Raises `VectorInvalid`."""
     flat = vectors.flatten().to_numpy(zero_copy_only=False)
     if len(flat) != len(vectors) * dim:
         raise VectorInvalid(

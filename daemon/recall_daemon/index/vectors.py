@@ -90,6 +90,16 @@ class Vectors:
         newest = self._changes_at(self._first_of.view[slots] + length - 1)
         return self._slots.keys.at(slots), length, newest
 
+    def held_of(self, keys: Keys) -> tuple[Array, Array]:
+        """Of each text how many vectors it has, and the change_no of the last of them; 0 and any
+        number where it has none."""
+        slots = self._slots.find(keys)
+        known = (slots >= 0) & (slots < len(self._length_of))
+        first, length = self._first_of.view[slots[known]], self._length_of.view[slots[known]]
+        counts, newest = np.zeros(len(keys), np.int64), np.full(len(keys), -1, np.int64)
+        counts[known], newest[known] = length, self._changes_at(first + length - 1)
+        return counts, newest
+
     @property
     def tail_length(self) -> int:
         return len(self._tail_slot)
@@ -120,6 +130,15 @@ class Vectors:
         self._length_of.resize(len(self._slots))
         self._take(batch.take(self._is_new(batch)))
         self.watermark = max(self.watermark, int(batch.change_no.max()))
+
+    def retake(self, keys: Keys, passages: pa.Table, matrix: Array) -> None:
+        """Have these texts have just these passages, as `put` takes them, whatever they had."""
+        slots = np.unique(self._slots.find(keys))
+        slots = slots[(slots >= 0) & (slots < len(self._length_of))]
+        self._forget(slots[self._length_of.view[slots] > 0])
+        watermark = self.watermark
+        self.put(passages, matrix)
+        self.watermark = watermark  # of others, less may have been seen
 
     def _is_new(self, batch: Changes) -> Array:
         """Where a batch holds what is not applied, in its order."""

@@ -28,6 +28,7 @@ from recall_daemon.index.documents import (
 )
 from recall_daemon.index.filters import CodedFilters
 from recall_daemon.index.growable import Array
+from recall_daemon.index.words_seen import within as within_sight
 
 QUERY_MAX_TERMS = 64
 PHRASE_MAX_TERMS = 4_096
@@ -278,6 +279,8 @@ class WordsView:
         for name, values in filters.plain.allowed().items():
             terms = [term_of(value) for value in values]
             narrowed = _both(narrowed, Query.term_set_query(self.schema, name, terms))
+        if filters.plain.seen is not None:
+            narrowed = within_sight(narrowed, self.schema, filters.plain.seen)
         if filters.since_us is None and filters.until_us is None:
             return narrowed
         # `until` is exclusive; tantivy refuses an open side that is said to be exclusive.

@@ -208,6 +208,7 @@ class Forgetting:
 
 def _reach(caller: Caller, *, whole: bool) -> Reached:
     """The systems in which the caller may forget; None for all. Raises `Forbidden`."""
+    caller.check_whole()
     if caller.is_admin:
         return None
     if whole or caller.system_id is None:

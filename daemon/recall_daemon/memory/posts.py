@@ -13,8 +13,10 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from recall_daemon.agents.config import NO_AGENTS, Agents
 from recall_daemon.errors import KeyReused
 from recall_daemon.memory.fresh import Fresh, Names
+from recall_daemon.memory.whose import Owners, Whose
 from recall_daemon.metrics import POSTS, ROWS_POSTED
 from recall_daemon.store import answers, posts
 from recall_daemon.store.answers import Key
@@ -68,6 +70,7 @@ class _Waiting:
     actor: str
     key: Key | None
     fresh: Fresh | None = None
+    whose: Whose | None = None
     done: Future[Stored] = field(default_factory=_running)
 
     @property
@@ -85,42 +88,58 @@ class Posts:
         check_disk: Callable[[], None],
         on_merged: Callable[[], None],
         now: Callable[[], datetime],
+        agents: Agents = NO_AGENTS,
     ) -> None:
         self._store = store
         self._check_disk = check_disk
         self._on_merged = on_merged
         self._now = now
+        self._agents = agents
         self._lock = threading.Lock()
         self._waiting: list[_Waiting] = []
         self._pruned_at: datetime | None = None
 
     def store(
-        self, system_id: str, records: Sequence[Record], *, actor: str, key: Key | None = None
+        self,
+        system_id: str,
+        records: Sequence[Record],
+        *,
+        actor: str,
+        key: Key | None = None,
+        whose: Whose | None = None,
     ) -> Stored:
         """Write memories into a system: all of them, or none. Durable when this returns. Blocking.
 
         Of several records with one id the last counts. `actor` is who did it, for the audit log.
-        What was forgotten stays so, without an error. Raises `KeyReused`, `DiskFull`,
-        `StoreFailed`.
+        What was forgotten stays so, without an error. `whose`: see `begin`. Raises `KeyReused`,
+        `DiskFull`, `StoreFailed`.
         """
-        return self.begin({system_id: records}, actor=actor, key=key).result()
+        return self.begin({system_id: records}, actor=actor, key=key, whose=whose).result()
 
     def begin(
-        self, parts: Parts, *, actor: str, key: Key | None = None, fresh: Fresh | None = None
+        self,
+        parts: Parts,
+        *,
+        actor: str,
+        key: Key | None = None,
+        fresh: Fresh | None = None,
+        whose: Whose | None = None,
     ) -> Future[Stored]:
         """As `store`, for several systems at once, without waiting.
 
         The future is done once all of it is durable, or none; it cannot be cancelled. `fresh` says
         which memories may not be there yet: the future then raises `MemoryExists` where one is, and
-        `MemoryNotFound` where a parent is not. Raises `DiskFull`, `StoreFailed`.
+        `MemoryNotFound` where a parent is not. `whose`: on whose behalf it is written; the future
+        then raises `Forbidden` where it would replace a memory of another. Raises `DiskFull`,
+        `StoreFailed`.
         """
         self._check_disk()
         records = {name: tuple(some) for name, some in parts.items()}
-        post = _Waiting(records, actor, key, fresh)
+        post = _Waiting(records, actor, key, fresh, whose)
         with self._lock:
             self._waiting.append(post)
         try:
-            self._submit(_Group(self._claim, self._now, self._prune))
+            self._submit(_Group(self._claim, self._now, self._prune, self._agents))
         except BaseException:
             with self._lock, contextlib.suppress(ValueError):
                 self._waiting.remove(post)
@@ -164,7 +183,7 @@ class Posts:
 
     def _submit_alone(self, post: _Waiting) -> None:
         try:
-            self._submit(_Group(lambda: [post], self._now, self._prune))
+            self._submit(_Group(lambda: [post], self._now, self._prune, self._agents))
         except Exception as error:
             _fail(post, error)
 
@@ -191,10 +210,12 @@ class _Group:
         claim: Callable[[], list[_Waiting]],
         now: Callable[[], datetime],
         prune: Callable[[Connection, datetime], None],
+        agents: Agents,
     ) -> None:
         self._claim = claim
         self._now = now
         self._prune = prune
+        self._agents = agents
         self._claimed: list[_Waiting] | None = None
 
     def claimed(self) -> list[_Waiting]:
@@ -205,12 +226,15 @@ class _Group:
 
     def __call__(self, connection: Connection) -> list[_Result]:
         now, names = self._now(), _names(connection, self.claimed())
+        owners = _owners(connection, self.claimed())
         results: list[_Result] = []
         new: dict[str, list[Record]] = {}
         beside: dict[str, list[Row]] = {}
         acts: list[Act] = []
         for post in self.claimed():
             settled = _before(connection, post, now) or _refused(post, names)
+            if settled is None and owners is not None:
+                settled = owners.refuse(post.whose, post.parts)
             results.append(settled or Stored(now, _answer(post)))
             if settled is None:
                 for system_id, records in post.parts.items():
@@ -221,7 +245,7 @@ class _Group:
         if any(post.key is not None for post in self.claimed()):
             self._prune(connection, now)
         if acts:
-            posts.post_all(connection, new, now, acts, beside)
+            posts.post_all(connection, new, now, acts, beside, self._agents)
         return results
 
 
@@ -232,6 +256,12 @@ def _names(connection: Connection, waiting: Sequence[_Waiting]) -> Names | None:
 
 def _refused(post: _Waiting, names: Names | None) -> RecallError | None:
     return None if post.fresh is None or names is None else names.accept(post.fresh)
+
+
+def _owners(connection: Connection, waiting: Sequence[_Waiting]) -> Owners | None:
+    if all(post.whose is None for post in waiting):
+        return None
+    return Owners(connection, [(post.whose, post.parts) for post in waiting])
 
 
 def _answer(post: _Waiting) -> str:

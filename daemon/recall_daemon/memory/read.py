@@ -18,7 +18,7 @@ from recall_daemon.index.follower import Index
 from recall_daemon.index.view import IndexView
 from recall_daemon.iso_time import in_utc
 from recall_daemon.search.query import QueryInvalid
-from recall_daemon.search.reach import EVERYTHING, Reach
+from recall_daemon.search.reach import EVERYTHING, Reach, Told
 from recall_daemon.store import ledger, showing
 from recall_daemon.store.cold_files import ColdPlace
 from recall_daemon.store.ledger import Place
@@ -64,7 +64,8 @@ class Memories:
         `text` and `metadata` of a cold one are fetched from the bucket; where that fails they are
         null and `text_missing` says why. Raises `MemoryNotFound`, also for what is out of reach.
         """
-        memory = self._find(system_id, memory_id, reach)
+        memory = self._find(system_id, memory_id, reach.fixed())
+        reach.note(_read([memory]))
         with self._store.look_up() as connection:
             entry = ledger.find(connection, Place(memory.system_id, memory.seq, memory.sub))
         told = self._told([memory])[0]
@@ -97,6 +98,7 @@ class Memories:
         with self._store.look_up() as connection:
             found = showing.newest(connection, narrowed, after, limit + 1, text_chars=_READ_CHARS)
         page = found[:limit]
+        reach.note(_read(page))
         more = len(found) > limit
         return {
             "memories": [_brief(told) for told in self._told(page)],
@@ -119,6 +121,7 @@ class Memories:
         empty. Raises `MemoryNotFound`, also for what is out of reach, and `QueryInvalid`.
         """
         _check_limit(limit)
+        reach = reach.fixed()
         memory = self._find(system_id, memory_id, reach)
         around = _Around(self._index, memory.row_id, reach.narrowed(filters))
         scores = around.nearest(limit)
@@ -141,9 +144,9 @@ class Memories:
         """A text is read only of what may be seen, so that its length tells nobody anything."""
         name = (system_id, memory_id) if reach.holds_system(system_id) else (_NOBODY, _NOBODY)
         with self._store.look_up() as connection:
-            row_id = showing.row_id_of(connection, *name, reach.projects)
+            row_id = showing.row_id_of(connection, *name, reach.projects, reach.seen)
             found = [] if row_id is None else showing.by_row_ids(connection, [row_id])
-        if not found or not reach.holds(found[0].system_id, found[0].project):
+        if not found or not reach.shows(found[0].row_id, found[0]):
             raise MemoryNotFound(
                 "there is no such memory, or none that you may see",
                 hint="`GET /v1/memories` lists what there is",
@@ -156,7 +159,8 @@ class Memories:
             found = showing.by_row_ids(
                 connection, list(dict.fromkeys(row_ids)), text_chars=_READ_CHARS
             )
-        seen = [one for one in found if reach.holds(one.system_id, one.project)]
+        seen = [one for one in found if reach.shows(one.row_id, one)]
+        reach.note(_read(seen))
         told = zip(seen, self._told(seen), strict=True)
         return {memory.row_id: _brief(one) for memory, one in told}
 
@@ -169,6 +173,10 @@ class Memories:
             ]
         )
         return [_json(memory, far.get(memory.row_id)) for memory in memories]
+
+
+def _read(memories: Sequence[Memory]) -> list[Told]:
+    return [Told(one.system_id, one.memory_id, one.agent_id) for one in memories]
 
 
 class _Around:

@@ -76,7 +76,8 @@ class Search:
     def _answer(self, request: SearchRequest, reach: Reach) -> SearchAnswer:
         asked = read(request.query)
         incomplete = self._is_incomplete()  # before the view: it may be whole a moment later
-        narrowed = reach.narrowed(request.filters)
+        at_once = reach.fixed()
+        narrowed = at_once.narrowed(request.filters)
         view, filters = self._index.view_for(narrowed or NO_FILTERS)
         vector = self._vector(request, asked, view)
         degraded = vector is None and request.mode != "words"
@@ -85,7 +86,7 @@ class Search:
         not_held = _not_held(view, filters, asked)
         if not_held:
             asked = asked.without_quotes()
-        ranker = Ranker(view, filters, asked, vector, request, self._texts, self._now(), reach)
+        ranker = Ranker(view, filters, asked, vector, request, self._texts, self._now(), at_once)
         listing = self._listing(request, degraded, reach)
         with listing.lock:
             hits, next_offset = self._cut(listing, ranker)

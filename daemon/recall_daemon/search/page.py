@@ -16,6 +16,7 @@ from recall_daemon.search.exact import BY_ID, VERBATIM
 from recall_daemon.search.explain import explain
 from recall_daemon.search.passages import Passage, best_passage
 from recall_daemon.search.rank import Ranked, Ranker
+from recall_daemon.search.reach import Told
 
 WITNESSES_MAX = 100
 # A row that changes between two looks is looked at again.
@@ -81,9 +82,20 @@ class Page:
         wanted |= self._shown([row_id for row_id in ids if row_id not in wanted])
         texts = self._ranker.texts.with_texts({i: shown.row for i, shown in wanted.items()})
         whole = {i: Shown(texts[i], shown.fields) for i, shown in wanted.items()}
+        self._note(whole)
         return tuple(
             self._hit(ranked, row_id, whole[row_id], _context(around.get(row_id), whole))
             for row_id, (ranked, _) in self.rows.items()
+        )
+
+    def _note(self, whole: Mapping[int, Shown]) -> None:
+        """What is told, witnesses and neighbours included."""
+        reach = self._ranker.reach
+        if reach.sight is None:
+            return
+        told = [*whole.values(), *(one for some, _ in self._witnesses.values() for one in some)]
+        reach.note(
+            [Told(one.fields.system_id, one.row.memory_id, one.fields.agent_id) for one in told]
         )
 
     def _shown(self, row_ids: Sequence[int]) -> dict[int, Shown]:
@@ -110,9 +122,7 @@ class Page:
         if reach.is_everything:
             return found
         return {
-            row_id: shown
-            for row_id, shown in found.items()
-            if reach.holds(shown.fields.system_id, shown.fields.project)
+            row_id: shown for row_id, shown in found.items() if reach.shows(row_id, shown.fields)
         }
 
     def _around(self) -> dict[int, _Turns]:

@@ -16,9 +16,11 @@ from starlette.responses import RedirectResponse, Response
 
 from recall_daemon.access.caller import LOCAL, LOOPBACK, Caller
 from recall_daemon.access.tokens import Tokens
+from recall_daemon.errors import AgentInvalid, Forbidden
 from recall_daemon.serve.guard import App, Message, Receive, Scope, Send
 from recall_daemon.serve.problem import MEDIA_TYPE, REQUEST_ID, problem, problem_bytes
 from recall_daemon.serve.rate import Rate
+from recall_daemon.serve.spoken import spoken_for
 from recall_daemon.serve.who import CALLER
 
 COOKIE: Final = "recalld_token"
@@ -76,7 +78,12 @@ class Gate:
         if caller is None and not _is_open(scope):
             await _refuse(scope, receive, send, given)
             return
-        scope.setdefault("state", {})[CALLER] = caller
+        try:
+            speaker = caller and spoken_for(scope, caller, self._tokens.sight)
+        except (AgentInvalid, Forbidden) as error:
+            await _refuse_speaker(scope, receive, send, error)
+            return
+        scope.setdefault("state", {})[CALLER] = speaker
         wait_s = self._wait_s(scope, caller)
         if wait_s:
             await _slow_down(scope, receive, send, wait_s)
@@ -177,6 +184,17 @@ async def _refuse(scope: Scope, receive: Receive, send: Send, given: _Given | No
     error = ', error="invalid_token"' if given else ""
     answer.headers["www-authenticate"] = f'Bearer realm="recalld"{error}'
     await answer(scope, receive, send)
+
+
+async def _refuse_speaker(
+    scope: Scope, receive: Receive, send: Send, error: AgentInvalid | Forbidden
+) -> None:
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.close", "code": 1008, "reason": "forbidden"})
+        return
+    status, code = (403, "forbidden") if isinstance(error, Forbidden) else (422, "agent_invalid")
+    await _problem(scope, status, code, error.message, error.hint)(scope, receive, send)
 
 
 async def _slow_down(scope: Scope, receive: Receive, send: Send, wait_s: int) -> None:

@@ -34,6 +34,7 @@ from recall_daemon.memory.forget import Forgetting
 from recall_daemon.memory.incoming import read_memory, target_system, without_system
 from recall_daemon.memory.posts import Posts, Stored, stored_json
 from recall_daemon.memory.read import LIMIT, LIMIT_MAX, Memories
+from recall_daemon.memory.whose import as_spoken, whose
 from recall_daemon.operations import Json
 from recall_daemon.search.query import SearchRequest
 from recall_daemon.serve.guard import Allowance
@@ -147,10 +148,13 @@ def _store(app: FastAPI, parts: Parts) -> None:
         One with the same id in the same system is replaced. A request that is sent again with its
         `Idempotency-Key` gets the same answer, and is done once.
         """
-        record = read_memory(without_system(body), now=parts.now())
+        record = as_spoken(caller, read_memory(without_system(body), now=parts.now()))
         system_id = target_system(caller, body, parts.sources)
         key = _key(caller, idempotency_key, body)
-        stored = await _done(parts.posts.begin({system_id: [record]}, actor=caller.name, key=key))
+        posted = parts.posts.begin(
+            {system_id: [record]}, actor=caller.name, key=key, whose=whose(caller)
+        )
+        stored = await _done(posted)
         return JSONResponse(stored_json(system_id, record, stored))
 
     @app.post("/v1/memories/batch", responses={200: {"model": StoredBatch}})
@@ -165,7 +169,10 @@ def _store(app: FastAPI, parts: Parts) -> None:
         stored_at = None
         if batch.names:
             key = _key(caller, idempotency_key, body)
-            stored = await _done(parts.posts.begin(batch.records, actor=caller.name, key=key))
+            posted = parts.posts.begin(
+                batch.records, actor=caller.name, key=key, whose=whose(caller)
+            )
+            stored = await _done(posted)
             stored_at = stored.stored_at.isoformat()
         return JSONResponse(batch.to_json(stored_at))
 
@@ -241,7 +248,7 @@ def _read_batch(caller: Caller, body: Json, parts: Parts) -> _Batch:
     batch = _Batch(len(items))
     for index, item in enumerate(items):
         try:
-            record = read_memory(item, now=now)
+            record = as_spoken(caller, read_memory(item, now=now))
             system_id = target_system(caller, {**item, **for_all}, parts.sources)
             batch.add(index, system_id, record)
         except (MemoryInvalid, Forbidden) as error:

@@ -65,6 +65,7 @@ Number = Annotated[int, Path(ge=1, le=BATCHES_MAX)]
 async def may_write(caller: Who, system_id: str) -> str:
     """The system that is pushed, which the caller may write. Raises `UnsafeKey`, `Forbidden`."""
     caller.check_write(layout.check_system_id(system_id))
+    caller.check_whole()
     return system_id
 
 

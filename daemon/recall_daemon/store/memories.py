@@ -8,7 +8,9 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
+from recall_daemon.index.seen import Seen
 from recall_daemon.store import ledger, vectors
+from recall_daemon.store.seen import condition
 from recall_daemon.store.store import Connection, Store
 
 
@@ -175,12 +177,33 @@ def states(connection: Connection, names: Sequence[tuple[str, str]]) -> dict[tup
     return {(row[0], row[1]): row[2] for row in rows if (row[0], row[1]) in wanted}
 
 
-def counts(connection: Connection, projects: Collection[str] | None = None) -> dict[str, int]:
-    """Live rows per system; of some projects, or of all."""
-    where = "" if projects is None else "AND list_contains(?::VARCHAR[], project)"
+def owners(
+    connection: Connection, names: Sequence[tuple[str, str]]
+) -> dict[tuple[str, str], tuple[str | None, str | None]]:
+    """By (system_id, memory_id) the agent and the user of those that have a row, live or not."""
+    if not names:
+        return {}
     rows = connection.execute(
-        f"SELECT system_id, count(*) FROM memories WHERE state = 'live' {where} GROUP BY system_id",
-        [] if projects is None else [list(projects)],
+        "SELECT system_id, memory_id, agent_id, user_id FROM store.memories "
+        "WHERE memory_id IN (SELECT unnest(?::VARCHAR[]))",
+        [sorted({memory_id for _, memory_id in names})],
+    ).fetchall()
+    wanted = set(names)
+    return {(row[0], row[1]): (row[2], row[3]) for row in rows if (row[0], row[1]) in wanted}
+
+
+def counts(
+    connection: Connection,
+    projects: Collection[str] | None = None,
+    seen: Seen | None = None,
+) -> dict[str, int]:
+    """Live rows per system; of some projects, or of all; those alone that `seen` lets pass."""
+    where = "" if projects is None else "AND list_contains(?::VARCHAR[], project)"
+    passing, values = condition(seen)
+    rows = connection.execute(
+        "SELECT system_id, count(*) FROM memories "
+        f"WHERE state = 'live' {where} AND {passing} GROUP BY system_id",
+        [*([] if projects is None else [list(projects)]), *values],
     ).fetchall()
     return {system_id: int(count) for system_id, count in rows}
 
@@ -238,6 +261,10 @@ class StoreFeed:
     def vector_changes(self, space_id: str, after: int, limit: int) -> pa.Table:
         with self._store.read() as connection:
             return vectors.changes(connection, space_id, after, limit)
+
+    def vectors_of(self, space_id: str, text_hashes: Sequence[str]) -> pa.Table:
+        with self._store.read() as connection:
+            return vectors.changes_of(connection, space_id, text_hashes)
 
     def rows(self, row_ids: Sequence[int]) -> dict[int, StoredRow]:
         if not row_ids:

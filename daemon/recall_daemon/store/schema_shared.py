@@ -6,7 +6,8 @@ from __future__ import annotations
 # leases, notes it in the journal, too, so that a restore brings it back.
 SHARED_MEMORIES = """
 INSERT INTO counters VALUES
-    ('fence', 0), ('ticket', 0), ('deletion', 0), ('share', 0), ('relationship', 0), ('group', 0);
+    ('fence', 0), ('ticket', 0), ('deletion', 0), ('share', 0), ('relationship', 0), ('group', 0),
+    ('grants', 0);
 
 -- Versions of memories. `version_id` covers `parents` and `content_hash`, so it is the same in
 -- whatever order they arrive. A memory without a row here has one version, its own content's.

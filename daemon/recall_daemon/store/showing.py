@@ -8,6 +8,8 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from recall_daemon.index.filters import Filters
+from recall_daemon.index.seen import Seen
+from recall_daemon.store import seen as sight
 from recall_daemon.store.store import Connection
 
 
@@ -69,14 +71,22 @@ _COLUMN_OF = {
 
 
 def row_id_of(
-    connection: Connection, system_id: str, memory_id: str, projects: Collection[str] | None = None
+    connection: Connection,
+    system_id: str,
+    memory_id: str,
+    projects: Collection[str] | None = None,
+    seen: Seen | None = None,
 ) -> int | None:
-    """The row of the live memory of that name, if it is of one of the projects; None: of any."""
+    """The row of the live memory of that name, if it is of one of the projects; None: of any.
+
+    And where `seen` lets it pass; None: all.
+    """
     where = "" if projects is None else "AND list_contains(?::VARCHAR[], project)"
+    passing, values = sight.condition(seen)
     rows = connection.execute(
         "SELECT row_id FROM memories "
-        f"WHERE memory_id = ? AND system_id = ? AND state = 'live' {where}",
-        [memory_id, system_id, *([] if projects is None else [list(projects)])],
+        f"WHERE memory_id = ? AND system_id = ? AND state = 'live' {where} AND {passing}",
+        [memory_id, system_id, *([] if projects is None else [list(projects)]), *values],
     ).fetchall()
     return int(rows[0][0]) if rows else None
 
@@ -118,7 +128,7 @@ def newest(
     if after is not None:
         more, marked = _after(after)
         where, values, until = f"{where} AND {more}", [*values, *marked], after.created_at
-    is_narrow = any(getattr(filters, name) for name in (*_COLUMN_OF, "tags"))
+    is_narrow = any(getattr(filters, name) for name in (*_COLUMN_OF, "tags", "seen"))
     is_timeless = after is not None and until is None
     window = None if is_narrow or is_timeless else _window(connection, until, limit)
     found: list[int] = []
@@ -168,6 +178,10 @@ def _passing(filters: Filters) -> tuple[str, list[Any]]:
     if filters.tags:
         clauses.append("list_has_any(tags, ?::VARCHAR[])")
         values.append(list(filters.tags))
+    if filters.seen is not None:
+        passing, of = sight.condition(filters.seen)
+        clauses.append(passing)
+        values += of
     if filters.since is not None:
         clauses.append("created_at >= ?")
         values.append(filters.since)

@@ -12,13 +12,16 @@ Role = Literal["instance", "reader", "admin"]
 
 _COLUMNS = (
     "token_id, name, role, system_id, systems, projects, secret_sha256, created_at, expires_at, "
-    "revoked_at"
+    "revoked_at, agent_id, user_id"
 )
 
 
 @dataclass(frozen=True)
 class TokenRow:
-    """`system_id` is the one system an instance may write; None in `systems`, `projects`: all."""
+    """`system_id` is the one system an instance may write; None in `systems`, `projects`: all.
+
+    `agent_id`, `user_id`: it speaks for those alone; None: for whomever its holder says.
+    """
 
     token_id: str
     name: str
@@ -30,17 +33,20 @@ class TokenRow:
     created_at: datetime
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
+    agent_id: str | None = None
+    user_id: str | None = None
 
 
 def put(connection: Connection, row: TokenRow) -> None:
     """Write a token, replacing the one with its id."""
     connection.execute(
-        f"INSERT OR REPLACE INTO tokens ({_COLUMNS}) VALUES ({', '.join('?' * 10)})",
+        f"INSERT OR REPLACE INTO tokens ({_COLUMNS}) VALUES ({', '.join('?' * 12)})",
         [
             *(row.token_id, row.name, row.role, row.system_id),
             None if row.systems is None else list(row.systems),
             None if row.projects is None else list(row.projects),
             *(row.secret_sha256, row.created_at, row.expires_at, row.revoked_at),
+            *(row.agent_id, row.user_id),
         ],
     )
 

@@ -9,6 +9,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from recall_daemon.index.seen import Seen
+from recall_daemon.store.seen import condition
 from recall_daemon.store.store import Connection, next_numbers
 
 # Of a longer text only the beginning is embedded: more than 1,024 overlapping windows of 256 tokens
@@ -121,23 +123,33 @@ def backlog_within(
     space_id: str,
     systems: Collection[str] | None,
     projects: Collection[str] | None,
+    seen: Seen | None = None,
 ) -> int:
     """As `backlog_size`, of the texts of some systems and projects; None: of all."""
+    passing, values = condition(seen)
     rows = connection.execute(
         f"""
         WITH {_WAITING} SELECT count(DISTINCT text_hash) FROM waiting WHERE text_hash IN (
             SELECT text_hash FROM memories WHERE state = 'live'
             AND ($systems IS NULL OR list_contains($systems::VARCHAR[], system_id))
-            AND ($projects IS NULL OR list_contains($projects::VARCHAR[], project)))
+            AND ($projects IS NULL OR list_contains($projects::VARCHAR[], project))
+            AND {_numbered(passing)})
         """,
         {
             "space_id": space_id,
             "besides": [],
             "systems": None if systems is None else list(systems),
             "projects": None if projects is None else list(projects),
+            **{f"seen{number}": value for number, value in enumerate(values)},
         },
     ).fetchall()
     return int(rows[0][0])
+
+
+def _numbered(sql: str) -> str:
+    """With names for its values: DuckDB does not take both kinds in one statement."""
+    first, *rest = sql.split("?")
+    return first + "".join(f"$seen{number}{part}" for number, part in enumerate(rest))
 
 
 def put(connection: Connection, space_id: str, texts: Sequence[Embedded]) -> None:
@@ -228,10 +240,20 @@ def changes(connection: Connection, space_id: str, after: int, limit: int) -> pa
     Columns: change_no int64, text_hash string, passage int32, start_char int32, end_char int32?,
     vector fixed_size_list<float32>: of a warm or cold text what its code says.
     """
+    return _changes(connection, "change_no > ? ORDER BY change_no LIMIT ?", space_id, after, limit)
+
+
+def changes_of(connection: Connection, space_id: str, text_hashes: Sequence[str]) -> pa.Table:
+    """All passages of some texts, as `changes` gives them."""
+    these = "text_hash IN (SELECT unnest(?::VARCHAR[])) ORDER BY change_no"
+    return _changes(connection, these, space_id, list(text_hashes))
+
+
+def _changes(connection: Connection, which: str, *values: object) -> pa.Table:
     rows = connection.sql(
         "SELECT change_no, text_hash, passage, start_char, end_char, vector, code, scale "
-        "FROM passages WHERE space_id = ? AND change_no > ? ORDER BY change_no LIMIT ?",
-        params=[space_id, after, limit],
+        f"FROM passages WHERE space_id = ? AND {which}",
+        params=list(values),
     ).to_arrow_table()
     matrix = _decoded(rows["vector"], rows["code"], rows["scale"])
     flat = pa.array(matrix.ravel())

@@ -16,6 +16,7 @@ from recall_daemon.memory.criteria import Criteria
 from recall_daemon.memory.forget import Forgetting
 from recall_daemon.memory.incoming import pushed_memory, system_of
 from recall_daemon.memory.posts import Posts
+from recall_daemon.memory.whose import as_spoken, whose
 from recall_daemon.pull.answer import ROWS_MAX
 from recall_daemon.pull.sync import QUERY_MAX_CHARS, URLS_MAX
 from recall_daemon.serve.mcp import words
@@ -154,7 +155,7 @@ class Writing:
         """
         try:
             system_id, record = self._record(caller, asked)
-            stored = self.posts.store(system_id, [record], actor=caller.name)
+            stored = self.posts.store(system_id, [record], actor=caller.name, whose=whose(caller))
         except RecallError as error:
             failed = Stored(status="failed", memory_id=_named(asked.memory_id), error=str(error))
             return Answer(failed, words.stored(failed), error)
@@ -192,7 +193,7 @@ class Writing:
                 records.setdefault(system_id, []).append(record)
         for system_id, some in records.items():
             try:
-                self.posts.store(system_id, some, actor=caller.name)
+                self.posts.store(system_id, some, actor=caller.name, whose=whose(caller))
             except RecallError as error:
                 for record in some:
                     batch.fail(record.memory_id, error)
@@ -206,7 +207,7 @@ class Writing:
         record = pushed_memory(
             asked.memory_id, asked.text, _one_row(asked.embedding), asked.metadata, now=self.now()
         )
-        return system_id, record
+        return system_id, as_spoken(caller, record)
 
     def forget(self, caller: Caller, asked: Forget) -> Answer:
         """Forget one memory for ever: it is gone from searches at once, and never comes back."""
