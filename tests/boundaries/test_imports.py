@@ -12,11 +12,13 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = {
     "recall_wire": ROOT / "uploader" / "recall_wire",
     "recall_uploader": ROOT / "uploader" / "recall_uploader",
+    "recall_client": ROOT / "uploader" / "recall_client",
     "recall_daemon": ROOT / "daemon" / "recall_daemon",
 }
 MAY_IMPORT = {
     "recall_wire": set[str](),
     "recall_uploader": {"recall_wire"},
+    "recall_client": set[str](),
     "recall_daemon": {"recall_wire"},
 }
 # An instance has none of these installed; the hub loads them where they are used.
@@ -90,7 +92,7 @@ def test_no_module_crosses_a_boundary(package: str) -> None:
     assert found == {}
 
 
-@pytest.mark.parametrize("package", ["recall_wire", "recall_uploader"])
+@pytest.mark.parametrize("package", ["recall_wire", "recall_uploader", "recall_client"])
 def test_an_instance_never_needs_the_hubs_libraries(package: str) -> None:
     found = {
         str(path.relative_to(ROOT)): wrong
