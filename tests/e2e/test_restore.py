@@ -17,7 +17,7 @@ from recall_daemon.store.forget import forget_rows
 from recall_daemon.store.store import Store
 
 SOAK = os.environ.get("RECALLD_TEST_SOAK") == "1"
-KILLS = 100 if SOAK else 10
+KILLS = 100 if SOAK else 5
 
 
 def forget(folder: Path, *ids: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from asyncio import get_running_loop, run_coroutine_threadsafe, to_thread
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+EXAMPLES = 1_000 if os.environ.get("RECALLD_TEST_SOAK") else 50
 PATHS = (
     *("/mcp", "/mcp/v1", "/mcp/mcp/v1", "/store_memory", "/mcp/store_memory"),
     *("/batch_store_memories", "/mcp/batch_store_memories"),
@@ -89,7 +91,7 @@ async def test_whatever_is_posted(served) -> None:
         headers = {"content-type": media_type}
         return await served.http.post(path, content=body, headers=headers)
 
-    @settings(max_examples=120, suppress_health_check=list(HealthCheck), database=None)
+    @settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck), database=None)
     @given(st.sampled_from(PATHS), bodies)
     def fuzz(path: str, body: bytes) -> None:
         sent: Any = run_coroutine_threadsafe(send(path, body, "application/json"), loop)
