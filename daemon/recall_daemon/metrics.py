@@ -138,7 +138,8 @@ JOBS = _counter(
 )
 BREAKER_OPEN = _gauge(
     "recalld_breaker_open",
-    "1 while the hub leaves a part alone that failed: bucket, pull.",
+    "1 while the hub leaves alone what failed, until its next turn: bucket (the last poll), pull "
+    "(a configured instance, all its tries), model (its last loading).",
     "breaker",
 )
 CONSISTENCY_ERRORS = _counter(
@@ -162,7 +163,8 @@ for _outcome in ("stored", "failed"):
     POSTS.labels(_outcome)
 for _outcome in ("merged", "dropped", "refused"):
     PUSHES.labels(_outcome)
-BREAKER_OPEN.labels("bucket")
+for _part in ("bucket", "pull", "model"):
+    BREAKER_OPEN.labels(_part)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import structlog
 from numpy.typing import NDArray
 
 from recall_daemon.embed.base import Embedder
+from recall_daemon.metrics import BREAKER_OPEN
 from recall_wire.errors import RecallError
 
 log = structlog.get_logger(__name__)
@@ -40,9 +41,11 @@ class LazyEmbedder:
     def _load(self) -> None:
         try:
             self._embedder = self._open()
+            BREAKER_OPEN.labels("model").set(0)
         except RecallError as error:
             if self.why_not != str(error):
                 log.warning("model.unavailable", error=str(error))
+            BREAKER_OPEN.labels("model").set(1)
             self.why_not = str(error)
 
     def space_id(self) -> str | None:

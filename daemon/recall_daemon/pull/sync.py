@@ -12,6 +12,7 @@ import structlog
 
 from recall_daemon.errors import JobStopped, StoreBroken
 from recall_daemon.memory.posts import Posts
+from recall_daemon.metrics import BREAKER_OPEN
 from recall_daemon.pull import known as facts
 from recall_daemon.pull.answer import ROWS_MAX, Answer
 from recall_daemon.pull.ask import Question
@@ -82,6 +83,7 @@ class Pull:
         self._now = now
         self._timeout_s = timeout_s
         self._running: set[asyncio.Task[Json]] = set()
+        self._failing: set[str] = set()
 
     async def sync_all_instances(
         self,
@@ -139,9 +141,17 @@ class Pull:
         async with asyncio.TaskGroup() as group:
             for outcome in outcomes:
                 group.create_task(one(outcome))
+        self._tell_who_fails(outcomes)
         lacking = {name for outcome in outcomes for name in outcome.lacking}
         embedded = await asyncio.to_thread(self._embedding.embed, lacking) if wait else 0
         return summary(outcomes, embedded)
+
+    def _tell_who_fails(self, outcomes: Sequence[Outcome]) -> None:
+        """Of the configured ones: nobody has to ask another one again."""
+        self._failing -= {outcome.url for outcome in outcomes}
+        self._failing |= {outcome.url for outcome in outcomes if outcome.failed}
+        self._failing &= set(self.instances.urls if self.instances.any else ())
+        BREAKER_OPEN.labels("pull").set(bool(self._failing))
 
     async def _safely(self, outcome: Outcome, wanted: _Wanted) -> None:
         """What goes wrong with one instance is told as its own. Raises `StoreBroken` alone."""

@@ -29,6 +29,7 @@ from peers import (
 )
 
 from recall_daemon.errors import JobStopped, StoreFailed
+from recall_daemon.metrics import REGISTRY
 from recall_daemon.pull import known as facts
 from recall_daemon.pull.errors import PullInvalid
 from recall_daemon.pull.instances import InstanceSetting, system_of
@@ -128,6 +129,28 @@ async def test_those_that_fail_change_nothing_for_the_others(puller: Any) -> Non
     assert [step.done for step in steps] == list(range(1, 8))
     assert {step.total for step in steps} == {7}
     assert hub.problems() == []
+
+
+async def test_a_configured_instance_that_failed_is_left_alone_until_it_answers(
+    puller: Any,
+) -> None:
+    def left_alone() -> float | None:
+        return REGISTRY.get_sample_value("recalld_breaker_open", {"breaker": "pull"})
+
+    hub = puller()
+    async with served(LIES["an error"]) as bad, served(plain_instance(lambda: TWO)) as good:
+        hub.configured = [InstanceSetting(url=good)]
+        pull = hub.pull
+        await pull.sync_all_instances([bad])
+        assert left_alone() == 0, "nobody asks that one again"
+        hub.configured = [InstanceSetting(url=bad), InstanceSetting(url=good)]
+        pull = hub.pull
+        await pull.sync_all_instances()
+        await pull.sync_all_instances([good])
+        assert left_alone() == 1
+        pull.instances = puller().pull.instances
+        await pull.sync_all_instances([good])
+        assert left_alone() == 0, "it is not configured any more"
 
 
 async def test_an_instance_that_lies_harms_itself_alone(puller: Any) -> None:
