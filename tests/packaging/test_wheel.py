@@ -59,6 +59,8 @@ def test_an_instance_needs_none_of_the_hubs_libraries(tmp_path: Path) -> None:
     assert "upload" in run(bin_ / "recall", "--help")
     probe = f"import importlib.util as u; print([m for m in {HEAVY} if u.find_spec(m)])"
     assert run(bin_ / "python", "-c", probe).strip() == "[]"
+    asked = "from recall_client import *; print(MemoryClient('http://127.0.0.1:1').get_memory('m'))"
+    assert "hub_unreachable" in run(bin_ / "python", "-c", asked)
 
     source = tmp_path / "notes.jsonl"
     source.write_text('{"memory_id": "m", "text": "a note"}\n', encoding="utf-8")
