@@ -83,6 +83,7 @@ class Daemon:
         self._hub.jobs.stop()
         self._hub.pull.stop()
         self._hub.subscribers.close()
+        self._hub.shared.locks.stop()
 
     def take_up(self, settings: HubSettings) -> None:
         """Poll as these settings say. From the event loop."""

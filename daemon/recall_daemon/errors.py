@@ -212,6 +212,10 @@ class MemoryLocked(TransientError):
     """Another holds the lock of a memory."""
 
 
+class LockWaitCut(TransientError):
+    """The hub stops while somebody waits for a lock: the place in line is kept."""
+
+
 class LockNotHeld(TerminalError):
     """The lock is not this holder's, or no longer."""
 

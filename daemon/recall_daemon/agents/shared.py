@@ -7,8 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from recall_daemon.agents.config import Agents
+from recall_daemon.agents.groups import Groups
+from recall_daemon.agents.locks import Locks
 from recall_daemon.agents.memories import SharedMemories
 from recall_daemon.agents.naming import Naming
+from recall_daemon.agents.relations import Relations
+from recall_daemon.agents.sessions import Sessions
 from recall_daemon.agents.showing import Showing
 from recall_daemon.agents.sight import Grants
 from recall_daemon.memory.posts import Posts
@@ -39,6 +43,10 @@ class Shared:
     agents: Agents
     naming: Naming
     memories: SharedMemories
+    relations: Relations
+    groups: Groups
+    sessions: Sessions
+    locks: Locks
 
 
 def make_shared(parts: Parts) -> Shared:
@@ -53,4 +61,13 @@ def make_shared(parts: Parts) -> Shared:
         agents=parts.agents,
         now=parts.now,
     )
-    return Shared(parts.agents, naming, memories)
+    store, now = parts.store, parts.now
+    return Shared(
+        agents=parts.agents,
+        naming=naming,
+        memories=memories,
+        relations=Relations(store, naming, memories, now=now),
+        groups=Groups(store, naming, memories, now=now),
+        sessions=Sessions(store, naming, now=now),
+        locks=Locks(store, naming, now=now),
+    )

@@ -38,7 +38,7 @@ RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
             }
         },
     }
-    for status in (400, 401, 403, 404, 405, 409, 413, 415, 421, 422, 429, 500, 503, 507)
+    for status in (400, 401, 403, 404, 405, 409, 410, 413, 415, 421, 422, 423, 429, 500, 503, 507)
 }
 
 log = structlog.get_logger(__name__)

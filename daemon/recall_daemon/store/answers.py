@@ -78,6 +78,13 @@ def check_same(known: Answered, key: Key) -> None:
         )
 
 
+def drop(connection: Connection, key: Key) -> None:
+    """Have the key count as not used: what was answered is undone."""
+    statements.run(
+        connection, "DELETE FROM answers WHERE caller = ? AND key = ?", [key.caller, key.key]
+    )
+
+
 def prune(connection: Connection, now: datetime) -> None:
     """Drop those that are too old to be asked for."""
     connection.execute("DELETE FROM answers WHERE answered_at <= ?", [now - KEPT])

@@ -57,7 +57,7 @@ def acquire(connection: Connection, claim: Claim, now: datetime) -> Standing:
     return _queued(connection, found, claim, now)
 
 
-def renew(connection: Connection, proof: Proof, lease: timedelta, now: datetime) -> Standing:
+def renew(connection: Connection, proof: Proof, now: datetime, lease: timedelta) -> Standing:
     """Have the lease last from now on, never shorter than it did. Raises as `release`."""
     found = standing(connection, proof.name, now)
     return _kept(connection, found, _own(found, proof, now), now + lease)

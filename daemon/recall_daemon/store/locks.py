@@ -182,15 +182,14 @@ def _check_one(
             hint="send the fence that the lock came with",
         )
     elif held is not None:
-        raise locked(held)
+        raise locked(name, held)
 
 
-def locked(lock: Lock) -> MemoryLocked:
-    until = "" if lock.expires_at is None else f" until {lock.expires_at.isoformat()}"
-    return MemoryLocked(
-        f"another holds the lock of {_said(lock.identity)}{until}",
-        hint="wait for it with `POST /v1/locks`",
-    )
+def locked(name: Identity, held: Lock | None) -> MemoryLocked:
+    """`held` None: it is free, and others wait longer."""
+    until = f" until {held.expires_at.isoformat()}" if held and held.expires_at else ""
+    what = "another holds the lock of" if held else "others wait longer for the lock of"
+    return MemoryLocked(f"{what} {_said(name)}{until}", hint="wait for it with `POST /v1/locks`")
 
 
 def refused(name: Identity, lock: Lock | None, fence: int) -> StaleFence | LockNotHeld:

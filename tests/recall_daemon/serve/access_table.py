@@ -22,8 +22,9 @@ OUTSIDERS = ("nobody", "wrong", "expired", "revoked")
 INSIDERS = ("instance", "reader", "project", "admin")
 
 # anyone: also without a token. everyone: with any token; what comes back is narrowed.
-# whole: who may read everything. writer: who may write the system that is named.
-Needs = Literal["anyone", "everyone", "whole", "writer", "admin"]
+# whole: who may read everything. writer: who may write the system that is named. changer: who may
+# write it, of a memory there; it is not there for those who do not see it.
+Needs = Literal["anyone", "everyone", "whole", "writer", "changer", "admin"]
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,8 @@ class Row:
             return 403
         # What is asked for in OTHER is of the project red: a reader of that project sees it.
         unseen = system == UNKNOWN or (system == OTHER and role != "project")
+        if self.needs == "changer" and not unseen:
+            return self.ok if role == "instance" else 403
         return self.missing if self.names_system and unseen else self.ok
 
 
@@ -96,6 +99,12 @@ def _memory(prefix: str) -> Callable[[str, str], Ask]:
     return lambda system, role: Ask(f"{prefix}/{system}/{system}-red-0")
 
 
+def _fenced(act: str) -> Callable[[str, str], Ask]:
+    return lambda system, role: Ask(
+        f"/v1/locks/{act}", {"memory_id": f"{system}/{system}-red-2", "fence": 1}
+    )
+
+
 def _pushed(path: str, body: Any = None, **changes: Any) -> Callable[[str, str], Ask]:
     return lambda system, role: Ask(f"/v1/push/{system}/9{path}", body, **changes)
 
@@ -114,6 +123,7 @@ ROWS = (
     Row("GET", "/v1/quarantine", "everyone", _at("/v1/quarantine")),
     Row("GET", "/v1/snapshots", "everyone", _at("/v1/snapshots")),
     Row("GET", "/v1/memories", "everyone", _at("/v1/memories")),
+    Row("GET", "/v1/locks", "everyone", _at("/v1/locks")),
     Row("GET", "/v1/events", "everyone", _at("/v1/events?after=0")),
     Row("GET", "/v1/events/recent", "everyone", _at("/v1/events/recent")),
     Row("GET", "/metrics", "whole", _at("/metrics")),
@@ -235,6 +245,25 @@ ROWS = (
         ),
         names_system=True,
         missing=200,
+    ),
+    # Each of those who may has a memory of their own to lock; nobody has the others' locks.
+    Row(
+        "POST",
+        "/v1/locks",
+        "changer",
+        lambda system, role: Ask(
+            "/v1/locks", {"memory_id": f"{system}/{system}-red-{int(role == 'admin')}", "wait_s": 0}
+        ),
+        names_system=True,
+    ),
+    Row("POST", "/v1/locks/renew", "changer", _fenced("renew"), names_system=True, ok=409),
+    Row("POST", "/v1/locks/release", "changer", _fenced("release"), names_system=True, ok=409),
+    Row(
+        "POST",
+        "/v1/locks/force-release",
+        "admin",
+        _at("/v1/locks/force-release", {"memory_id": "nobody's", "reason": "stuck"}),
+        ok=409,
     ),
     Row(
         "POST",

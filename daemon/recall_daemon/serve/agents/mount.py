@@ -18,13 +18,13 @@ from recall_daemon.errors import (
     ResolutionInvalid,
     StaleFence,
 )
-from recall_daemon.serve.agents import memories
+from recall_daemon.serve.agents import locks, memories
 from recall_wire.errors import RecallError
 
 STATUSES: Final[Mapping[type[RecallError], int]] = {
     AgentInvalid: 422,
     MemoryExists: 409,
-    MemoryLocked: 409,
+    MemoryLocked: 423,
     LockNotHeld: 409,
     StaleFence: 409,
     MemoryGone: 410,
@@ -39,3 +39,6 @@ ALLOWANCES: Final = memories.ALLOWANCES
 def install(app: FastAPI, shared: Shared) -> None:
     """Add the routes to an app whose errors are answered as problems, with `STATUSES`."""
     memories.install(app, shared.memories)
+    relations.install(app, shared.relations)
+    groups.install(app, shared.groups, shared.sessions)
+    locks.install(app, shared.locks)
