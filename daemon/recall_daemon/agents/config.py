@@ -59,11 +59,13 @@ class Agents:
         category_strategies: Mapping[str, Strategy] | None = None,
         strategy: Strategy = "latest_wins",
         global_categories: Sequence[str] = GLOBAL_CATEGORIES,
+        system_edits: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self.by_name: Mapping[str, AgentSetting] = {agent.name: agent for agent in agents}
         self.global_categories = frozenset(global_categories)
         self._category_strategies = dict(category_strategies or {})
         self._strategy = strategy
+        self._system_edits = dict(system_edits or {})
 
     def priority(self, agent_id: str | None) -> int:
         """Higher wins."""
@@ -74,6 +76,10 @@ class Agents:
         """The categories that the agent may not see, over everything."""
         agent = self.by_name.get(agent_id or "")
         return frozenset() if agent is None else frozenset(agent.restricted_categories)
+
+    def may_edit(self, editor: str, system_id: str) -> bool:
+        """Whether a system's snapshots may edit all of another's memories."""
+        return system_id in self._system_edits.get(editor, ())
 
     def strategy(self, categories: Iterable[str], agent_id: str | None) -> Strategy:
         """How a conflict is resolved that nobody says more about: category > agent > the hub's.
@@ -88,6 +94,10 @@ class Agents:
         if agent is not None and agent.conflict_strategy is not None:
             return agent.conflict_strategy
         return self._strategy
+
+
+# A hub whose settings name none.
+NO_AGENTS: Final = Agents()
 
 
 def categories_of(tags: Iterable[str]) -> frozenset[str]:

@@ -22,7 +22,7 @@ from recall_daemon.backup.log_objects import (
 from recall_daemon.backup.owner import check_owner, hub_id
 from recall_daemon.errors import HubClash, LogNotShipped
 from recall_daemon.jobs import Progress
-from recall_daemon.store import journal, post_entries
+from recall_daemon.store import journal, journal_texts
 from recall_daemon.store.arrivals import posted_to
 from recall_daemon.store.journal import JournalEntry
 from recall_daemon.store.store import Store
@@ -148,21 +148,20 @@ class LogShipper:
 
 def _told(entry: JournalEntry) -> JournalEntry:
     """What of an entry stays as it is when something that it holds is forgotten."""
-    if entry.kind != post_entries.KIND:
-        return entry
-    ids = {str(row["memory_id"]) for row in entry.body["rows"]}
-    return replace(entry, body=post_entries.without(entry.body, ids))
+    ids = journal_texts.ids(entry.kind, entry.body)
+    return replace(entry, body=journal_texts.without(entry.kind, entry.body, ids))
 
 
 def _rows_of(entry: JournalEntry, by_system: Mapping[str, Collection[str]]) -> int:
-    if entry.kind != post_entries.KIND:
+    if entry.kind not in journal_texts.KINDS:
         return 0
     system_id = str(entry.body["system_id"])
-    return post_entries.holds(entry.body, system_id, by_system.get(system_id, ()))
+    wanted = by_system.get(system_id, ())
+    return journal_texts.holds(entry.kind, entry.body, system_id, wanted)
 
 
 def _without(entry: JournalEntry, by_system: Mapping[str, Collection[str]]) -> JournalEntry:
     if not _rows_of(entry, by_system):
         return entry
     ids = by_system[str(entry.body["system_id"])]
-    return replace(entry, body=post_entries.without(entry.body, ids))
+    return replace(entry, body=journal_texts.without(entry.kind, entry.body, ids))

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from recall_daemon.access import tokens
 from recall_daemon.backup.log_objects import read_log
-from recall_daemon.store import journal, post_entries, posts, side_tables
+from recall_daemon.store import journal, post_entries, posts, side_tables, versions
 from recall_daemon.store.forget import forget_rows
 from recall_daemon.store.journal import JournalEntry
 from recall_daemon.store.store import Connection, Store
@@ -36,6 +36,10 @@ def _rows(connection: Connection, entry: JournalEntry) -> None:
     side_tables.replay(connection, entry.body)
 
 
+def _version(connection: Connection, entry: JournalEntry) -> None:
+    versions.replay(connection, entry.body, entry.happened_at)
+
+
 # How each kind of entry is done again. Each must be idempotent.
 Replay = Callable[[Connection, JournalEntry], None]
 KINDS: Mapping[str, Replay] = {
@@ -43,6 +47,7 @@ KINDS: Mapping[str, Replay] = {
     post_entries.KIND: _post,
     tokens.KIND: _token,
     side_tables.KIND: _rows,
+    versions.KIND: _version,
 }
 
 # What is final whenever it was done: going back in time does not bring it back.

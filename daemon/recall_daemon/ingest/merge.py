@@ -10,10 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.ipc
 
+from recall_daemon.agents.config import NO_AGENTS, Agents
 from recall_daemon.ingest import compare
 from recall_daemon.ingest.fetch import Spooled
 from recall_daemon.ingest.validate import ReadResult
-from recall_daemon.store import events, ledger, merge, vectors
+from recall_daemon.store import arriving, events, ledger, merge, vectors
 from recall_daemon.store.forget import note_forgotten
 from recall_daemon.store.ledger import Entry, Place
 from recall_daemon.store.store import Connection, Store
@@ -48,6 +49,7 @@ class Ticket:
     origin: ledger.Origin
     space_id: str | None
     now: datetime
+    agents: Agents = NO_AGENTS
 
 
 def merge_snapshot(
@@ -61,8 +63,8 @@ def merge_snapshot(
     if read is None:
         step = store.write(lambda connection: _step(connection, spooled, None, None, ticket))
         return Outcome(step.entry.place, 0, 0, 0, 0)
-    _check_targets(spooled.system_id, read)
     with store.read() as connection:
+        _check_targets(connection, spooled.system_id, read, ticket)
         rows_done = _current(connection, spooled, ticket).rows_done
     changed = kept = 0
     for chunk in _chunks(read, after=rows_done):
@@ -97,8 +99,10 @@ def _step(
     entry = _current(connection, spooled, ticket)
     changed = kept = 0
     if read is not None and rows is not None:
-        merged = merge.merge_rows(connection, entry.place, rows, ticket.now)
+        taken, weighed = arriving.split(connection, entry.place, rows)
+        merged = merge.merge_rows(connection, entry.place, taken, ticket.now)
         changed = merged.changed
+        changed += arriving.weigh_all(connection, weighed, ticket.agents, ticket.now)
         if entry.origin == "push":
             gone = [(entry.place.system_id, memory_id) for memory_id in merged.forgotten]
             note_forgotten(connection, gone, ticket.now)
@@ -191,14 +195,22 @@ def _tell_merged(connection: Connection, entry: Entry, now: datetime) -> None:
     events.append(connection, "snapshot.merged", place.system_id, body, now)
 
 
-def _check_targets(system_id: str, read: ReadResult) -> None:
+def _check_targets(
+    connection: Connection, system_id: str, read: ReadResult, ticket: Ticket
+) -> None:
     for chunk in _chunks(read, after=0):
-        targets = set(pc.unique(chunk["target_system"]).to_pylist()) - {None, system_id}
-        if targets:
-            raise SnapshotInvalid(
-                f"a row addresses memories of system {sorted(targets)[0]!r}",
-                hint=f"{system_id} may write its own memories only",
-            )
+        for target, memory_id, op in arriving.targets(chunk, system_id):
+            name = target, memory_id
+            if not arriving.may_edit(connection, ticket.agents, system_id, name, ticket.now):
+                raise SnapshotInvalid(
+                    f"a row addresses memories of system {target!r}",
+                    hint=f"{system_id} may write its own memories only",
+                )
+            if op != "upsert":
+                raise SnapshotInvalid(
+                    f"a row would {op} a memory of system {target!r}",
+                    hint=f"{system_id} may edit it, and no more",
+                )
 
 
 def _chunks(read: ReadResult, *, after: int) -> Iterator[pa.Table]:

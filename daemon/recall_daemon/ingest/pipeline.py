@@ -11,6 +11,7 @@ from pathlib import Path
 
 import structlog
 
+from recall_daemon.agents.config import NO_AGENTS, Agents
 from recall_daemon.disk import Disk
 from recall_daemon.errors import (
     DiskFull,
@@ -103,6 +104,7 @@ class Pipeline:
         now: Callable[[], datetime],
         space_id: Callable[[], str | None],
         on_merged: Callable[[], None],
+        agents: Agents = NO_AGENTS,
     ) -> None:
         self._bucket = bucket
         self._store = store
@@ -112,6 +114,7 @@ class Pipeline:
         self._now = now
         self._space_id = space_id
         self._on_merged = on_merged
+        self._agents = agents
         self._running: dict[str, Turns] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         # First come, first served: that is what makes systems take turns.
@@ -297,7 +300,7 @@ class Pipeline:
     async def _ingest_spooled(
         self, spooled: Spooled, origin: ledger.Origin, folder: Path
     ) -> Outcome:
-        ticket = Ticket(origin, self._space_id(), self._now())
+        ticket = Ticket(origin, self._space_id(), self._now(), self._agents)
         whole = receive.is_whole(spooled)
         read = None
         if spooled.files:

@@ -245,7 +245,7 @@ class _Group:
         if any(post.key is not None for post in self.claimed()):
             self._prune(connection, now)
         if acts:
-            posts.post_all(connection, new, now, acts, beside, self._agents)
+            posts.post_all(connection, new, now, acts, beside=beside, agents=self._agents)
         return results
 
 

@@ -11,7 +11,7 @@ from datetime import datetime
 
 import pyarrow as pa
 
-from recall_daemon.store import post_entries, purge
+from recall_daemon.store import earlier, journal_texts, purge, versions
 from recall_daemon.store.ledger import Place
 from recall_daemon.store.store import Connection, next_numbers
 
@@ -164,6 +164,8 @@ def merge_rows(connection: Connection, place: Place, rows: pa.Table, now: dateti
     changed, touched, new, taken, forgotten = counts[0]
     if touched:
         connection.execute(_TOUCH, at).fetchall()
+    if changed > new:
+        earlier.keep_changed(connection)
     if changed:
         numbers = {
             "first_row": next_numbers(connection, "row_id", new),
@@ -179,5 +181,6 @@ def merge_rows(connection: Connection, place: Place, rows: pa.Table, now: dateti
             connection.execute(_DROP_VECTORS).fetchall()
     if taken:
         purge.ask(connection)
-        post_entries.scrub(connection, place.system_id, forgotten)
+        journal_texts.scrub(connection, place.system_id, set(forgotten))
+        versions.remove(connection, place.system_id, forgotten)
     return Merged(changed, touched, tuple(forgotten or ()))

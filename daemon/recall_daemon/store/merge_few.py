@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from recall_daemon.store import statements
+from recall_daemon.store import earlier, statements
 from recall_daemon.store.content_hash import content_hash
 from recall_daemon.store.ledger import Place
 from recall_daemon.store.store import Connection
@@ -94,10 +94,14 @@ class _Winner:
 
 @dataclass(frozen=True)
 class Plan:
-    """What batches change, in the order of their rows; `touched` only move to a higher place."""
+    """What batches change, in the order of their rows; `touched` only move to a higher place.
+
+    `is_kept`: what the rows said before is a version already.
+    """
 
     changed: tuple[_Winner, ...]
     touched: tuple[_Winner, ...]
+    is_kept: bool = False
 
     @property
     def changes(self) -> int:
@@ -141,7 +145,8 @@ def planned(batches: Sequence[Batch], have: Mapping[Name, Known]) -> Plan:
 def replacing(batch: Batch, known: Known | None) -> Plan:
     """One record in the place of what is known of it, whatever place that has."""
     record = batch.records[0]
-    return Plan((_Winner(batch.place, batch.row_no, record, content_hash(record), known),), ())
+    winner = _Winner(batch.place, batch.row_no, record, content_hash(record), known)
+    return Plan((winner,), (), is_kept=True)
 
 
 def _winners(batch: Batch, have: Mapping[Name, Known]) -> list[_Winner]:
@@ -172,6 +177,8 @@ def apply(
     before = [winner.known for winner in plan.changed if winner.known is not None]
     if before:
         gone = [known.at for known in before]
+        if not plan.is_kept:
+            earlier.keep_rows(connection, gone)
         which = statements.places(1, len(gone))
         statements.run(connection, f"DELETE FROM store.memories WHERE rowid IN {which}", gone)
     rows: list[list[Any]] = []

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from recall_daemon.store.ledger import Place
-from recall_daemon.store.store import Connection
 from recall_wire.records import RECORD_SCHEMA, Record
 
 KIND = "post"
@@ -58,24 +56,6 @@ def without(body: dict[str, Any], ids: Collection[str]) -> dict[str, Any]:
         for row in body["rows"]
     ]
     return {**body, "rows": rows}
-
-
-def scrub(connection: Connection, system_id: str, ids: Collection[str]) -> None:
-    """Take the content of forgotten memories out of this store's journal, in the transaction that
-    forgets them."""
-    entries = connection.execute(
-        "SELECT entry_no, body FROM journal "
-        "WHERE kind = ? AND json_extract_string(body, '$.system_id') = ?",
-        [KIND, system_id],
-    ).fetchall()
-    wanted = set(ids)
-    for entry_no, text in entries:
-        body = json.loads(text)
-        if holds(body, system_id, wanted):
-            scrubbed = json.dumps(without(body, wanted), ensure_ascii=False)
-            connection.execute(
-                "UPDATE journal SET body = ? WHERE entry_no = ?", [scrubbed, entry_no]
-            )
 
 
 def _has_content(row: dict[str, Any]) -> bool:

@@ -9,7 +9,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from recall_daemon.agents.config import NO_AGENTS, Agents
 from recall_daemon.store import (
+    arriving,
     audit_log,
     journal,
     ledger,
@@ -38,13 +40,17 @@ def post_all(
     parts: Mapping[str, Sequence[Record]],
     now: datetime,
     acts: Sequence[Act] = (),
+    *,
     beside: Mapping[str, Sequence[Row]] = {},
+    agents: Agents = NO_AGENTS,
 ) -> None:
     """Merge records into systems, the last of one id winning, inside the running transaction.
 
     The journal says so, too. What was forgotten before comes into neither. `acts` is what the audit
-    log is to say, `beside` what the side tables are to hold.
+    log is to say, `beside` what the side tables are to hold. Memories that have versions are
+    weighed as `agents` say.
     """
+    parts = _weighed(connection, parts, agents, now)
     batches = [
         _batch(connection, system_id, records, now)
         for system_id, records in parts.items()
@@ -67,6 +73,21 @@ def post_all(
     audit_log.append_all(connection, acts, now, first=numbers["audit"])
     for table, rows in beside.items():
         side_tables.put(connection, table, rows, now)
+
+
+def _weighed(
+    connection: Connection, parts: Mapping[str, Sequence[Record]], agents: Agents, now: datetime
+) -> dict[str, list[Record]]:
+    """What is left to be merged as it is."""
+    left: dict[str, list[Record]] = {}
+    for system_id, records in parts.items():
+        left[system_id], weighed = arriving.split_posted(connection, system_id, records)
+        if weighed:
+            taken = runs.take(connection, system_id, len(weighed), now)
+            rows = enumerate(weighed, taken.row_no)
+            arrivals = [arriving.Arrival(taken.place, row_no, record) for row_no, record in rows]
+            arriving.weigh_all(connection, arrivals, agents, now)
+    return left
 
 
 def _batch(
@@ -140,4 +161,6 @@ def _merge(
     numbers = pa.array(range(row_no, row_no + len(records)), pa.int64())
     hashes = pa.array([text_hash(record.text) for record in records], pa.string())
     rows = rows.append_column("row_no", numbers).append_column("text_hash", hashes)
-    merge_rows(connection, place, rows, now)
+    # What is weighed was weighed when it came: the journal has what became of it.
+    taken, _ = arriving.split(connection, place, rows)
+    merge_rows(connection, place, taken, now)
