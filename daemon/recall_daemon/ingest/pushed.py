@@ -133,7 +133,7 @@ class Pushes:
         `DiskFull`.
         """
         manifest = receive.parse_pushed(place, data, max_bytes=self.max_bytes)
-        async with self._lock(place):
+        async with self._lock(place), self._clashes_told(place):
             settled = await self._settled(place, manifest, sha256_hex(data))
             if settled is not None:
                 return Opened(_state(settled))
@@ -144,6 +144,15 @@ class Pushes:
                 await self._evict(other)
             push = await asyncio.to_thread(self._staging.open, place, manifest, data, self._now())
             return Opened("open", tuple(batch for _, batch in sorted(push.batches.items())))
+
+    @contextlib.asynccontextmanager
+    async def _clashes_told(self, place: Place) -> AsyncIterator[None]:
+        """A push that is refused because the hub has another snapshot is a conflict to hear of."""
+        try:
+            yield
+        except SnapshotClash:
+            await asyncio.to_thread(receive.note_clash, self._store, place, self._now())
+            raise
 
     def _check_held(self, place: Place, manifest: Manifest) -> None:
         push = self._staging.find(place)
@@ -235,7 +244,7 @@ class Pushes:
         Idempotent. Raises `BatchesMissing`, `PushNotOpen`, `SnapshotClash`, `SnapshotQuarantined`
         and what may pass by itself, after which the batches are still staged.
         """
-        async with self._lock(place):
+        async with self._lock(place), self._clashes_told(place):
             staged = self._staging.find(place)
             is_staged = staged is not None and staged.manifest_sha256 == manifest_sha256
             manifest = staged.manifest if staged is not None and is_staged else None

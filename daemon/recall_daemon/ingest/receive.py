@@ -11,7 +11,7 @@ from recall_daemon.ingest.fetch import Spooled, SpooledFile, check_readable
 from recall_daemon.ingest.poll import MAX_FIRST_SEQ, MAX_SEQ_JUMP, Found
 from recall_daemon.ingest.staging import Batch, Push
 from recall_daemon.ingest.validate import ReadResult
-from recall_daemon.store import ledger
+from recall_daemon.store import events, ledger
 from recall_daemon.store.ledger import Entry, Origin, Place
 from recall_daemon.store.store import Connection, Store
 from recall_wire import layout
@@ -134,6 +134,23 @@ def check_same(
             f"another snapshot {known.place.seq} of {known.place.system_id} is in the hub already",
             hint="give each instance a system id of its own",
         )
+
+
+def note_clash(store: Store, place: Place, now: datetime) -> None:
+    """Keep it as the system's warning, and tell who subscribes: once, however often it is tried."""
+    reason = (
+        f"another snapshot {place.seq} than the hub's was pushed and refused; "
+        "give each instance a system id of its own"
+    )
+
+    def work(connection: Connection) -> None:
+        if ledger.systems(connection, system_id=place.system_id)[place.system_id].clash == reason:
+            return
+        ledger.update_system(connection, place.system_id, clash=reason)
+        body = {"seq": place.seq, "reason": reason}
+        events.append(connection, "conflict", place.system_id, body, now)
+
+    store.write(work)
 
 
 def _check_seq(connection: Connection, place: Place) -> None:

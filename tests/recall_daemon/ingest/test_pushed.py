@@ -15,6 +15,7 @@ from recall_daemon.errors import DiskFull
 from recall_daemon.ingest import merge
 from recall_daemon.ingest.pushed import IN_FLIGHT_MAX, OPEN_MAX
 from recall_daemon.ingest.staging import Batch
+from recall_daemon.store import events
 from recall_daemon.store.ledger import Place
 from recall_daemon.store.writer import Writer
 from recall_wire import layout
@@ -172,6 +173,8 @@ async def test_another_snapshot_that_the_bucket_brought_meanwhile_is_a_clash(
             await waiting_for(turn, 2)
         await polling
         assert (await pushing).json()["code"] == "snapshot_clash"
+        with hub.hub.core.store.read() as connection:
+            assert "conflict" in {event.kind for event in events.after(connection, 0, 100)}
         assert hub.texts("a") == {"m0": "memory 0"}
         assert hub.system("a")["quarantined"] == []
 

@@ -12,6 +12,7 @@ import pytest
 
 from recall_daemon.ingest.pushed import BATCH_MAX_BYTES
 from recall_daemon.serve.push import PARQUET
+from recall_daemon.store import events
 from recall_wire.manifest import sha256_hex
 from recall_wire.records import Record, to_batch
 
@@ -118,8 +119,13 @@ async def test_what_the_hub_has_of_a_system(
 async def test_another_snapshot_of_that_number_is_a_clash(open_test_hub: Any, pusher: Any) -> None:
     async with open_test_hub() as hub:
         await pusher(hub, "a", 1, ROWS).all()
-        refused = await pusher(hub, "a", 1, ROWS, instance_id="other").open()
-        assert (refused.status_code, refused.json()["code"]) == (409, "snapshot_clash")
+        for _ in range(2):
+            refused = await pusher(hub, "a", 1, ROWS, instance_id="other").open()
+            assert (refused.status_code, refused.json()["code"]) == (409, "snapshot_clash")
+        with hub.hub.core.store.read() as connection:
+            told = [e for e in events.after(connection, 0, 100) if e.kind == "conflict"]
+        assert [(event.system_id, event.body["seq"]) for event in told] == [("a", 1)]
+        assert hub.system("a")["warning"] == told[0].body["reason"]
 
 
 async def test_an_instance_replaces_its_own_push_and_nobody_elses(
