@@ -194,10 +194,17 @@ class SharedMemories:
                 break
         return found[:limit]
 
-    def shown(self, connection: Connection, memories: Sequence[Memory]) -> Callable[[], list[Json]]:
+    def shown(
+        self, actor: Actor, connection: Connection, memories: Sequence[Memory]
+    ) -> Callable[[], list[Json]]:
         """These as JSON, once the connection is given back: texts may be fetched from far."""
         known, now = self._lives(connection, memories), self._now()
-        return lambda: self._showing.shown(memories, known, now)
+
+        def show() -> list[Json]:
+            self.note(actor, memories)
+            return self._showing.shown(memories, known, now)
+
+        return show
 
     def note(self, actor: Actor, memories: Sequence[Memory]) -> None:
         """Have the audit log say which of these that were read other agents wrote."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 from recall_daemon.agents.actor import Actor
@@ -123,8 +123,16 @@ def identity(memory: Memory) -> Identity:
     return memory.system_id, memory.memory_id
 
 
-def by_identity(found: Mapping[str, Memory]) -> dict[Identity, Memory]:
-    return {identity(memory): memory for memory in found.values()}
+def rows_of(connection: Connection, names: Sequence[Identity]) -> dict[Identity, Memory]:
+    """The live ones among these, whoever may see them."""
+    wanted = list(dict.fromkeys(names))
+    found: dict[Identity, Memory] = {}
+    for start in range(0, len(wanted), _AT_ONCE):
+        part = set(wanted[start : start + _AT_ONCE])
+        row_ids = memories.find_ids(connection, [f"{one[0]}/{one[1]}" for one in sorted(part)])
+        rows = showing.by_row_ids(connection, row_ids)
+        found |= {identity(row): row for row in rows if identity(row) in part}
+    return found
 
 
 def _check(name: str) -> None:

@@ -13,6 +13,8 @@ from recall_daemon.agents.memories import SharedMemories
 from recall_daemon.agents.naming import Naming
 from recall_daemon.agents.relations import Relations
 from recall_daemon.agents.sessions import Sessions
+from recall_daemon.agents.share_rules import ShareRules
+from recall_daemon.agents.sharing import Sharing
 from recall_daemon.agents.showing import Showing
 from recall_daemon.agents.sight import Grants
 from recall_daemon.memory.posts import Posts
@@ -43,6 +45,8 @@ class Shared:
     agents: Agents
     naming: Naming
     memories: SharedMemories
+    sharing: Sharing
+    share_rules: ShareRules
     relations: Relations
     groups: Groups
     sessions: Sessions
@@ -66,6 +70,8 @@ def make_shared(parts: Parts) -> Shared:
         agents=parts.agents,
         naming=naming,
         memories=memories,
+        sharing=Sharing(store, naming, now=now),
+        share_rules=ShareRules(store, now=now),
         relations=Relations(store, naming, memories, now=now),
         groups=Groups(store, naming, memories, now=now),
         sessions=Sessions(store, naming, now=now),

@@ -58,7 +58,7 @@ def read_memory(body: object, *, now: datetime) -> Record:
     record = Record(
         memory_id="",
         text=_text(body),
-        metadata=_metadata(body.get("metadata")),
+        metadata=read_metadata(body.get("metadata")),
         **_fields(body, now),
     )
     told = body.get("memory_id")
@@ -241,7 +241,8 @@ def _importance(name: str, value: object, now: datetime) -> float | None:
     return float(value)
 
 
-def _metadata(value: object) -> str:
+def read_metadata(value: object) -> str:
+    """An object as JSON text. Raises `MemoryInvalid` for what would not come back as it was."""
     if value is None:
         return "{}"
     if not isinstance(value, Mapping):

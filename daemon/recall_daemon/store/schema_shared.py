@@ -148,8 +148,10 @@ CREATE TABLE relationships (
     created_at TIMESTAMPTZ NOT NULL
 );
 
+-- `system_id`: where whoever made it writes; who may not read that system sees no group of it.
 CREATE TABLE context_groups (
     group_id BIGINT PRIMARY KEY,
+    system_id VARCHAR NOT NULL,
     name VARCHAR NOT NULL,
     description VARCHAR,
     agent_id VARCHAR,
@@ -160,6 +162,7 @@ CREATE TABLE group_members (
     group_id BIGINT NOT NULL,
     system_id VARCHAR NOT NULL,
     memory_id VARCHAR NOT NULL,
+    position BIGINT NOT NULL,
     added_at TIMESTAMPTZ NOT NULL,
     PRIMARY KEY (group_id, system_id, memory_id)
 );

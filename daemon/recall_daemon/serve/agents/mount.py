@@ -18,7 +18,7 @@ from recall_daemon.errors import (
     ResolutionInvalid,
     StaleFence,
 )
-from recall_daemon.serve.agents import locks, memories
+from recall_daemon.serve.agents import groups, locks, memories, relations, sharing
 from recall_wire.errors import RecallError
 
 STATUSES: Final[Mapping[type[RecallError], int]] = {
@@ -42,3 +42,4 @@ def install(app: FastAPI, shared: Shared) -> None:
     relations.install(app, shared.relations)
     groups.install(app, shared.groups, shared.sessions)
     locks.install(app, shared.locks)
+    sharing.install(app, shared.sharing, shared.share_rules)
