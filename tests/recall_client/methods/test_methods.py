@@ -215,10 +215,10 @@ ASKED: list[tuple[str, Ask, str, str, Any]] = [
     ),
     (
         "remove_relationship",
-        lambda c: c.remove_relationship(5),
+        lambda c: c.remove_relationship(5, fence=2),
         "DELETE",
         "/v1/agent/relationships/5",
-        {},
+        {"fence": "2"},
     ),
     (
         "get_related_memories",

@@ -35,10 +35,19 @@ class RelationMethods(Asking[R]):
             )
         )
 
-    def remove_relationship(self, relationship_id: int, *, idempotency_key: str | None = None) -> R:
+    def remove_relationship(
+        self,
+        relationship_id: int,
+        *,
+        fence: int | None = None,
+        idempotency_key: str | None = None,
+    ) -> R:
+        """→ relationship_id. `fence`: of the lock on the memory that it leads from."""
         number = relationship_id
         return self._ask(
-            lambda: delete(f"{ROOT}/{whole('relationship_id', number)}", key=idempotency_key)
+            lambda: delete(
+                f"{ROOT}/{whole('relationship_id', number)}", given(fence=fence), idempotency_key
+            )
         )
 
     def get_related_memories(
