@@ -17,7 +17,7 @@ from recall_daemon.agents.config import Agents, Strategy
 from recall_daemon.agents.decisions import By, Decision, decided
 from recall_daemon.agents.far import FarRecords
 from recall_daemon.agents.naming import Naming, identity
-from recall_daemon.errors import AgentInvalid
+from recall_daemon.errors import AgentInvalid, Forbidden
 from recall_daemon.store import answers, audit_log, lives, locks, versions, weigh
 from recall_daemon.store.answers import Key
 from recall_daemon.store.audit_log import Act
@@ -67,12 +67,14 @@ class Editing:
         agents: Agents,
         far: FarRecords,
         *,
+        on_changed: Callable[[], None],
         now: Callable[[], datetime],
     ) -> None:
         self._store = store
         self._naming = naming
         self._agents = agents
         self._far = far
+        self._on_changed = on_changed
         self._now = now
         self._strategy = strategy_of(agents)
 
@@ -95,6 +97,8 @@ class Editing:
         `AgentInvalid`, `MemoryInvalid`, `KeyReused`, `TransientError` for a cold text that is away.
         """
         changes = read_changes(body, self._now())
+        if changes.category in self._agents.restricted(actor.agent_id):
+            raise Forbidden(f"the category {changes.category!r} is closed to this agent")
         far = self._far.of(actor, name)
         asked = _Asked(actor, name, changes, terms)
 
@@ -103,7 +107,9 @@ class Editing:
             act = partial(self._update, connection, asked, far, now)
             return answers.once(connection, key, now, act)
 
-        return self._store.write(work)
+        told = self._store.write(work)
+        self._on_changed()
+        return told
 
     def _update(
         self, connection: Connection, asked: _Asked, far: Mapping[int, Record], now: datetime

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from recall_daemon.agents.config import Agents
+from recall_daemon.agents.editing import Editing
+from recall_daemon.agents.far import FarRecords
 from recall_daemon.agents.groups import Groups
 from recall_daemon.agents.locks import Locks
 from recall_daemon.agents.memories import SharedMemories
 from recall_daemon.agents.naming import Naming
 from recall_daemon.agents.relations import Relations
+from recall_daemon.agents.review import Review
 from recall_daemon.agents.sessions import Sessions
 from recall_daemon.agents.share_rules import ShareRules
 from recall_daemon.agents.sharing import Sharing
@@ -51,6 +54,8 @@ class Shared:
     groups: Groups
     sessions: Sessions
     locks: Locks
+    editing: Editing
+    review: Review
 
 
 def make_shared(parts: Parts) -> Shared:
@@ -66,6 +71,7 @@ def make_shared(parts: Parts) -> Shared:
         now=parts.now,
     )
     store, now = parts.store, parts.now
+    far = FarRecords(store, naming, parts.far)
     return Shared(
         agents=parts.agents,
         naming=naming,
@@ -75,5 +81,7 @@ def make_shared(parts: Parts) -> Shared:
         relations=Relations(store, naming, memories, now=now),
         groups=Groups(store, naming, memories, now=now),
         sessions=Sessions(store, naming, now=now),
+        editing=Editing(store, naming, parts.agents, far, on_changed=parts.on_changed, now=now),
+        review=Review(store, naming, parts.agents, on_changed=parts.on_changed, now=now),
         locks=Locks(store, naming, now=now),
     )
