@@ -126,7 +126,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     ),
     **dict.fromkeys(("importance", "strength", "factor", "min_score"), number),
     **dict.fromkeys(("lease_s", "wait_s", "expires_in_s"), number),
-    **dict.fromkeys(("limit", "fence"), whole),
+    **dict.fromkeys(("limit", "fence", "before"), whole),
     **dict.fromkeys(("cascade", "include_shared_memories", "pinned"), flag),
     **dict.fromkeys(("metadata", "filters"), members),
     **dict.fromkeys(("tags", "ids"), texts),

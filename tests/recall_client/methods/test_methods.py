@@ -257,7 +257,13 @@ ASKED: list[tuple[str, Ask, str, str, Any]] = [
         {"memory_id": "m", "agents": ["a", "b"], "permission": "write", "expires_in_s": 60},
     ),
     ("revoke_share", lambda c: c.revoke_share(2), "DELETE", "/v1/shares/2", {}),
-    ("list_shares", lambda c: c.list_shares("m"), "GET", "/v1/shares", {"memory_id": "m"}),
+    (
+        "list_shares",
+        lambda c: c.list_shares("m", 5, 9),
+        "GET",
+        "/v1/shares",
+        {"memory_id": "m", "limit": "5", "before": "9"},
+    ),
     ("list_agents", lambda c: c.list_agents(), "GET", "/v1/agents", {}),
     (
         "get_agent_memory_slice",
@@ -304,7 +310,13 @@ ASKED: list[tuple[str, Ask, str, str, Any]] = [
         "/v1/conflicts/c/resolve",
         {"choose": "ours", "fence": 2},
     ),
-    ("undo_resolution", lambda c: c.undo_resolution("c"), "POST", "/v1/conflicts/c/undo", {}),
+    (
+        "undo_resolution",
+        lambda c: c.undo_resolution("c", fence=2),
+        "POST",
+        "/v1/conflicts/c/undo",
+        {"fence": 2},
+    ),
     ("get_sync_statistics", lambda c: c.get_sync_statistics(), "GET", "/v1/agents/statistics", {}),
     (
         "get_coordinator_status",

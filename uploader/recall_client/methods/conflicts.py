@@ -13,7 +13,7 @@ class ConflictMethods(Asking[R]):
     def list_conflicts(
         self, state: str = "open", limit: int | None = None, cursor: str | None = None
     ) -> R:
-        """→ conflicts, next_cursor."""
+        """→ conflicts, next_cursor; oldest first. `state`: open, resolved, all."""
         return self._ask(lambda: get(ROOT, given(state=state, limit=limit, cursor=cursor)))
 
     def get_conflict(self, conflict_id: str) -> R:
@@ -40,8 +40,18 @@ class ConflictMethods(Asking[R]):
             )
         )
 
-    def undo_resolution(self, conflict_id: str, *, idempotency_key: str | None = None) -> R:
-        """The memory as it was, and the conflict open again."""
+    def undo_resolution(
+        self,
+        conflict_id: str,
+        *,
+        fence: int | None = None,
+        idempotency_key: str | None = None,
+    ) -> R:
+        """→ as `resolve_conflict`: the memory is as it was, and the conflict open again."""
         return self._ask(
-            lambda: post(f"{ROOT}/{segment('conflict_id', conflict_id)}/undo", {}, idempotency_key)
+            lambda: post(
+                f"{ROOT}/{segment('conflict_id', conflict_id)}/undo",
+                given(fence=fence),
+                idempotency_key,
+            )
         )

@@ -40,9 +40,11 @@ class SharingMethods(Asking[R]):
         number = share_id
         return self._ask(lambda: delete(f"{ROOT}/{whole('share_id', number)}", key=idempotency_key))
 
-    def list_shares(self, memory_id: str) -> R:
-        """→ shares: who else sees the memory by a grant."""
-        return self._ask(lambda: get(ROOT, given(memory_id=memory_id)))
+    def list_shares(
+        self, memory_id: str | None = None, limit: int | None = None, before: int | None = None
+    ) -> R:
+        """→ shares, next_before: the live grants of a memory, or of this client's agent."""
+        return self._ask(lambda: get(ROOT, given(memory_id=memory_id, limit=limit, before=before)))
 
     def list_agents(self) -> R:
         """→ agents, as the hub's settings have them."""
