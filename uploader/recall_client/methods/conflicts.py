@@ -13,7 +13,7 @@ class ConflictMethods(Asking[R]):
     def list_conflicts(
         self, state: str = "open", limit: int | None = None, cursor: str | None = None
     ) -> R:
-        """→ conflicts, next_cursor; oldest first. `state`: open, resolved, all."""
+        """→ conflicts, next_cursor; oldest first. `state`: open, resolved, superseded, all."""
         return self._ask(lambda: get(ROOT, given(state=state, limit=limit, cursor=cursor)))
 
     def get_conflict(self, conflict_id: str) -> R:
