@@ -8,12 +8,12 @@ reinforcement, a promotion) moves the anchor to that moment and to the importanc
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from recall_daemon.errors import AgentInvalid
-from recall_daemon.store.lives import MemoryTier
+from recall_daemon.store.lives import Life, MemoryTier
 
 TIERS: Final[tuple[MemoryTier, ...]] = ("short", "medium", "long")
 
@@ -55,6 +55,16 @@ def anchor_of(
     return Anchor(at, known, since if anchored_at is None else anchored_at)
 
 
+def with_anchor(life: Life, anchor: Anchor) -> Life:
+    """The life with its anchor moved."""
+    return replace(
+        life,
+        memory_tier=anchor.tier,
+        anchor_importance=anchor.importance,
+        anchored_at=anchor.anchored_at,
+    )
+
+
 def effective(anchor: Anchor, now: datetime) -> float:
     """importance · (1 - rate) ** (days since the anchor), within 0 and 1; a clock that was set back
     raises nothing above the anchor."""
@@ -68,14 +78,19 @@ def effective(anchor: Anchor, now: datetime) -> float:
 def reinforced(anchor: Anchor, factor: float, now: datetime) -> Anchor:
     """The anchor moved to now, at `min(1, effective importance · factor)`.
 
-    Raises `AgentInvalid` for a factor that is not above 0 and at most `REINFORCE_FACTOR_MAX`.
+    Raises `AgentInvalid`; see `check_factor`.
     """
+    check_factor(factor)
+    return Anchor(min(1.0, effective(anchor, now) * factor), anchor.tier, now)
+
+
+def check_factor(factor: float) -> None:
+    """Raises `AgentInvalid` unless it is above 0 and at most `REINFORCE_FACTOR_MAX`."""
     if not 0 < factor <= REINFORCE_FACTOR_MAX:
         raise AgentInvalid(
             f"a factor of {factor} is not above 0 and at most {REINFORCE_FACTOR_MAX:g}",
             hint="1.2 makes a memory a fifth more important, 0.5 half as important",
         )
-    return Anchor(min(1.0, effective(anchor, now) * factor), anchor.tier, now)
 
 
 @dataclass(frozen=True)

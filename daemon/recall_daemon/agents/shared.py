@@ -13,6 +13,7 @@ from recall_daemon.agents.groups import Groups
 from recall_daemon.agents.locks import Locks
 from recall_daemon.agents.memories import SharedMemories
 from recall_daemon.agents.naming import Naming
+from recall_daemon.agents.reinforce import Reinforcing
 from recall_daemon.agents.relations import Relations
 from recall_daemon.agents.review import Review
 from recall_daemon.agents.sessions import Sessions
@@ -54,6 +55,7 @@ class Shared:
     groups: Groups
     sessions: Sessions
     locks: Locks
+    reinforcing: Reinforcing
     editing: Editing
     review: Review
 
@@ -84,4 +86,5 @@ def make_shared(parts: Parts) -> Shared:
         editing=Editing(store, naming, parts.agents, far, on_changed=parts.on_changed, now=now),
         review=Review(store, naming, parts.agents, on_changed=parts.on_changed, now=now),
         locks=Locks(store, naming, now=now),
+        reinforcing=Reinforcing(store, naming, now=now),
     )

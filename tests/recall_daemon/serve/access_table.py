@@ -249,6 +249,13 @@ ROWS = (
         _at("/v1/agent/relationships", {"from_id": "nobody", "to_id": "nobody", "type": "x"}),
         ok=404,
     ),
+    Row(
+        "POST",
+        "/v1/agent/reinforce",
+        "everyone",
+        _at("/v1/agent/reinforce", {"memory_id": "nobody"}),
+        ok=404,
+    ),
     Row("POST", "/v1/agent/sessions", "writer", _at("/v1/agent/sessions", {})),
     Row("POST", "/v1/agent/groups", "writer", _at("/v1/agent/groups", {"name": "tides"})),
     Row(

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from datetime import datetime
 
-from recall_daemon.agents.decay import STEPS, Anchor, anchor_of, promoted
+from recall_daemon.agents.decay import STEPS, Anchor, anchor_of, promoted, with_anchor
 from recall_daemon.jobs import Progress
 from recall_daemon.store import ageing_lives, lives
 from recall_daemon.store.ageing_lives import Aged
@@ -68,13 +67,3 @@ def anchor_now(one: Aged) -> Anchor:
     life = one.life
     anchored = (life.anchor_importance, life.anchored_at)
     return anchor_of(life.memory_tier, anchored, one.importance, one.merged_at)
-
-
-def with_anchor(life: Life, anchor: Anchor) -> Life:
-    """The life with its anchor moved."""
-    return replace(
-        life,
-        memory_tier=anchor.tier,
-        anchor_importance=anchor.importance,
-        anchored_at=anchor.anchored_at,
-    )

@@ -18,7 +18,7 @@ from recall_daemon.errors import (
     ResolutionInvalid,
     StaleFence,
 )
-from recall_daemon.serve.agents import groups, locks, memories, relations, sharing, versions
+from recall_daemon.serve.agents import groups, life, locks, memories, relations, sharing, versions
 from recall_wire.errors import RecallError
 
 STATUSES: Final[Mapping[type[RecallError], int]] = {
@@ -42,5 +42,6 @@ def install(app: FastAPI, shared: Shared) -> None:
     relations.install(app, shared.relations)
     groups.install(app, shared.groups, shared.sessions)
     locks.install(app, shared.locks)
+    life.install(app, shared.reinforcing)
     versions.install(app, shared.editing, shared.review)
     sharing.install(app, shared.sharing, shared.share_rules)
