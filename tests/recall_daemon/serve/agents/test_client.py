@@ -202,3 +202,9 @@ async def test_edits_advance_merge_or_conflict_and_a_conflict_is_resolved_and_un
     assert done(await client.get_memory(name))["memory"]["content"] == edits[0]
     assert done(await client.list_conflicts())["conflicts"]
     assert len(done(await client.get_versions(name))["versions"]) >= 4
+
+
+async def test_reinforcing_is_bounded(client: AsyncMemoryClient) -> None:
+    name = done(await client.add_memory("worth more", importance=0.5))["memory_id"]
+    assert done(await client.reinforce_memory(name))["new_importance"] == pytest.approx(0.6)
+    assert done(await client.reinforce_memory(name, 9.0))["new_importance"] == 1.0
