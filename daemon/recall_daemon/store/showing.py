@@ -110,6 +110,20 @@ def by_row_ids(
     return [found[row_id] for row_id in row_ids if row_id in found]
 
 
+def by_names(connection: Connection, names: Sequence[tuple[str, str]]) -> list[Memory]:
+    """The live memories among a few hundred (system_id, memory_id), in no order."""
+    if not names:
+        return []
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM memories WHERE state = 'live' AND memory_id IN "
+        f"({', '.join('?' * len(names))})",
+        [memory_id for _, memory_id in names],
+    ).fetchall()
+    wanted = set(names)
+    found = [Memory(*row) for row in rows]
+    return [one for one in found if (one.system_id, one.memory_id) in wanted]
+
+
 def newest(
     connection: Connection,
     filters: Filters,
