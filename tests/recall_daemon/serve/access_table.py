@@ -234,6 +234,25 @@ ROWS = (
         _memory("/v1/agent/relationships"),
         names_system=True,
     ),
+    Row("GET", "/v1/shares", "everyone", _at("/v1/shares")),
+    Row(
+        "POST",
+        "/v1/shares",
+        "changer",
+        lambda system, role: Ask(
+            "/v1/shares", {"memory_id": f"{system}/{system}-red-0", "agents": ["helper"]}
+        ),
+        names_system=True,
+    ),
+    Row("DELETE", "/v1/shares/{share_id}", "everyone", _at("/v1/shares/999"), ok=404),
+    Row("GET", "/v1/share-rules", "everyone", _at("/v1/share-rules")),
+    Row(
+        "POST",
+        "/v1/share-rules",
+        "admin",
+        _at("/v1/share-rules", {"tag": "tides", "targets": ["helper"]}),
+    ),
+    Row("DELETE", "/v1/share-rules/{rule_id}", "admin", _at("/v1/share-rules/999"), ok=404),
     Row(
         "DELETE",
         "/v1/agent/relationships/{relationship_id}",
