@@ -107,6 +107,8 @@ class Page:
         found: dict[int, Shown] = {}
         wanted = list(row_ids)
         for _ in range(_LOOKS_MAX):
+            if not wanted:
+                break
             rows = self._ranker.texts.rows(wanted)
             versions = {row_id: row.change_no for row_id, row in rows.items()}
             fields = self._ranker.view.fields(versions)
@@ -115,8 +117,6 @@ class Page:
                 fields |= fields_of(self._ranker.texts.rows_now(rest), versions)
             found |= {i: Shown(row, fields[i]) for i, row in rows.items() if i in fields}
             wanted = [row_id for row_id in rows if row_id not in fields]
-            if not wanted:
-                break
         # What the index let pass may be of another project by now, and a neighbour of any.
         reach = self._ranker.reach
         if reach.is_everything:

@@ -51,10 +51,21 @@ def best_passage(
 def _find(text: str, phrase: str) -> tuple[int, int] | None:
     """Where the words of a phrase follow each other, whatever lies between two of them."""
     words = _WORD.findall(normal(phrase))[:_PHRASE_MAX_WORDS]
-    if not words:
+    if not words or _lacks(text, words):
         return None
     found = re.search(r"\W+".join(map(re.escape, words)), text, re.IGNORECASE)
     return found.span() if found else None
+
+
+def _lacks(text: str, words: Sequence[str]) -> bool:
+    """Whether one of the words is surely not in the text: sooner known than a pattern is made.
+
+    Beyond ASCII the letters that a pattern takes for the same are more than `lower` knows.
+    """
+    if not text.isascii():
+        return False
+    lowered = text.lower()
+    return any(word.isascii() and word not in lowered for word in words)
 
 
 def _densest(text: str, sought: Sequence[str]) -> tuple[int, int]:

@@ -41,6 +41,26 @@ def test_a_phrase_that_is_held_comes_before_meaning():
     assert "zebra,  Broker" in found.text
 
 
+@pytest.mark.parametrize(
+    ("said", "phrase"),
+    [
+        ("THE Blue-Green switch", "the blue green SWITCH"),
+        ("the \u017ftate machine", "state machine"),
+        ("\u212aelvin scale", "kelvin scale"),
+        ("in istanbul today", "in \u0131stanbul"),
+    ],
+)
+def test_a_phrase_is_held_whatever_the_letters_it_is_written_with(said, phrase):
+    text = FILLER * 50 + said + ". " + FILLER * 50
+    found = passage(text, phrases=[phrase], near=(0, 10))
+    assert found.start < text.index(said) < found.end
+
+
+def test_a_part_of_a_phrase_is_no_phrase():
+    text = FILLER * 50 + "state. " + FILLER * 50
+    assert passage(text, phrases=["state machine"], near=(0, 10)).end == 10
+
+
 def test_no_word_at_all_shows_the_beginning():
     assert passage(FILLER * 60, sought=["zebra"]).start == 0
 
