@@ -12,9 +12,9 @@ from recall_daemon.store import conflicts, weigh
 from recall_daemon.store.conflicts import Conflict
 from recall_daemon.store.store import Connection
 from recall_daemon.store.weigh import Held, Weighed
-from recall_daemon.versions.graph import DERIVED, Graph, Version
-from recall_daemon.versions.settle import StrategyOf, child, decide
-from recall_daemon.versions.three_way import three_way
+from recall_daemon.versions.graph import Graph, Version
+from recall_daemon.versions.settle import StrategyOf, base_record, child, decide, said_by
+from recall_daemon.versions.three_way import three_way, with_fields
 from recall_wire.records import Record
 
 Side = Literal["ours", "theirs"]
@@ -55,10 +55,14 @@ def decided(
         raise ResolutionInvalid(
             f"this conflict is {conflict.state}", hint="undo the resolution to decide anew"
         )
-    ours, theirs, base = _sides(held, conflict)
-    winner, record = _outcome(decision, ours, theirs, base)
+    graph = Graph(held.versions)
+    ours, theirs = _side(graph, conflict.ours), _side(graph, conflict.theirs)
+    head = _side(graph, held.head_id or "")
+    winner, said = _said(decision, graph, ours, theirs)
+    before = base_record(graph, head, theirs)
+    both = three_way(before, said_by(head), said_by(theirs)).record
     made = replace(
-        child(ours, theirs, record, "resolution", like=winner),
+        child(head, theirs, with_fields(both, said, conflict.fields), "resolution", like=winner),
         author=by.name,
         agent_id=by.agent_id,
         priority=by.priority,
@@ -83,52 +87,48 @@ def undone(
 ) -> Weighed:
     """Have a resolved conflict open again: only an explicit call resolves it from now on.
 
-    Where somebody built on the resolution, what it served goes on, and the side that lost is in
-    question against that. Raises `ResolutionInvalid`.
+    Where somebody built on the resolution, what they said is served on, and the other side is in
+    question against it. Raises `ResolutionInvalid`.
     """
-    known = {version.version_id: version for version in held.versions}
-    made = known.get(conflict.resolution or "")
+    made = Graph(held.versions).by_id.get(conflict.resolution or "")
     if conflict.state != "resolved" or made is None:
         raise ResolutionInvalid(f"this conflict is {conflict.state}: there is nothing to undo")
-    conflicts.put(connection, [replace(conflict, state="superseded", manual=True)], now)
-    fresh = weigh.hold(connection, held.system_id, held.memory_id, now)
-    if Graph(held.versions).has_heirs(made.version_id):
-        lost = conflict.ours if conflict.winner == conflict.theirs else conflict.theirs
-        return weigh.change(connection, fresh, replace(made, cut=lost), strategy, now)
-    if made.kind in DERIVED:
-        return weigh.weigh(connection, fresh, (), strategy, now)
-    return weigh.change(connection, fresh, replace(made, withdrawn=True), strategy, now)
+    undone_one = replace(made, withdrawn=True, cut=conflict.theirs)
+    by_hand = [conflict.conflict_id]
+    weighed = weigh.change(connection, held, undone_one, strategy, now, manual=by_hand)
+    if conflict.theirs not in {one.theirs for one in weighed.open}:
+        raise ResolutionInvalid(
+            "somebody has built on both sides since", hint="update the memory instead"
+        )
+    return weighed
 
 
-def _outcome(
-    decision: Decision, ours: Version, theirs: Version, base: Version | None
+def _said(
+    decision: Decision, graph: Graph, ours: Version, theirs: Version
 ) -> tuple[Version | None, Record]:
-    if decision.strategy == "manual_review":
+    """Whose word counts in what they differ, and what is said there."""
+    if decision.choose is not None:
+        winner = theirs if decision.choose == "theirs" else ours
+        return winner, said_by(winner)
+    if decision.text is not None:
+        return None, replace(said_by(ours), text=decision.text)
+    if decision.strategy is None or decision.strategy == "manual_review":
         raise ResolutionInvalid(
             "manual_review leaves the decision to a person", hint="choose a side, or send content"
         )
-    if decision.strategy is not None:
-        winner, record = decide(decision.strategy, ours, theirs, base)
-        if record is None:
-            raise ResolutionInvalid(
-                "the two edits overlap, so no strategy can merge them",
-                hint="choose ours or theirs, or send the content",
-            )
-        return winner, record
-    winner, other = (theirs, ours) if decision.choose == "theirs" else (ours, theirs)
-    assert winner.record is not None
-    assert other.record is not None
-    said = three_way(base.record if base else None, winner.record, other.record).record
-    if decision.text is None:
-        return winner, said
-    return None, replace(said, text=decision.text)
+    won, record = decide(decision.strategy, ours, theirs, base_record(graph, ours, theirs))
+    if record is None:
+        raise ResolutionInvalid(
+            "the two edits overlap, so no strategy can merge them",
+            hint="choose ours or theirs, or send the content",
+        )
+    return won, record
 
 
-def _sides(held: Held, conflict: Conflict) -> tuple[Version, Version, Version | None]:
-    known = {version.version_id: version for version in held.versions}
-    ours, theirs = known.get(conflict.ours), known.get(conflict.theirs)
-    if ours is None or theirs is None or ours.record is None or theirs.record is None:
+def _side(graph: Graph, version_id: str) -> Version:
+    version = graph.by_id.get(version_id)
+    if version is None or version.record is None:
         raise ResolutionInvalid(
             "the content of one side is not here any more", hint="update the memory instead"
         )
-    return ours, theirs, known.get(conflict.base or "")
+    return version

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from recall_daemon.agents.config import Strategy
 from recall_daemon.store import conflicts, events, lives, versions
 from recall_daemon.store.conflicts import Conflict
 from recall_daemon.store.lives import Life
@@ -88,7 +89,10 @@ def weigh(
     for version in new:
         kept = _with(kept, version)
     by_hand = {one.conflict_id for one in held.conflicts if one.manual} | set(manual)
-    settled = settle(Graph(kept), strategy, by_hand)
+    fixed: dict[str, Strategy] = {
+        one.conflict_id: one.strategy for one in held.conflicts if one.state == "resolved"
+    } | dict.fromkeys(by_hand, "manual_review")
+    settled = settle(Graph(kept), strategy, fixed)
     for version in settled.made:
         kept = _with(kept, version)
     met = _conflicts(held, settled.clashes, by_hand, now)
@@ -100,11 +104,18 @@ def weigh(
 
 
 def change(
-    connection: Connection, held: Held, changed: Version, strategy: StrategyOf, now: datetime
+    connection: Connection,
+    held: Held,
+    changed: Version,
+    strategy: StrategyOf,
+    now: datetime,
+    *,
+    manual: Iterable[str] = (),
 ) -> Weighed:
     """As `weigh`, with a version that it has in another state."""
     kept = [one for one in held.versions if one.version_id != changed.version_id]
-    return weigh(connection, replace(held, versions=(*kept, changed)), (), strategy, now)
+    with_it = replace(held, versions=(*kept, changed))
+    return weigh(connection, with_it, (), strategy, now, manual=manual)
 
 
 def _with(kept: Sequence[Version], new: Version) -> list[Version]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -62,8 +63,8 @@ class Graph:
         return self._homes[-1] if self._homes else None
 
     @cached_property
-    def revived(self) -> frozenset[str]:
-        """What lost, and is in question again."""
+    def in_question(self) -> frozenset[str]:
+        """What lost, and may win after all: the decisions against it were undone."""
         found: set[str] = set()
         left = [one.cut for one in self.by_id.values() if one.cut is not None]
         while left:
@@ -73,14 +74,19 @@ class Graph:
             left += known.grows_from if known is not None and known.kind in DERIVED else ()
         return frozenset(found)
 
-    def leaves(self) -> list[Version]:
-        """What nobody built on: of its own system's versions the last, and no derived one.
+    def said(self) -> list[Version]:
+        """What somebody said, and the hub did not make: each after what it grew from, else in the
+        order in which they were written.
 
-        In the order in which they were written.
+        Of its own system's versions the last, and those that somebody built on.
         """
-        real = [one for one in self.by_id.values() if self._is_said(one)]
-        older = self.ancestors(parent for one in real for parent in one.grows_from)
-        return sorted((one for one in real if one.version_id not in older), key=_age)
+        own = [one for one in self.by_id.values() if self._is_edit(one)]
+        built_on = self.ancestors(parent for one in own for parent in one.grows_from)
+        return [
+            one
+            for one in self._ordered()
+            if self._is_edit(one) or one is self.home or self._is_home_in(one, built_on)
+        ]
 
     def ancestors(self, version_ids: Iterable[str]) -> set[str]:
         """These versions and all that they grew from, as far as they are known by name."""
@@ -94,29 +100,26 @@ class Graph:
                 left += () if known is None else known.grows_from
         return found
 
-    def base(self, ours: Version, theirs: Version) -> Version | None:
-        """The newest version that both grew from; its system's own follow each other."""
-        common = self._history(ours) & self._history(theirs)
+    def history(self, version: Version) -> set[str]:
+        """Its ancestors and itself, where each of the system's own grew from the one before."""
+        found: set[str] = set()
+        left = [version.version_id, *self._parents(version)]
+        while left:
+            name = left.pop()
+            if name not in found:
+                found.add(name)
+                known = self.by_id.get(name)
+                left += [] if known is None else self._parents(known)
+        return found
+
+    def bases(self, one: Version, other: Version) -> list[Version]:
+        """The newest versions that both grew from, the first first; several where they crossed."""
+        common = self.history(one) & self.history(other)
         known = [self.by_id[name] for name in common if name in self.by_id]
         # Whatever one of them grew from is common, too.
-        older = {parent for one in known for parent in self._parents(one)}
-        lowest = [one for one in known if one.version_id not in older]
-        return max(lowest or known, key=_age, default=None)
-
-    def began_at(self, branch: Version, other: Version) -> tuple[datetime, str]:
-        """When a branch began that the other has not: its first version's time and name."""
-        own = self.ancestors([branch.version_id, *branch.grows_from])
-        own -= self.ancestors([other.version_id, *other.grows_from])
-        said = [self.by_id[name] for name in own if name in self.by_id]
-        return min((_age(one) for one in said if one.kind not in DERIVED), default=_age(branch))
-
-    def has_heirs(self, version_id: str) -> bool:
-        """Whether somebody built on this version."""
-        return any(
-            version_id in self.ancestors(one.grows_from)
-            for one in self.by_id.values()
-            if one.kind not in DERIVED and not one.withdrawn and one.version_id != version_id
-        )
+        older = {parent for version in known for parent in self._parents(version)}
+        lowest = [version for version in known if version.version_id not in older]
+        return sorted(lowest or known[:1], key=age)
 
     @cached_property
     def _homes(self) -> list[Version]:
@@ -132,27 +135,41 @@ class Graph:
             for earlier, later in zip(self._homes, self._homes[1:], strict=False)
         }
 
-    def _is_said(self, one: Version) -> bool:
-        if one.kind == "home":
-            return one is self.home
-        return one.kind not in DERIVED and not one.withdrawn
+    def _is_edit(self, one: Version) -> bool:
+        return one.kind in ("edit", "resolution") and not one.withdrawn
+
+    def _is_home_in(self, one: Version, names: set[str]) -> bool:
+        return one.kind == "home" and one.version_id in names
 
     def _parents(self, one: Version) -> list[str]:
         before = self._before.get(one.version_id)
         return [*one.grows_from, *([] if before is None else [before])]
 
-    def _history(self, version: Version) -> set[str]:
-        """Its ancestors and itself, where each of the system's own grew from the one before."""
-        found: set[str] = set()
-        left = [version.version_id, *version.grows_from]
-        while left:
-            name = left.pop()
-            if name not in found:
-                found.add(name)
-                known = self.by_id.get(name)
-                left += [] if known is None else self._parents(known)
-        return found
+    def _ordered(self) -> list[Version]:
+        """All, parents first. A system that says again what it said once may close a circle: what
+        is on it comes last."""
+        waiting = {
+            name: {parent for parent in self._parents(one) if parent in self.by_id}
+            for name, one in self.by_id.items()
+        }
+        heirs: dict[str, list[str]] = {}
+        for name, parents in waiting.items():
+            for parent in parents:
+                heirs.setdefault(parent, []).append(name)
+        ready = [age(self.by_id[name]) for name, parents in waiting.items() if not parents]
+        heapq.heapify(ready)
+        ordered = []
+        while ready:
+            _, name = heapq.heappop(ready)
+            ordered.append(self.by_id[name])
+            del waiting[name]
+            for heir in heirs.get(name, ()):
+                waiting[heir].discard(name)
+                if not waiting[heir]:
+                    heapq.heappush(ready, age(self.by_id[heir]))
+        return [*ordered, *sorted((self.by_id[name] for name in waiting), key=age)]
 
 
-def _age(version: Version) -> tuple[datetime, str]:
+def age(version: Version) -> tuple[datetime, str]:
+    """What versions are ordered by: when they were written, then their names."""
     return version.written_at, version.version_id

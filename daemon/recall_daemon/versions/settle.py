@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Final, Literal
 
 from recall_daemon.agents.config import Agents, Strategy, categories_of
 from recall_daemon.versions.content import hash_of, version_id
 from recall_daemon.versions.graph import Graph, Version
 from recall_daemon.versions.sentences import merged_text
-from recall_daemon.versions.three_way import Merged, three_way
+from recall_daemon.versions.three_way import three_way
 from recall_wire.records import Record
 
 StrategyOf = Callable[[Record], Strategy]
+Fixed = Mapping[str, Strategy]
+NOTHING_FIXED: Final[Fixed] = {}
 
 # The field of a conflict with a version whose content is not here.
 CONTENT = "content"
@@ -22,9 +24,9 @@ CONTENT = "content"
 
 @dataclass(frozen=True)
 class Clash:
-    """Two versions that say different things. `ours` is the one that began first.
+    """Two versions that say different things in `fields`. `ours` was served when `theirs` came.
 
-    `resolution` None: it is for a person, and `ours` is served until then.
+    `resolution` None: it is for a person, and what `ours` says is served until then.
     """
 
     ours: Version
@@ -44,7 +46,8 @@ class Clash:
 class Settled:
     """What is served: `head`, None where the memory is deleted or nothing of it is here.
 
-    `made`: the versions that the hub made to say so; `clashes`: what it met on the way.
+    `made`: the versions that the hub made to say so; `clashes`: those that are open, or that it
+    resolved.
     """
 
     head: Version | None
@@ -62,76 +65,95 @@ def strategy_of(agents: Agents) -> StrategyOf:
     return lambda record: agents.strategy(categories_of(record.tags), record.agent_id)
 
 
-def settle(graph: Graph, strategy: StrategyOf, manual: Collection[str] = ()) -> Settled:
-    """Fold the leaves into one, in the order in which they were written.
+def settle(graph: Graph, strategy: StrategyOf, fixed: Fixed = NOTHING_FIXED) -> Settled:
+    """What is served if all versions had come in the order in which they were written.
 
-    `manual`: conflicts that only a person resolves. A delete by the memory's own system wins.
+    `fixed`: conflicts, by their names, that are resolved as they were before, whatever `strategy`
+    says now. A delete by the memory's own system wins.
     """
     if graph.home is not None and graph.home.is_delete:
         return Settled(None)
-    leaves = graph.leaves()
-    head = leaves[0] if leaves else None
-    made: list[Version] = []
-    clashes: list[Clash] = []
-    for leaf in leaves[1:]:
-        assert head is not None
-        known = Graph([*graph.by_id.values(), *made])
-        found = _joined(known, head, leaf, strategy, manual)
-        if isinstance(found, Clash):
-            clashes.append(found)
-            head = found.resolution or found.ours
-            made += [] if found.resolution is None else [found.resolution]
-        else:
-            head = found
-            made.append(found)
-    return Settled(head, tuple(made), tuple(clashes))
+    settled = Settled(None)
+    for version in graph.said():
+        settled = _next(graph, settled, version, strategy, fixed)
+    return replace(settled, clashes=_standing(graph, settled))
+
+
+def _next(
+    graph: Graph, settled: Settled, new: Version, strategy: StrategyOf, fixed: Fixed
+) -> Settled:
+    head = settled.head
+    known = Graph([*graph.by_id.values(), *settled.made]) if settled.made else graph
+    if head is None or head.version_id in known.history(new):
+        return replace(settled, head=new)
+    if new.version_id in known.history(head):
+        return settled
+    found = _joined(known, head, new, strategy, fixed)
+    if isinstance(found, Version):
+        return replace(settled, head=found, made=(*settled.made, found))
+    made = () if found.resolution is None else (found.resolution,)
+    return Settled(found.resolution or head, (*settled.made, *made), (*settled.clashes, found))
+
+
+def _standing(graph: Graph, settled: Settled) -> tuple[Clash, ...]:
+    """Without those that were open, and whose other side is part of what came later."""
+    known = Graph([*graph.by_id.values(), *settled.made])
+    taken_up = [known.history(settled.head)] if settled.head is not None else []
+    standing: list[Clash] = []
+    for clash in reversed(settled.clashes):
+        is_over = any(clash.theirs.version_id in history for history in taken_up)
+        if clash.resolution is not None or not is_over:
+            standing.append(clash)
+        if clash.resolution is None:
+            taken_up.append(known.history(clash.theirs))
+    return tuple(reversed(standing))
 
 
 def _joined(
-    graph: Graph, head: Version, leaf: Version, strategy: StrategyOf, manual: Collection[str]
+    graph: Graph, ours: Version, theirs: Version, strategy: StrategyOf, fixed: Fixed
 ) -> Version | Clash:
-    ours, theirs = sorted((head, leaf), key=lambda one: _branch(graph, one, head, leaf))
-    base = graph.base(ours, theirs)
+    bases = graph.bases(ours, theirs)
+    base = bases[-1] if bases else None
     if ours.record is None or theirs.record is None:
         return Clash(ours, theirs, base, (CONTENT,), "manual_review", None, None)
-    merged = three_way(base.record if base else None, _said(ours), _said(theirs))
+    before = base_record(graph, ours, theirs)
+    merged = three_way(before, ours.record, theirs.record)
     if not merged.overlapping:
         return child(ours, theirs, merged.record, "merge")
-    chosen = strategy(base.record if base and base.record else _said(ours))
-    is_manual = (
-        conflict_id(ours.version_id, theirs.version_id) in manual
-        or ours.version_id in graph.revived
-        or theirs.version_id in graph.revived
-    )
-    chosen = "manual_review" if is_manual else chosen
-    winner, record = _decided(chosen, ours, theirs, base, merged)
+    chosen = fixed.get(conflict_id(ours.version_id, theirs.version_id))
+    if theirs.version_id in graph.in_question:
+        chosen = "manual_review"
+    chosen = chosen or strategy(before or ours.record)
+    winner, record = decide(chosen, ours, theirs, before)
     resolution = None if record is None else child(ours, theirs, record, "auto", like=winner)
     return Clash(ours, theirs, base, merged.overlapping, chosen, winner, resolution)
 
 
-def _branch(graph: Graph, one: Version, head: Version, leaf: Version) -> tuple[object, ...]:
-    return graph.began_at(one, leaf if one is head else head)
+def base_record(graph: Graph, one: Version, other: Version) -> Record | None:
+    """What both grew from. Where their histories crossed it is itself merged, the later first."""
+    bases = [base for base in graph.bases(one, other) if base.record is not None]
+    if not bases:
+        return None
+    merged, *others = bases
+    record = said_by(merged)
+    for base in others:
+        before = base_record(graph, merged, base)
+        record = three_way(before, said_by(base), record).record
+        merged = base
+    return record
 
 
 def decide(
-    strategy: Strategy, ours: Version, theirs: Version, base: Version | None
+    strategy: Strategy, ours: Version, theirs: Version, before: Record | None
 ) -> tuple[Version | None, Record | None]:
     """Who wins, and what is then said; no record: it is for a person. With no winner, both."""
-    merged = three_way(base.record if base else None, _said(ours), _said(theirs))
-    return _decided(strategy, ours, theirs, base, merged)
-
-
-def _decided(
-    strategy: Strategy, ours: Version, theirs: Version, base: Version | None, merged: Merged
-) -> tuple[Version | None, Record | None]:
     if strategy == "manual_review":
         return None, None
     if strategy == "merge_content":
-        return None, _by_sentence(ours, theirs, base, merged)
+        return None, _by_sentence(before, said_by(ours), said_by(theirs))
     winner = max((ours, theirs), key=lambda one: _key(strategy, one))
     loser = theirs if winner is ours else ours
-    said = three_way(base.record if base else None, _said(winner), _said(loser))
-    return winner, said.record
+    return winner, three_way(before, said_by(winner), said_by(loser)).record
 
 
 def _key(strategy: Strategy, one: Version) -> tuple[object, ...]:
@@ -140,18 +162,17 @@ def _key(strategy: Strategy, one: Version) -> tuple[object, ...]:
     if strategy == "latest_wins":
         return (one.written_at, *tie)
     if strategy == "highest_importance":
-        return (_said(one).importance or 0.0, *tie)
+        return (said_by(one).importance or 0.0, *tie)
     return tie
 
 
-def _by_sentence(
-    ours: Version, theirs: Version, base: Version | None, merged: Merged
-) -> Record | None:
-    before = base.record.text if base and base.record else None
-    one, other = _said(ours).text, _said(theirs).text
-    if merged.overlapping != ("text",) or before is None or one is None or other is None:
+def _by_sentence(before: Record | None, ours: Record, theirs: Record) -> Record | None:
+    merged = three_way(before, ours, theirs)
+    if before is None or merged.overlapping != ("text",):
         return None
-    text = merged_text(before, one, other)
+    if before.text is None or ours.text is None or theirs.text is None:
+        return None
+    text = merged_text(before.text, ours.text, theirs.text)
     return None if text is None else replace(merged.record, text=text)
 
 
@@ -180,6 +201,7 @@ def child(
     )
 
 
-def _said(version: Version) -> Record:
+def said_by(version: Version) -> Record:
+    """The content of a version that has it."""
     assert version.record is not None
     return version.record

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from recall_wire.records import Record
 _CLOCK: Final = "updated_at"
 _SAID = tuple(name for name in FIELDS if name not in (_CLOCK, "metadata"))
 _MISSING: Final = object()
+_KEY: Final = "metadata."
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,22 @@ def three_way(base: Record | None, ours: Record, theirs: Record) -> Merged:
     times = [one for one in (ours.updated_at, theirs.updated_at) if one is not None]
     record = replace(ours, **values, metadata=metadata, updated_at=max(times, default=None))
     return Merged(record, (*overlapping, *clashes))
+
+
+def with_fields(record: Record, other: Record, names: Iterable[str]) -> Record:
+    """The record with these fields, as `Merged.overlapping` names them, as the other has them."""
+    values: dict[str, Any] = {}
+    own, others = _object(record.metadata), _object(other.metadata)
+    for name in names:
+        key = name.removeprefix(_KEY)
+        if key != name and own is not None and others is not None:
+            own.pop(key, None)
+            own |= {key: others[key]} if key in others else {}
+            plain = {one: json.loads(value) for one, value in own.items()}
+            values["metadata"] = dump_json(plain)
+        elif name in FIELDS:
+            values[name] = getattr(other, name)
+    return replace(record, **values)
 
 
 def _pick(before: object, ours: Any, theirs: Any) -> tuple[Any, bool]:
@@ -82,7 +99,7 @@ def _keys(
         if value is not _MISSING:
             merged[key] = json.loads(str(value))
         if clash:
-            clashes.append(f"metadata.{key}")
+            clashes.append(f"{_KEY}{key}")
     return dump_json(merged), clashes
 
 
