@@ -11,6 +11,10 @@ import pytest
 from recall_client import MemoryClient
 from recall_client.retries import Retries
 
+
+# Of 0.5, but for a few seconds of decay.
+ONE_FIFTH_MORE = pytest.approx(0.6, abs=1e-3)
+
 When = Literal["before", "after"]
 
 
@@ -76,6 +80,9 @@ def test_a_hub_killed_between_a_request_and_its_answer_does_it_once(
     assert children["count"] == 2
     assert {one["content"] for one in children["results"]} == {"killed before", "killed after"}
     assert wire.lost[0]["memory_id"] in {one["memory_id"] for one in children["results"]}
+    wire.kill_next = "after"
+    assert done(client.reinforce_memory(parent, 1.2))["new_importance"] == ONE_FIFTH_MORE
+    assert done(client.get_memory(parent))["memory"]["importance"] == ONE_FIFTH_MORE
     assert client.get_circuit_breaker_status()["failure_count"] == 0
     hub.kill()
     assert fleet.json("recalld", "verify")["problems"] == []

@@ -208,3 +208,21 @@ async def test_reinforcing_is_bounded(client: AsyncMemoryClient) -> None:
     name = done(await client.add_memory("worth more", importance=0.5))["memory_id"]
     assert done(await client.reinforce_memory(name))["new_importance"] == pytest.approx(0.6)
     assert done(await client.reinforce_memory(name, 9.0))["new_importance"] == 1.0
+
+
+async def test_a_deletion_takes_what_is_below_or_lifts_it_and_is_undone(
+    client: AsyncMemoryClient,
+) -> None:
+    top = done(await client.add_memory("top"))["memory_id"]
+    middle = done(await client.add_memory("middle", parent_id=top))["memory_id"]
+    leaf = done(await client.add_memory("leaf", parent_id=middle))["memory_id"]
+
+    told = done(await client.delete_memory(middle, cascade=False))
+    assert told["deleted_ids"] == [middle]
+    assert [one["memory_id"] for one in done(await client.get_children(top))["results"]] == [leaf]
+    assert done(await client.why_forgotten(middle))["why"]
+    assert done(await client.undo_delete(told["deletion_id"]))["restored_ids"] == [middle]
+
+    told = done(await client.delete_memory(top))
+    assert top in told["deleted_ids"]
+    assert done(await client.batch_get_memories(told["deleted_ids"]))["memories"] == []
