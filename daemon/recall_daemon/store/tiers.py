@@ -22,14 +22,14 @@ from recall_daemon.store.store import Connection
 _ANCHOR = "greatest(coalesce(created_at, merged_at), merged_at)"
 
 # CASE, since AND promises no order, and what is no JSON must not be read as JSON.
-_PINNED = """(coalesce(list_contains(tags, 'pinned'), false)
+PINNED_SQL = """(coalesce(list_contains(tags, 'pinned'), false)
     OR CASE WHEN contains(metadata, '"pinned"') AND json_valid(metadata)
        THEN coalesce(json_extract_string(metadata, '$.pinned') = 'true', false) ELSE false END)"""
 
 _DUE = f"""
 FROM memories
 WHERE state = 'live' AND tier = $tier AND {_ANCHOR} <= $before
-  AND coalesce(importance < $keep_importance, true) AND NOT {_PINNED}
+  AND coalesce(importance < $keep_importance, true) AND NOT {PINNED_SQL}
 """
 
 # The text of a cold row is far away: whoever still has to embed it shall have it before.
