@@ -20,7 +20,7 @@ from recall_daemon.operations import Json
 from recall_daemon.search.query import SearchRequest
 from recall_daemon.serve.local_token import read_local_token
 from recall_daemon.store.ledger import Place, State
-from recall_wire.errors import TerminalError
+from recall_wire.errors import TerminalError, TransientError
 
 TIMEOUT_S = 120
 # A stream of events gives a sign of life every 15 seconds.
@@ -29,10 +29,15 @@ CONNECT_S = 5.0
 # A daemon that stops has closed its port before it lets go of its folder.
 LOOK_EVERY_S = 0.1
 LOOKS = 120
+_NOT_NOW = (429, 503)
 
 
 class HubRefused(TerminalError):
     """The hub's own error, passed on."""
+
+
+class HubBusy(TransientError):
+    """The hub's own error, passed on: the same may succeed later."""
 
 
 def find_hub(folder: Path) -> RemoteHub | None:
@@ -63,7 +68,7 @@ def _listens(url: str) -> bool:
 
 
 class RemoteHub:
-    """A `HubApi` over HTTP. Raises `HubUnreachable` and `HubRefused`."""
+    """A `HubApi` over HTTP. Raises `HubUnreachable`, `HubBusy` and `HubRefused`."""
 
     def __init__(self, url: str, *, token: str | None = None) -> None:
         self._url = url
@@ -229,8 +234,10 @@ class RemoteHub:
         return dict(answer)
 
 
-def _refused(answer: Json) -> HubRefused:
-    return HubRefused(str(answer.get("detail", answer)), hint=str(answer.get("hint", "")))
+def _refused(answer: Json) -> HubRefused | HubBusy:
+    is_transient = answer.get("transient") or answer.get("status") in _NOT_NOW
+    kind = HubBusy if is_transient else HubRefused
+    return kind(str(answer.get("detail", answer)), hint=str(answer.get("hint", "")))
 
 
 def _named(kinds: Sequence[str], systems: Sequence[str]) -> list[tuple[str, object]]:
@@ -259,7 +266,7 @@ def _name(system_id: str, memory_id: str) -> str:
 
 def _filtered(filters: Filters) -> list[tuple[str, object]]:
     """As the query of a route says them: by the names that a search has."""
-    said = [(_ASKED.get(k, k), v) for k, values in filters.allowed().items() for v in values]
+    said = [(_ASKED.get(k, k), v) for k, values in filters.allowed() for v in values]
     times = [("since", filters.since), ("until", filters.until)]
     return [*said, *((name, at.isoformat()) for name, at in times if at is not None)]
 

@@ -85,4 +85,4 @@ def test_the_command_follows_and_lists(fleet: Any, write_db: Any) -> None:
         assert following.returncode == 0, why
     # The same from the store, once nothing runs.
     assert fleet.json(*merged)["events"] == [event]
-    assert "no hub runs here" in fleet.run("recalld", "events", "--follow", code=2).stderr
+    assert "no hub runs here" in fleet.run("recalld", "events", "--follow", code=3).stderr

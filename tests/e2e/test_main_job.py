@@ -195,7 +195,7 @@ def test_the_running_hub_answers_its_commands_through_its_port(
         page = {"Origin": "https://evil.example", "Content-Type": "text/plain"}
         assert http.post("/v1/search", content="{}", headers=page).status_code == 403
 
-    refused = fleet.run("recalld", "once", code=2)
+    refused = fleet.run("recalld", "once", code=3)
     assert "another recalld holds" in refused.stderr
     missing = fleet.run("recalld", "quarantine", "show", "laptop", "9", code=2)
     assert "not in quarantine" in missing.stderr

@@ -201,4 +201,4 @@ def test_the_daemon_that_runs_does_it(hub: Any, fleet: Any, write_db: Any, tmp_p
     assert fleet.json("recalld", "jobs", "run", "log")["state"] == "done"
     assert fleet.json("recalld", "expire", "--dry-run")["snapshots"] == []
     assert "there is no job" in fleet.run("recalld", "jobs", "run", "x", code=2).stderr
-    assert "another recalld" in fleet.run("recalld", "restore", code=2).stderr
+    assert "another recalld" in fleet.run("recalld", "restore", code=3).stderr

@@ -3,7 +3,8 @@
 Exit codes: 0 delivered, or nothing new · 1 unexpected (a disk error, a defect) · 2 refused: bad
 input or settings, missing permission, or somebody else's system · 3 queued: not delivered now, it
 waits in the outbox, another run holds the state folder, or the source is busy; run it again · 4
-pushed to the hub instead of the bucket, which could not be reached · 130 Ctrl-C.
+pushed to the hub instead of the bucket, which could not be reached · 130 Ctrl-C · 141
+whoever read its output has gone.
 
 Results go to standard output, everything else to standard error. Light on purpose: whatever reads
 data or settings is imported by the command that needs it.
@@ -29,9 +30,17 @@ from recall_uploader.commands.sources import sources
 from recall_uploader.commands.status import status
 from recall_uploader.commands.upload import upload
 from recall_uploader.commands.watch import watch
-from recall_wire.errors import RecallError, TransientError
-
-UNEXPECTED, REFUSED, NOT_NOW, INTERRUPTED = 1, 2, 3, 130
+from recall_wire.errors import RecallError
+from recall_wire.exits import (
+    INTERRUPTED,
+    READER_GONE,
+    REFUSED,
+    UNEXPECTED,
+    code_of,
+    is_reader_gone,
+    say,
+    sentence_of,
+)
 
 app = App(
     name="recall",
@@ -66,23 +75,15 @@ def run(arguments: Sequence[str]) -> int:
         )
         sys.stdout.flush()
     except CycloptsError as error:
-        return _say(str(error), REFUSED)
-    except RecallError as error:
-        return _say(str(error), NOT_NOW if isinstance(error, TransientError) else REFUSED)
-    except OSError as error:
-        return _say(_os_sentence(error), UNEXPECTED)
+        return say("recall", str(error), REFUSED)
+    except (RecallError, OSError, SystemExit) as error:
+        if is_reader_gone(error):
+            return READER_GONE
+        if isinstance(error, SystemExit):
+            raise
+        return say("recall", sentence_of(error), code_of(error))
     except sqlite3.Error as error:
-        return _say(f"the state file: {error}", UNEXPECTED)
+        return say("recall", f"the state file: {error}", UNEXPECTED)
     except KeyboardInterrupt:
-        return _say("interrupted; the next run goes on from here", INTERRUPTED)
+        return say("recall", "interrupted; the next run goes on from here", INTERRUPTED)
     return code if isinstance(code, int) else 0
-
-
-def _say(sentence: str, code: int) -> int:
-    print(f"recall: {' '.join(sentence.split())}", file=sys.stderr)
-    return code
-
-
-def _os_sentence(error: OSError) -> str:
-    reason = error.strerror or type(error).__name__
-    return f"{error.filename}: {reason}" if error.filename else reason

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 from cyclopts import App
 
 from recall_daemon.commands.jobs import run_job
-from recall_daemon.commands.program import PENDING, AsJson, Config, app, print_answer
+from recall_daemon.commands.program import AsJson, Config, app, print_answer
 from recall_daemon.errors import JobFailed, RestoreRefused
 from recall_daemon.operations import Json
 from recall_daemon.settings import HubSettings, load_settings
+from recall_wire.exits import NOT_NOW
 
 if TYPE_CHECKING:
     from recall_daemon.backup.archive import Archive
@@ -84,7 +85,7 @@ def restore(
     _prepare(settings, moment, hub)
     answer = asyncio.run(_merge_since(settings))
     print_answer(answer, json_, lambda console: print_fields(console, answer))
-    return PENDING if answer["pending"] else 0
+    return NOT_NOW if answer["pending"] else 0
 
 
 def _prepare(settings: HubSettings, to: datetime | None, hub: str | None) -> None:

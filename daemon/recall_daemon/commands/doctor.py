@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recall_daemon.commands.program import REFUSED, AsJson, Config, app
+from recall_daemon.commands.program import AsJson, Config, app
 from recall_daemon.settings import ENV_PREFIX, HubSettings, settings_file
+from recall_wire.exits import REFUSED
 
 if TYPE_CHECKING:
     from recall_wire.doctor.finding import Finding

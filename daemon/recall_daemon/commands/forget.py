@@ -11,11 +11,12 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from recall_daemon.commands.program import PENDING, AsJson, Config, app, print_answer
+from recall_daemon.commands.program import AsJson, Config, app, print_answer
 from recall_daemon.errors import ForgetRefused
 from recall_daemon.memory.criteria import Criteria
 from recall_daemon.operations import Json
 from recall_daemon.settings import load_settings
+from recall_wire.exits import NOT_NOW
 
 Flag = Parameter(negative="")
 # A receipt for criteria: with `dry_run` of what would be done, and of rows up to an id if any.
@@ -68,7 +69,7 @@ def forget(
         upto_row = None if dry_run or yes else _confirm(criteria, rewrite, forget_)
         answer = forget_(dry_run, upto_row)
     print_answer(answer, json_, lambda console: print_receipt(console, answer))
-    return PENDING if answer["bucket"] == "pending" else 0
+    return NOT_NOW if answer["bucket"] == "pending" else 0
 
 
 def _confirm(criteria: Criteria, rewrite: bool, forget_: Forget) -> int | None:

@@ -17,8 +17,15 @@ from recall_daemon import logs
 from recall_daemon.operations import HubApi, Json
 from recall_daemon.settings import load_settings
 from recall_wire.errors import RecallError
-
-UNEXPECTED, REFUSED, PENDING, INTERRUPTED = 1, 2, 3, 130
+from recall_wire.exits import (
+    INTERRUPTED,
+    READER_GONE,
+    REFUSED,
+    code_of,
+    is_reader_gone,
+    say,
+    sentence_of,
+)
 
 app = App(
     name="recalld",
@@ -44,21 +51,17 @@ def _run(arguments: Sequence[str]) -> int:
             list(arguments), exit_on_error=False, print_error=False, result_action="return_value"
         )
         sys.stdout.flush()
-    except (CycloptsError, RecallError) as error:
-        return _say(str(error), REFUSED)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        denied = isinstance(error, (PermissionError, FileExistsError, NotADirectoryError))
-        code = REFUSED if denied or isinstance(error, FileNotFoundError) else UNEXPECTED
-        return _say(f"{error.filename}: {reason}" if error.filename else reason, code)
+    except CycloptsError as error:
+        return say("recalld", str(error), REFUSED)
+    except (RecallError, OSError, SystemExit) as error:
+        if is_reader_gone(error):
+            return READER_GONE
+        if isinstance(error, SystemExit):
+            raise
+        return say("recalld", sentence_of(error), code_of(error))
     except KeyboardInterrupt:
         return INTERRUPTED
     return code if isinstance(code, int) else 0
-
-
-def _say(sentence: str, code: int) -> int:
-    print(f"recalld: {' '.join(sentence.split())}", file=sys.stderr)
-    return code
 
 
 @contextmanager

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from recall_daemon.commands.program import PENDING, AsJson, Config, app, print_answer
+from recall_daemon.commands.program import AsJson, Config, app, print_answer
 from recall_daemon.operations import Json
 from recall_daemon.settings import HubSettings, load_settings
+from recall_wire.exits import NOT_NOW
 
 if TYPE_CHECKING:
     from recall_daemon.pull.sync import Step
@@ -55,10 +56,10 @@ def pull(
     if check:
         answer = asyncio.run(_checked(urls, settings))
         print_answer(answer, json_, lambda console: print_pull(console, answer))
-        return 0 if all(one["healthy"] for one in answer["instances"]) else PENDING
+        return 0 if all(one["healthy"] for one in answer["instances"]) else NOT_NOW
     answer = _pulled(urls, query, limit, full, settings)
     print_answer(answer, json_, lambda console: print_pull(console, answer))
-    return 0 if answer["success"] else PENDING
+    return 0 if answer["success"] else NOT_NOW
 
 
 def sync_all_instances(

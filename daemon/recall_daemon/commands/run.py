@@ -8,9 +8,10 @@ import sys
 import threading
 
 from recall_daemon import logs
-from recall_daemon.commands.program import PENDING, AsJson, Config, app, print_answer
+from recall_daemon.commands.program import AsJson, Config, app, print_answer
 from recall_daemon.operations import Json
 from recall_daemon.settings import load_settings
+from recall_wire.exits import NOT_NOW
 
 # From the signal to the end of the process, at most.
 STOP_S = 9.5
@@ -71,7 +72,7 @@ def once(*, config: Config = None, json_: AsJson = False) -> int:
 
     done = asyncio.run(work())
     print_answer(done, json_, lambda console: console.print(_once_line(done), soft_wrap=True))
-    return PENDING if done["pending"] else 0
+    return NOT_NOW if done["pending"] else 0
 
 
 def _once_line(done: Json) -> str:

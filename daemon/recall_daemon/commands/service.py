@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from recall_daemon.commands.program import PENDING, AsJson, Config, app
+from recall_daemon.commands.program import AsJson, Config, app
 from recall_daemon.settings import load_settings
+from recall_wire.exits import NOT_NOW
 
 if TYPE_CHECKING:
     from recall_wire.service.supervisor import Outcome
@@ -99,7 +100,7 @@ def _end(outcome: Outcome, done: str) -> int:
     if outcome.untold is None:
         return 0
     _say(f"not done ({outcome.untold.reason}); run: {outcome.untold.to_run}")
-    return PENDING
+    return NOT_NOW
 
 
 def _say(sentence: str) -> None:

@@ -32,6 +32,7 @@ RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
                     "properties": {
                         **dict.fromkeys(("type", "title", "detail", "code", "hint"), _TEXT),
                         "status": {"type": "integer"},
+                        "transient": {"type": "boolean"},
                         "request_id": _TEXT,
                     },
                 }
@@ -45,9 +46,16 @@ log = structlog.get_logger(__name__)
 
 
 def problem(
-    status: int, code: str, detail: str, *, hint: str = "", request_id: str = ""
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    hint: str = "",
+    request_id: str = "",
+    transient: bool = False,
 ) -> dict[str, object]:
-    """The members of a problem. `code` is stable; `detail` is for people."""
+    """The members of a problem. `code` is stable; `detail` is for people; `transient`: the same
+    request may succeed later."""
     members: dict[str, object] = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
@@ -57,6 +65,8 @@ def problem(
     }
     if hint:
         members["hint"] = hint
+    if transient:
+        members["transient"] = True
     if request_id:
         members["request_id"] = request_id
     return members
@@ -78,7 +88,15 @@ def install(app: FastAPI, statuses: Mapping[type[RecallError], int] | None = Non
     async def recall(request: Request, error: Exception) -> Response:
         assert isinstance(error, RecallError)
         status = next(known[kind] for kind in type(error).__mro__ if kind in known)
-        return _answer(request, status, _code(error), error.message, error.hint)
+        members = problem(
+            status,
+            _code(error),
+            error.message,
+            hint=error.hint,
+            request_id=request_id(request),
+            transient=isinstance(error, TransientError),
+        )
+        return Response(problem_bytes(members), status_code=status, media_type=MEDIA_TYPE)
 
     app.add_exception_handler(RecallError, recall)
     app.add_exception_handler(RequestValidationError, _validation)
@@ -112,8 +130,8 @@ def request_id(request: Request) -> str:
     return str(request.scope.get("state", {}).get(REQUEST_ID, ""))
 
 
-def _answer(request: Request, status: int, code: str, detail: str, hint: str = "") -> Response:
-    members = problem(status, code, detail, hint=hint, request_id=request_id(request))
+def _answer(request: Request, status: int, code: str, detail: str) -> Response:
+    members = problem(status, code, detail, request_id=request_id(request))
     return Response(problem_bytes(members), status_code=status, media_type=MEDIA_TYPE)
 
 

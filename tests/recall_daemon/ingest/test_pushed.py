@@ -199,6 +199,7 @@ async def test_a_merge_that_was_cut_between_two_chunks_goes_on(
         monkeypatch.setattr(Writer, "_commit", failing)
         cut = await push.commit()
         assert (cut.status_code, cut.json()["code"]) == (503, "store_failed")
+        assert cut.json()["transient"] is True
         assert len(hub.texts("a")) == 2
         assert len((await push.open()).json()["have"]) == 3
         assert (await push.commit()).json()["changed"] == 3
