@@ -11,7 +11,6 @@ import pytest
 from recall_client import MemoryClient
 from recall_client.retries import Retries
 
-
 # Of 0.5, but for a few seconds of decay.
 ONE_FIFTH_MORE = pytest.approx(0.6, abs=1e-3)
 
