@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from recall_daemon.agents.config import Agents
+from recall_daemon.agents.deletion import Deleting
 from recall_daemon.agents.editing import Editing
 from recall_daemon.agents.far import FarRecords
+from recall_daemon.agents.fate import Fates
 from recall_daemon.agents.groups import Groups
 from recall_daemon.agents.locks import Locks
 from recall_daemon.agents.memories import SharedMemories
@@ -58,6 +60,8 @@ class Shared:
     reinforcing: Reinforcing
     editing: Editing
     review: Review
+    deleting: Deleting
+    fates: Fates
 
 
 def make_shared(parts: Parts) -> Shared:
@@ -74,6 +78,7 @@ def make_shared(parts: Parts) -> Shared:
     )
     store, now = parts.store, parts.now
     far = FarRecords(store, naming, parts.far)
+    keep = timedelta(seconds=parts.settings.deleted_keep_s)
     return Shared(
         agents=parts.agents,
         naming=naming,
@@ -85,6 +90,10 @@ def make_shared(parts: Parts) -> Shared:
         sessions=Sessions(store, naming, now=now),
         editing=Editing(store, naming, parts.agents, far, on_changed=parts.on_changed, now=now),
         review=Review(store, naming, parts.agents, on_changed=parts.on_changed, now=now),
+        deleting=Deleting(
+            store, naming, parts.agents, far, keep=keep, on_changed=parts.on_changed, now=now
+        ),
+        fates=Fates(store, naming, keep=keep),
         locks=Locks(store, naming, now=now),
         reinforcing=Reinforcing(store, naming, now=now),
     )

@@ -166,15 +166,21 @@ def forgotten(connection: Connection, system_id: str, memory_ids: Sequence[str])
 
 def states(connection: Connection, names: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
     """The states of those of these (system_id, memory_id) that have a row, live or not."""
-    if not names:
+    wanted = set(names)
+    found = states_of_ids(connection, sorted({memory_id for _, memory_id in names}))
+    return {name: state for name, state in found.items() if name in wanted}
+
+
+def states_of_ids(connection: Connection, memory_ids: Sequence[str]) -> dict[tuple[str, str], str]:
+    """By (system_id, memory_id) the states of all rows with one of these ids, live or not."""
+    if not memory_ids:
         return {}
     rows = connection.execute(
         "SELECT system_id, memory_id, state FROM store.memories "
         "WHERE memory_id IN (SELECT unnest(?::VARCHAR[]))",
-        [sorted({memory_id for _, memory_id in names})],
+        [list(memory_ids)],
     ).fetchall()
-    wanted = set(names)
-    return {(row[0], row[1]): row[2] for row in rows if (row[0], row[1]) in wanted}
+    return {(row[0], row[1]): row[2] for row in rows}
 
 
 def owners(

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from recall_daemon.store import journal, served, statements
-from recall_daemon.store.store import Connection
+from recall_daemon.store.store import Connection, next_numbers
 from recall_daemon.versions.content import from_json, hash_of, record_json, version_id
 from recall_daemon.versions.graph import DERIVED, Rank, Version
 from recall_wire.records import Record
@@ -167,6 +167,25 @@ def keep(
         journal.append(connection, KIND, body, now)
 
 
+def bury(
+    connection: Connection, kept: Mapping[tuple[str, str], Sequence[Version]], now: datetime
+) -> None:
+    """As `keep` with `delete`, of a few hundred memories: their versions are kept, the rows are
+    stubs."""
+    bodies: list[dict[str, Any]] = []
+    values: list[Any] = []
+    for (system_id, memory_id), some in kept.items():
+        said = [_plain(version) for version in some]
+        for one in said:
+            values += [system_id, memory_id, *(one[name] for name in _COLUMNS)]
+        name = {"system_id": system_id, "memory_id": memory_id}
+        bodies.append({**name, "versions": said, "deleted": True})
+    _put(connection, values)
+    served.delete(connection, list(kept), now)
+    first = next_numbers(connection, "journal", len(bodies))
+    journal.append_all(connection, KIND, bodies, now, first=first)
+
+
 def remove(connection: Connection, system_id: str, memory_ids: Sequence[str]) -> None:
     """Drop all versions of forgotten memories; their stubs stay in `memories`."""
     for table in ("memory_versions", "conflicts", "lives", "memory_shares"):
@@ -201,16 +220,20 @@ def _written_at(record: Record | None, now: datetime) -> datetime:
 def _insert(
     connection: Connection, system_id: str, memory_id: str, said: Sequence[Mapping[str, Any]]
 ) -> None:
-    if not said:
-        return
-    columns = ("system_id", "memory_id", *_COLUMNS)
     values: list[Any] = []
     for one in said:
         values += [system_id, memory_id, *(one[name] for name in _COLUMNS)]
+    _put(connection, values)
+
+
+def _put(connection: Connection, values: Sequence[Any]) -> None:
+    if not values:
+        return
+    columns = ("system_id", "memory_id", *_COLUMNS)
     statements.run(
         connection,
         f"INSERT OR REPLACE INTO store.memory_versions ({', '.join(columns)}) "
-        f"VALUES {statements.places(len(said), len(columns))}",
+        f"VALUES {statements.places(len(values) // len(columns), len(columns))}",
         values,
     )
 

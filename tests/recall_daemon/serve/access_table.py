@@ -275,6 +275,28 @@ ROWS = (
         _at("/v1/agent/reinforce", {"memory_id": "nobody"}),
         ok=404,
     ),
+    Row(
+        "GET",
+        "/v1/agent/fate/{memory_id}",
+        "everyone",
+        _memory("/v1/agent/fate"),
+        names_system=True,
+    ),
+    # There is no such memory, and none of that number was ever deleted.
+    Row(
+        "DELETE",
+        "/v1/agent/memories/{memory_id}",
+        "everyone",
+        _at("/v1/agent/memories/nobody"),
+        ok=404,
+    ),
+    Row(
+        "POST",
+        "/v1/agent/deletions/{deletion_id}/undo",
+        "everyone",
+        _at("/v1/agent/deletions/7/undo"),
+        ok=404,
+    ),
     Row("POST", "/v1/agent/sessions", "writer", _at("/v1/agent/sessions", {})),
     Row("POST", "/v1/agent/groups", "writer", _at("/v1/agent/groups", {"name": "tides"})),
     Row(

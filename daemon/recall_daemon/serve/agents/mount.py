@@ -18,7 +18,16 @@ from recall_daemon.errors import (
     ResolutionInvalid,
     StaleFence,
 )
-from recall_daemon.serve.agents import groups, life, locks, memories, relations, sharing, versions
+from recall_daemon.serve.agents import (
+    deletion,
+    groups,
+    life,
+    locks,
+    memories,
+    relations,
+    sharing,
+    versions,
+)
 from recall_wire.errors import RecallError
 
 STATUSES: Final[Mapping[type[RecallError], int]] = {
@@ -41,6 +50,7 @@ def install(app: FastAPI, shared: Shared) -> None:
     memories.install(app, shared.memories)
     relations.install(app, shared.relations)
     groups.install(app, shared.groups, shared.sessions)
+    deletion.install(app, shared.deleting, shared.fates)
     locks.install(app, shared.locks)
     life.install(app, shared.reinforcing)
     versions.install(app, shared.editing, shared.review)
