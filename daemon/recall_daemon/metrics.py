@@ -144,7 +144,9 @@ BREAKER_OPEN = _gauge(
 )
 CONSISTENCY_ERRORS = _counter(
     "memory_consistency_errors",
-    "Problems that `verify` found: of the store, of the index, of cold texts.",
+    "Problems that `verify` found: store, agents (beside memories), index, cold; and what "
+    "reconciliation repaired: row_missing, row_outdated, row_deleted, row_words, text_vectors, "
+    "side_rows, heads.",
     "error_type",
 )
 
@@ -153,7 +155,7 @@ for _outcome in ("ok", "partly", "failed"):
     POLLS.labels(_outcome)
 for _outcome in ("merged", "quarantined", "refused", "postponed"):
     SNAPSHOTS.labels(_outcome)
-for _type in ("store", "index", "cold"):
+for _type in ("store", "agents", "index", "cold"):
     CONSISTENCY_ERRORS.labels(_type)
 for _reason in ("unauthorized", "forbidden"):
     REFUSED.labels(_reason)

@@ -17,7 +17,7 @@ from recall_daemon.index.growable import Array
 from recall_daemon.index.vectors import LARGEST
 from recall_daemon.index.view import IndexView
 from recall_daemon.metrics import CONSISTENCY_ERRORS
-from recall_daemon.store import audit, vectors
+from recall_daemon.store import audit, side_checks, vectors
 from recall_daemon.store.memories import StoreFeed
 from recall_daemon.store.store import Store
 from recall_daemon.tiers.tiers import Tiers
@@ -58,6 +58,7 @@ class Verification:
             )
         with self._store.read() as connection:
             found = {"store": audit.problems(connection)}
+            found["agents"] = side_checks.problems(connection)
             logical_hash = audit.logical_hash(connection)
         found["index"] = index_problems(self._store, self._index, self._feed, sample)
         found["cold"] = self._tiers.sample_problems(sample) if sample else []

@@ -24,6 +24,17 @@ _ALL_NAMED = " UNION ALL ".join(
     for system, memory in names
 )
 
+# Of a memory that is served by its versions. An empty head: its own system deleted it.
+_UNLIKE_THEIR_HEAD = """
+FROM store.lives l
+JOIN store.memories m ON m.system_id = l.system_id AND m.memory_id = l.memory_id
+LEFT JOIN store.memory_versions v
+    ON v.system_id = l.system_id AND v.memory_id = l.memory_id AND v.version_id = l.head
+WHERE l.deletion_id IS NULL AND (
+    (m.state = 'live' AND (l.head = '' OR v.content_hash <> m.content_hash))
+    OR (m.state = 'deleted' AND v.record IS NOT NULL))
+"""
+
 # Each check returns one number: how many rows break it.
 _CHECKS = {
     "rows beside memories that are forgotten": f"""
@@ -32,13 +43,9 @@ _CHECKS = {
     "memories whose head is no version of theirs": """
         SELECT count(*) FROM store.lives l ANTI JOIN store.memory_versions v
         ON v.system_id = l.system_id AND v.memory_id = l.memory_id AND v.version_id = l.head
-        WHERE l.head IS NOT NULL""",
-    "memories that say something else than their head": """
-        SELECT count(*) FROM store.lives l
-        JOIN store.memories m ON m.system_id = l.system_id AND m.memory_id = l.memory_id
-        JOIN store.memory_versions v
-        ON v.system_id = l.system_id AND v.memory_id = l.memory_id AND v.version_id = l.head
-        WHERE m.state = 'live' AND v.content_hash <> m.content_hash""",
+        WHERE l.head <> ''""",
+    "memories that say something else than their head": f"""
+        SELECT count(*) {_UNLIKE_THEIR_HEAD}""",
     "memories that are deleted and live": """
         SELECT count(*) FROM store.lives l
         JOIN store.memories m ON m.system_id = l.system_id AND m.memory_id = l.memory_id
@@ -76,6 +83,14 @@ def left_over(connection: Connection, limit: int) -> list[Name]:
         "JOIN store.memories USING (system_id, memory_id) WHERE state = 'forgotten' "
         "ORDER BY ALL LIMIT ?",
         [limit],
+    ).fetchall()
+    return [(row[0], row[1]) for row in rows]
+
+
+def unlike_their_head(connection: Connection, limit: int) -> list[Name]:
+    """Memories whose row says something else than the version that is to be served."""
+    rows = connection.execute(
+        f"SELECT l.system_id, l.memory_id {_UNLIKE_THEIR_HEAD} ORDER BY ALL LIMIT ?", [limit]
     ).fetchall()
     return [(row[0], row[1]) for row in rows]
 

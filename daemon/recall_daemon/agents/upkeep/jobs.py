@@ -65,6 +65,6 @@ def upkeep_jobs(parts: Parts) -> list[Job]:
         Job(retained.KIND, OFTEN, retaining.run),
         Job(history.PURGE, OFTEN, kept.purge),
         Job(history.HISTORY, DAILY, kept.prune),
-        Job(reconcile.KIND, LOOKS, Reconciler(store, index, feed, now=now).run),
+        Job(reconcile.KIND, LOOKS, Reconciler(store, index, feed, parts.agents, now=now).run),
         Job(health.KIND, LOOKS, Health(store, index, now=now).run),
     ]

@@ -16,23 +16,26 @@ from typing import Final
 
 import structlog
 
+from recall_daemon.agents.config import Agents
 from recall_daemon.index.feed import Feed
 from recall_daemon.index.follower import Index
 from recall_daemon.index.mending import Piece
 from recall_daemon.index.vectors import LARGEST
 from recall_daemon.jobs import Progress
 from recall_daemon.metrics import CONSISTENCY_ERRORS
-from recall_daemon.store import reconciling, side_checks
+from recall_daemon.store import reconciling, side_checks, weigh
+from recall_daemon.store.lives import Name
 from recall_daemon.store.reconciling import Pass, Standing, StoredRow, StoredText
-from recall_daemon.store.store import Store
+from recall_daemon.store.store import Connection, Store
+from recall_daemon.versions.settle import strategy_of
 
 KIND: Final = "reconciliation"
 
 # Rows of one comparison, during which the index follows nothing else; and of one run.
 SLICE_ROWS: Final = 5_000
 RUN_ROWS: Final = 20_000
-# Forgotten memories whose traces one transaction takes away.
-LEFT_OVER: Final = 200
+# Memories of one transaction, where what lies beside them is repaired.
+BESIDE: Final = 200
 
 # What may be wrong, as the metric and the job's record name it.
 MISSING: Final = "row_missing"
@@ -41,7 +44,8 @@ DELETED: Final = "row_deleted"
 WORDS: Final = "row_words"
 VECTORS: Final = "text_vectors"
 SIDE: Final = "side_rows"
-TYPES: Final = (MISSING, OUTDATED, DELETED, WORDS, VECTORS, SIDE)
+HEADS: Final = "heads"
+TYPES: Final = (MISSING, OUTDATED, DELETED, WORDS, VECTORS, SIDE, HEADS)
 
 log = structlog.get_logger(__name__)
 for _type in TYPES:  # from the start: an alert sees how a series grows, not that it begins
@@ -66,9 +70,16 @@ class Reconciler:
     """Blocking. Safe beside whatever follows and searches the index."""
 
     def __init__(
-        self, store: Store, index: Index, feed: Feed, *, now: Callable[[], datetime]
+        self,
+        store: Store,
+        index: Index,
+        feed: Feed,
+        agents: Agents,
+        *,
+        now: Callable[[], datetime],
     ) -> None:
         self._store = store
+        self._strategy = strategy_of(agents)
         self._index = index
         self._feed = feed
         self._now = now
@@ -98,7 +109,7 @@ class Reconciler:
         rows, found = self._compare(first, last)
         ended = last >= end
         if ended:
-            found += Counter({SIDE: self._clear_left_over()})
+            found += Counter({SIDE: self._clear_left_over(), HEADS: self._serve_heads()})
         _count(+found)
         after = _after(before, last, rows, +found, ended=ended, now=self._now().isoformat())
         self._store.write(lambda connection: reconciling.set_standing(connection, after))
@@ -139,11 +150,24 @@ class Reconciler:
         cleared = 0
         while True:
             with self._store.read() as connection:
-                names = side_checks.left_over(connection, LEFT_OVER)
+                names = side_checks.left_over(connection, BESIDE)
             if not names:
                 return cleared
             self._store.write(partial(side_checks.clear, names=names, now=self._now()))
             cleared += len(names)
+
+    def _serve_heads(self) -> int:
+        """Memories that say something else than the version that is to be served, some a pass, are
+        weighed anew."""
+        with self._store.read() as connection:
+            names = side_checks.unlike_their_head(connection, BESIDE)
+        for name in names:
+            self._store.write(partial(self._weigh, name=name))
+        return len(names)
+
+    def _weigh(self, connection: Connection, *, name: Name) -> None:
+        now = self._now()
+        weigh.weigh(connection, weigh.hold(connection, *name, now), (), self._strategy, now)
 
 
 def _differing_rows(

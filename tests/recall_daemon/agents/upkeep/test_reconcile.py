@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from recall_daemon.agents.config import Agents
 from recall_daemon.agents.upkeep import reconcile
 from recall_daemon.agents.upkeep.reconcile import Reconciler
 from recall_daemon.index.follower import Index
 from recall_daemon.metrics import CONSISTENCY_ERRORS
-from recall_daemon.store import side_checks, vectors
+from recall_daemon.store import side_checks, vectors, versions, weigh
 from recall_daemon.store.forget import forget_rows
 from recall_daemon.store.memories import StoreFeed
 from recall_daemon.store.vectors import Embedded
@@ -57,7 +59,7 @@ class Mind:
 
     def reconcile(self) -> str:
         """What the job says when it is done; afterwards nothing is wrong."""
-        job = Reconciler(self.shelf.store, self.index, self.feed, now=self.shelf.now)
+        job = Reconciler(self.shelf.store, self.index, self.feed, Agents(), now=self.shelf.now)
         detail = ran(job.run).detail
         assert index_problems(self.shelf.store, self.index, self.feed, sample=10) == []
         with self.shelf.store.read() as connection:
@@ -220,7 +222,7 @@ def test_a_row_mended_before_it_is_followed_is_there_once(
 def test_a_run_is_bounded_and_the_next_goes_on(mind: Mind, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reconcile, "SLICE_ROWS", 1)
     monkeypatch.setattr(reconcile, "RUN_ROWS", 2)
-    job = Reconciler(mind.shelf.store, mind.index, mind.feed, now=mind.shelf.now)
+    job = Reconciler(mind.shelf.store, mind.index, mind.feed, Agents(), now=mind.shelf.now)
     assert [ran(job.run).done for _ in range(4)] == [2, 2, 1, 2]
     standing = job.standing()
     assert (standing.upto, standing.last and standing.last.rows) == (2, 5)
@@ -250,8 +252,33 @@ def test_what_a_forgotten_memory_left_beside_it_goes(mind: Mind) -> None:
     assert mind.shelf.query("SELECT count(*) FROM lives") == [(4,)]
 
 
+def test_a_memory_says_what_its_head_says(mind: Mind) -> None:
+    def unlike(connection: Any) -> None:
+        held = weigh.hold(connection, SYSTEM, "m1", NOW)
+        served = next(one for one in held.versions if one.version_id == held.head_id)
+        assert served.record is not None
+        record = replace(served.record, text="edited")
+        edit = versions.edit_version(
+            record,
+            [served.version_id],
+            author="x",
+            agent_id=None,
+            priority=0,
+            written_at=NOW,
+        )
+        weigh.weigh(connection, held, [edit], lambda _: "latest_wins", NOW)
+        connection.execute(
+            "UPDATE memories SET text = 'other', content_hash = 'other', change_no = 99 "
+            "WHERE memory_id = 'm1'; UPDATE counters SET value = 99 WHERE name = 'change_no'"
+        ).fetchall()
+
+    mind.shelf.store.write(unlike)
+    assert "1 heads" in mind.reconcile()
+    assert mind.shelf.query("SELECT text FROM memories WHERE memory_id = 'm1'") == [("edited",)]
+
+
 def test_a_hub_without_a_model_compares_rows_alone(shelf: Shelf) -> None:
     shelf.add("a")
     feed = StoreFeed(shelf.store, lambda: None)
     index = Index(3)
-    assert ran(Reconciler(shelf.store, index, feed, now=shelf.now).run).done == 1
+    assert ran(Reconciler(shelf.store, index, feed, Agents(), now=shelf.now).run).done == 1
