@@ -51,6 +51,7 @@ class Core:
     embedder: Models
     operations: Operations
     memories: Memories
+    search: Search
     tiers: Tiers
     tokens: Tokens
     agents: Agents
@@ -89,6 +90,7 @@ class Core:
                 far=self.tiers.texts,
                 agents=self.agents,
                 grants=self.grants,
+                search=self.search,
                 settings=self.settings,
                 on_changed=on_changed,
                 now=self.now,
@@ -139,6 +141,7 @@ def _core(settings: HubSettings, lock: FolderLock, store: Store, now: Clock) -> 
     tokens = Tokens(store, now=now, sight=grants.sight)
     disk = Disk(settings.data_dir, min_free_bytes=settings.min_free_bytes)
     memories = Memories(store, index, tiers.texts)
+    search = Search(index, feed, embedder.embed_query, now=now)
     return Core(
         settings=settings,
         lock=lock,
@@ -148,7 +151,7 @@ def _core(settings: HubSettings, lock: FolderLock, store: Store, now: Clock) -> 
         embedder=embedder,
         operations=Operations(
             store,
-            Search(index, feed, embedder.embed_query, now=now),
+            search,
             space_id=embedder.space_id,
             now=now,
             verification=Verification(store, index, feed, tiers),
@@ -164,6 +167,7 @@ def _core(settings: HubSettings, lock: FolderLock, store: Store, now: Clock) -> 
             ),
         ),
         memories=memories,
+        search=search,
         tiers=tiers,
         tokens=tokens,
         agents=agents,

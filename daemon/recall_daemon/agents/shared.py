@@ -23,7 +23,10 @@ from recall_daemon.agents.share_rules import ShareRules
 from recall_daemon.agents.sharing import Sharing
 from recall_daemon.agents.showing import Showing
 from recall_daemon.agents.sight import Grants
+from recall_daemon.agents.slices import Slices
+from recall_daemon.agents.statistics import Statistics
 from recall_daemon.memory.posts import Posts
+from recall_daemon.search.engine import Search
 from recall_daemon.settings import HubSettings
 from recall_daemon.store.store import Store
 from recall_daemon.tiers.fetch import ColdTexts
@@ -39,6 +42,7 @@ class Parts:
     far: ColdTexts
     agents: Agents
     grants: Grants
+    search: Search
     settings: HubSettings
     on_changed: Callable[[], None]
     now: Callable[[], datetime]
@@ -53,6 +57,8 @@ class Shared:
     memories: SharedMemories
     sharing: Sharing
     share_rules: ShareRules
+    slices: Slices
+    statistics: Statistics
     relations: Relations
     groups: Groups
     sessions: Sessions
@@ -85,6 +91,8 @@ def make_shared(parts: Parts) -> Shared:
         memories=memories,
         sharing=Sharing(store, naming, now=now),
         share_rules=ShareRules(store, now=now),
+        slices=Slices(store, parts.search, naming, memories, parts.grants, now=now),
+        statistics=Statistics(store, parts.agents, parts.grants, now=now),
         relations=Relations(store, naming, memories, now=now),
         groups=Groups(store, naming, memories, now=now),
         sessions=Sessions(store, naming, now=now),

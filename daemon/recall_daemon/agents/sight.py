@@ -17,7 +17,7 @@ from datetime import datetime
 from recall_daemon.agents.actor import Actor
 from recall_daemon.agents.config import CATEGORY_TAG, Agents, categories_of
 from recall_daemon.index.seen import NO_ROWS, Mark, RowIds, Seen
-from recall_daemon.search.reach import Told
+from recall_daemon.search.reach import Reach, Told
 from recall_daemon.store import shares
 from recall_daemon.store.shares import Identity, Share, ShareRule
 from recall_daemon.store.showing import Memory
@@ -76,6 +76,11 @@ class Grants:
         if agent_id is None and user_id is None:
             return None
         return AgentSight(name, agent_id, user_id, self)
+
+    def reach(self, actor: Actor) -> Reach:
+        """The caller's reach, within what the actor may see."""
+        sight = self.sight(actor.name, actor.agent_id, actor.user_id)
+        return replace(actor.caller.reach, sight=sight, seen=None)
 
     def now(self, agent_id: str | None, user_id: str | None) -> Seen:
         """What the agent may see of the user's memories at this moment."""

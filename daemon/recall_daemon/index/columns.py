@@ -238,14 +238,19 @@ class Columns:
 
     def coded(self, filters: Filters) -> CodedFilters | None:
         """The filters in codes; None where a field allows only values that no row ever had."""
-        allowed = tuple((name, self._codes[name].known(v)) for name, v in filters.allowed().items())
+        allowed = tuple((name, self._codes[name].known(v)) for name, v in filters.allowed())
         if any(not codes for _, codes in allowed):
             return None
         seen = None
         if filters.seen is not None:
             seen = seen_coded(filters.seen, lambda name, values: self._codes[name].known(values))
         return CodedFilters(
-            allowed, microseconds(filters.since), microseconds(filters.until), seen, filters
+            allowed,
+            microseconds(filters.since),
+            microseconds(filters.until),
+            seen,
+            filters.rows,
+            filters,
         )
 
 

@@ -59,6 +59,8 @@ class ColumnsView:
                 mask &= self._tagged(codes, start)
             else:
                 mask &= among(self.coded[name][start:], codes)
+        if filters.rows is not None:
+            mask &= self._are(filters.rows, start)
         if filters.seen is not None:
             rows = Rows(
                 agent=self.coded["agent"][start:],
@@ -104,6 +106,8 @@ class ColumnsView:
                 mask &= self._have_tag(ordinals, codes)
             else:
                 mask &= among(self.coded[name][ordinals], codes)
+        if filters.rows is not None:
+            mask &= filters.rows.among(known)
         if filters.seen is not None:
             rows = Rows(
                 agent=self.coded["agent"][ordinals],

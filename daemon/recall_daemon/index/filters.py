@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from recall_daemon.index.seen import CodedSeen, Seen
+from recall_daemon.index.seen import CodedSeen, RowIds, Seen
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -16,6 +16,7 @@ class Filters:
 
     Of the tags one must be among the allowed. Times are aware: `since <= created_at < until`; a
     row without a time passes neither. `seen`: what of it whoever asks may see; None: all.
+    `every_tag`: all of these; `rows`: these alone, None: all.
     """
 
     systems: tuple[str, ...] = ()
@@ -29,9 +30,12 @@ class Filters:
     since: datetime | None = None
     until: datetime | None = None
     seen: Seen | None = None
+    every_tag: tuple[str, ...] = ()
+    rows: RowIds | None = None
 
-    def allowed(self) -> dict[str, tuple[str, ...]]:
-        """The allowed values by the index's name of the field, only for fields that narrow."""
+    def allowed(self) -> list[tuple[str, tuple[str, ...]]]:
+        """The index's name of a field and the allowed values, only for what narrows; a row has one
+        of each. Tags may come more than once."""
         by_field = {
             "system": self.systems,
             "project": self.projects,
@@ -42,7 +46,8 @@ class Filters:
             "namespace": self.namespaces,
             "tag": self.tags,
         }
-        return {name: values for name, values in by_field.items() if values}
+        narrowing = [(name, values) for name, values in by_field.items() if values]
+        return narrowing + [("tag", (tag,)) for tag in self.every_tag]
 
 
 NO_FILTERS = Filters()
@@ -60,6 +65,7 @@ class CodedFilters:
     since_us: int | None = None
     until_us: int | None = None
     seen: CodedSeen | None = None
+    rows: RowIds | None = None
     plain: Filters = NO_FILTERS
 
 

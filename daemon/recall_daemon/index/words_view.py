@@ -276,9 +276,12 @@ class WordsView:
 
     def _within(self, query: Query, filters: CodedFilters) -> Query:
         narrowed = query
-        for name, values in filters.plain.allowed().items():
+        for name, values in filters.plain.allowed():
             terms = [term_of(value) for value in values]
             narrowed = _both(narrowed, Query.term_set_query(self.schema, name, terms))
+        if filters.rows is not None:
+            these = Query.term_set_query(self.schema, "row_id", filters.rows.array.tolist())
+            narrowed = _both(narrowed, these)
         if filters.plain.seen is not None:
             narrowed = within_sight(narrowed, self.schema, filters.plain.seen)
         if filters.since_us is None and filters.until_us is None:

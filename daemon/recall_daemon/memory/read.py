@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -16,13 +13,13 @@ from recall_daemon.errors import MemoryNotFound
 from recall_daemon.index.filters import NO_FILTERS, CodedFilters, Filters
 from recall_daemon.index.follower import Index
 from recall_daemon.index.view import IndexView
-from recall_daemon.iso_time import in_utc
+from recall_daemon.memory.cursor import cursor_of, mark_of
 from recall_daemon.search.query import QueryInvalid
 from recall_daemon.search.reach import EVERYTHING, Reach, Told
 from recall_daemon.store import ledger, showing
 from recall_daemon.store.cold_files import ColdPlace
 from recall_daemon.store.ledger import Place
-from recall_daemon.store.showing import Mark, Memory
+from recall_daemon.store.showing import Memory
 from recall_daemon.store.store import Store
 from recall_daemon.tiers.fetch import ColdTexts, FarContent, text_missing
 from recall_wire.errors import RecallError
@@ -37,7 +34,6 @@ LIST_TEXT_CHARS = 20_000
 # Turns on either side, and passages of a long text that are compared with all others.
 TURNS = 5
 PASSAGES = 8
-CURSOR_MAX_CHARS = 4_000
 # A name that no memory has: what may not be seen is looked for as what is not there.
 _NOBODY = "\0"
 _READ_CHARS = LIST_TEXT_CHARS + 1
@@ -91,7 +87,7 @@ class Memories:
         the first. Raises `QueryInvalid`.
         """
         _check_limit(limit)
-        after = None if cursor is None else _mark(cursor)
+        after = None if cursor is None else mark_of(cursor)
         narrowed = reach.narrowed(filters)
         if narrowed is None:
             return {"memories": [], "next_cursor": None}
@@ -102,7 +98,7 @@ class Memories:
         more = len(found) > limit
         return {
             "memories": [_brief(told) for told in self._told(page)],
-            "next_cursor": _cursor(page[-1]) if more else None,
+            "next_cursor": cursor_of(page[-1]) if more else None,
         }
 
     def related(
@@ -272,24 +268,3 @@ def _plain(value: object) -> object:
 def _check_limit(limit: int) -> None:
     if not 1 <= limit <= LIMIT_MAX:
         raise QueryInvalid(f"limit is {limit}; 1 to {LIMIT_MAX} are allowed")
-
-
-def _cursor(memory: Memory) -> str:
-    said = [_plain(memory.created_at), memory.system_id, memory.memory_id]
-    return base64.urlsafe_b64encode(json.dumps(said).encode()).decode().rstrip("=")
-
-
-def _mark(cursor: str) -> Mark:
-    try:
-        if len(cursor) > CURSOR_MAX_CHARS:
-            raise ValueError("too long")
-        padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
-        at, system_id, memory_id = json.loads(base64.b64decode(padded, b"-_", validate=True))
-        if not isinstance(system_id, str) or not isinstance(memory_id, str):
-            raise ValueError("no name")
-        f"{system_id}{memory_id}".encode()
-        return Mark(None if at is None else in_utc(at), system_id, memory_id)
-    except (ValueError, TypeError, OverflowError, RecursionError, binascii.Error) as error:
-        raise QueryInvalid(
-            "the cursor is not one that this list gave", hint="begin without a cursor"
-        ) from error

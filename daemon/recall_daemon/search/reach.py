@@ -66,7 +66,7 @@ class Reach:
     @property
     def holds_whole_systems(self) -> bool:
         """Whether all of a system that it holds may be seen, so that it may be counted."""
-        return self.projects is None and self.sight is None
+        return self.projects is None and self.sight is None and self.seen is None
 
     def fixed(self) -> Reach:
         """As it is at this moment."""

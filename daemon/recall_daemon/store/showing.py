@@ -82,10 +82,10 @@ def row_id_of(
     And where `seen` lets it pass; None: all.
     """
     where = "" if projects is None else "AND list_contains(?::VARCHAR[], project)"
-    passing, values = sight.condition(seen)
+    may_be_seen, values = sight.condition(seen)
     rows = connection.execute(
         "SELECT row_id FROM memories "
-        f"WHERE memory_id = ? AND system_id = ? AND state = 'live' {where} AND {passing}",
+        f"WHERE memory_id = ? AND system_id = ? AND state = 'live' {where} AND {may_be_seen}",
         [memory_id, system_id, *([] if projects is None else [list(projects)]), *values],
     ).fetchall()
     return int(rows[0][0]) if rows else None
@@ -137,12 +137,13 @@ def newest(
     Newest first, those without a time last; of one time by system and id. `text_chars`: see
     `by_row_ids`.
     """
-    where, values = _passing(filters)
+    where, values = passing(filters)
     until = filters.until
     if after is not None:
         more, marked = _after(after)
         where, values, until = f"{where} AND {more}", [*values, *marked], after.created_at
-    is_narrow = any(getattr(filters, name) for name in (*_COLUMN_OF, "tags", "seen"))
+    narrowing = (*_COLUMN_OF, "tags", "seen", "every_tag", "rows")
+    is_narrow = any(getattr(filters, name) for name in narrowing)
     is_timeless = after is not None and until is None
     window = None if is_narrow or is_timeless else _window(connection, until, limit)
     found: list[int] = []
@@ -182,7 +183,8 @@ def _window(
     return (end - length, end) if end - first > length else None
 
 
-def _passing(filters: Filters) -> tuple[str, list[Any]]:
+def passing(filters: Filters) -> tuple[str, list[Any]]:
+    """SQL that is true of the live rows of `memories` that pass, and its values."""
     clauses, values = ["state = 'live'"], list[Any]()
     for name, column in _COLUMN_OF.items():
         allowed = getattr(filters, name)
@@ -193,9 +195,15 @@ def _passing(filters: Filters) -> tuple[str, list[Any]]:
         clauses.append("list_has_any(tags, ?::VARCHAR[])")
         values.append(list(filters.tags))
     if filters.seen is not None:
-        passing, of = sight.condition(filters.seen)
-        clauses.append(passing)
+        may_be_seen, of = sight.condition(filters.seen)
+        clauses.append(may_be_seen)
         values += of
+    if filters.every_tag:
+        clauses.append("list_has_all(tags, ?::VARCHAR[])")
+        values.append(list(filters.every_tag))
+    if filters.rows is not None:
+        clauses.append("row_id IN (SELECT unnest(?::BIGINT[]))")
+        values.append(filters.rows.array.tolist())
     if filters.since is not None:
         clauses.append("created_at >= ?")
         values.append(filters.since)

@@ -234,6 +234,12 @@ ROWS = (
         _memory("/v1/agent/relationships"),
         names_system=True,
     ),
+    Row("GET", "/v1/agents", "everyone", _at("/v1/agents")),
+    Row("GET", "/v1/agents/{name}/slice", "everyone", _at("/v1/agents/helper/slice")),
+    Row("GET", "/v1/agents/{name}/allocation", "everyone", _at("/v1/agents/helper/allocation")),
+    Row("GET", "/v1/agents/statistics", "whole", _at("/v1/agents/statistics")),
+    Row("GET", "/v1/agents/coordinator", "whole", _at("/v1/agents/coordinator")),
+    Row("POST", "/v1/agent/search", "everyone", _at("/v1/agent/search", {"query": "tide"})),
     Row("GET", "/v1/shares", "everyone", _at("/v1/shares")),
     Row(
         "POST",

@@ -26,6 +26,7 @@ from recall_daemon.serve.agents import (
     memories,
     relations,
     sharing,
+    slices,
     versions,
 )
 from recall_wire.errors import RecallError
@@ -55,3 +56,4 @@ def install(app: FastAPI, shared: Shared) -> None:
     life.install(app, shared.reinforcing)
     versions.install(app, shared.editing, shared.review)
     sharing.install(app, shared.sharing, shared.share_rules)
+    slices.install(app, shared.slices, shared.statistics)
