@@ -11,7 +11,9 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
+from recall_daemon.agents.far import FarRecords
 from recall_daemon.agents.shared import Shared
+from recall_daemon.agents.upkeep import jobs as upkeep
 from recall_daemon.backlog import Backlog
 from recall_daemon.backup.archive import Archive, jobs_of, make_archive
 from recall_daemon.backup.owner import take_over
@@ -208,7 +210,9 @@ def _hub(core: Core, bucket: AsyncBucket, readers: Readers, on_merged: Callable[
     posts = core.posts(lags.merged)
     # Who embeds wakes the one task that the index follows by.
     pull = _pull(core, posts, backlog, follow=lambda: None)
+    shared = core.shared(posts, lags.merged)
     jobs = _background(core, archive, model_change, forgetting, pull)
+    jobs += _upkeep(core, shared, lags.merged)
     return Hub(
         core,
         bucket,
@@ -223,7 +227,7 @@ def _hub(core: Core, bucket: AsyncBucket, readers: Readers, on_merged: Callable[
         forgetting,
         lags,
         Subscribers(core.store),
-        core.shared(posts, lags.merged),
+        shared,
     )
 
 
@@ -297,3 +301,19 @@ def _background(
     pulling = pull_job(pull, interval_s=settings.pull_interval_s, limit=settings.pull_limit)
     own = [rebuild, model_change.job, age, forgetting.purge.job, pulling]
     return [*own, *jobs_of(archive, settings)]
+
+
+def _upkeep(core: Core, shared: Shared, on_changed: Callable[[], None]) -> list[Job]:
+    """What becomes of memories over time, and whether what is derived from them is right."""
+    parts = upkeep.Parts(
+        store=core.store,
+        index=core.index,
+        feed=core.feed,
+        agents=core.agents,
+        far=FarRecords(core.store, shared.naming, core.tiers.texts),
+        purge=shared.deleting.purge,
+        version_history=timedelta(seconds=core.settings.version_history_s),
+        on_changed=on_changed,
+        now=core.now,
+    )
+    return upkeep.upkeep_jobs(parts)
