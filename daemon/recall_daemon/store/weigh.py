@@ -149,6 +149,9 @@ def _write(
         lives.put(connection, [replace(held.life, head=served or _NOTHING)], now)
 
 
+# Who resolves what a strategy decides.
+HUB = "hub"
+
 # The head of a memory that its own system deleted: it is weighed all the same.
 _NOTHING = ""
 
@@ -167,7 +170,7 @@ def _conflicts(
     passed = [
         replace(one, state="superseded")
         for one in held.conflicts
-        if one.state == "open" and one.conflict_id not in still
+        if one.conflict_id not in still and (one.state == "open" or one.resolved_by == HUB)
     ]
     return [one for one in (*met, *passed) if one != before.get(one.conflict_id)]
 
@@ -191,7 +194,7 @@ def _conflict(
         manual=clash.conflict_id in manual,
         detected_at=now if before is None else before.detected_at,
         resolved_at=None if done is None else (before and before.resolved_at) or now,
-        resolved_by=None if done is None else "hub",
+        resolved_by=None if done is None else HUB,
     )
 
 
