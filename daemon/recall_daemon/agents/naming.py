@@ -70,7 +70,11 @@ class Naming:
     def _find_some(
         self, connection: Connection, actor: Actor, names: Sequence[str]
     ) -> dict[str, Memory]:
-        rows = showing.by_row_ids(connection, memories.find_ids(connection, names))
+        reach = actor.caller.reach
+        # What is out of reach is not read: how long that takes would tell of it.
+        named = memories.find_named(connection, names)
+        row_ids = [row_id for row_id, system, project in named if reach.holds(system, project)]
+        rows = showing.by_row_ids(connection, row_ids)
         seen = self.sight.seen(connection, actor, rows)
         by_name: dict[str, list[Memory]] = {}
         for memory in seen:

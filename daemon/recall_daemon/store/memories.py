@@ -136,6 +136,11 @@ def find_ids(connection: Connection, ids: Sequence[str]) -> list[int]:
 
     A few at a time: with so many a list is found by the index in half the time of a join.
     """
+    return [row_id for row_id, _, _ in find_named(connection, ids)]
+
+
+def find_named(connection: Connection, ids: Sequence[str]) -> list[tuple[int, str, str | None]]:
+    """As `find_ids`, with the system and the project of each: enough to say who may read it."""
     if not ids:
         return []
     wanted = set(ids)
@@ -143,13 +148,13 @@ def find_ids(connection: Connection, ids: Sequence[str]) -> list[int]:
     likely = sorted({*wanted, *(one.partition("/")[2] for one in wanted)} - {""})
     these = ", ".join("?" * len(likely))
     rows = connection.execute(
-        "SELECT row_id, system_id, memory_id FROM memories "
+        "SELECT row_id, system_id, memory_id, project FROM memories "
         f"WHERE state = 'live' AND memory_id IN ({these}) ORDER BY row_id",
         likely,
     ).fetchall()
     return [
-        int(row_id)
-        for row_id, system_id, memory_id in rows
+        (int(row_id), system_id, project)
+        for row_id, system_id, memory_id, project in rows
         if memory_id in wanted or f"{system_id}/{memory_id}" in wanted
     ]
 

@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
-from recall_daemon.store import audit, audit_log
+from recall_daemon.backup.replay import KINDS
+from recall_daemon.store import audit, audit_log, journal
+from recall_daemon.store.store import Store
+from recall_wire.errors import TransientError
 from recall_wire.records import Record
 
 DAY = timedelta(days=1)
@@ -273,3 +276,69 @@ async def test_each_deletion_and_undoing_is_in_the_audit_log(fleet: Any) -> None
         ("loopback/helper", "memory.restored"),
         ("loopback/helper", "memory.deleted"),
     ]
+
+
+async def aged(fleet: Any) -> None:
+    fleet.hub.clock[0] += 100 * DAY
+    await fleet.hub.hub.finish()
+    await fleet.hub.hub.jobs.run("age")
+    assert rows(fleet, "SELECT count(*) FROM memories WHERE tier = 'cold'") == [(5,)]
+
+
+@pytest.mark.parametrize("cascade", ["true", "false"])
+async def test_what_is_cold_is_fetched_before_it_is_deleted(fleet: Any, cascade: str) -> None:
+    agent = fleet(agent="helper")
+    await family(agent)
+    await aged(fleet)
+    done = (await agent.delete("agent/memories/a", cascade=cascade))["deletion_id"]
+    is_sound(fleet)
+    await agent.post(f"agent/deletions/{done}/undo", {})
+    told = await content(fleet)
+    assert {one["content"] for one in told.values()} == {f"the text of {name}" for name in told}
+    assert told["a1"]["parent_id"] == "a"
+    is_sound(fleet)
+
+
+async def test_a_bucket_that_is_away_lets_nothing_be_deleted(
+    fleet: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = fleet(agent="helper")
+    await family(agent)
+    await aged(fleet)
+    texts, was = fleet.hub.hub.core.tiers.texts, fleet.hub.logical_hash()
+    with monkeypatch.context() as patch:
+        away = TransientError("the bucket does not answer")
+        patch.setattr(texts, "contents", lambda places: {one.row_id: away for one in places})
+        for cascade in ("true", "false"):
+            path = f"agent/memories/a?cascade={cascade}"
+            assert await agent.refused("DELETE", path) == (503, "transient_error")
+    assert fleet.hub.logical_hash() == was
+    assert rows(fleet, "SELECT count(*) FROM deletions") == [(0,)]
+    assert len((await agent.delete("agent/memories/a"))["deleted_ids"]) == 3
+
+
+async def test_the_journal_does_it_again_in_another_store(fleet: Any, tmp_path: Any) -> None:
+    """A restored hub has the same memories, deletions and relationships."""
+    agent = fleet(agent="helper")
+    await family(agent)
+    await agent.post("agent/relationships", {"from_id": "a", "to_id": "b", "type": "x"})
+    await agent.post("agent/groups", {"name": "g", "memory_ids": ["a", "b"]})
+    done = (await agent.delete("agent/memories/a"))["deletion_id"]
+    await agent.post(f"agent/deletions/{done}/undo", {})
+    await agent.delete("agent/memories/b")
+    await agent.delete("agent/memories/a", cascade="false")
+    with fleet.hub.hub.core.store.read() as connection:
+        entries = journal.unshipped(connection, 1_000, 1 << 30)
+    again = Store(tmp_path / "again")
+    try:
+        for _ in "12":  # doing it twice changes nothing
+            for entry in entries:
+                again.write(lambda c, entry=entry: KINDS[entry.kind](c, entry))
+        with again.read() as connection:
+            assert audit.logical_hash(connection) == fleet.hub.logical_hash()
+            assert audit.problems(connection) == []
+            for table in ("lives", "deletions", "relationships", "group_members"):
+                sql = f"SELECT * FROM {table} ORDER BY ALL"
+                assert connection.execute(sql).fetchall() == rows(fleet, sql)
+    finally:
+        again.close()
