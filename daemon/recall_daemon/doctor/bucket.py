@@ -38,9 +38,11 @@ def bucket(look: Look) -> Iterator[Finding]:
 def _tried(look: Look, check: str, url: str) -> Iterator[Finding]:
     try:
         with closing(open_bucket(url, look.settings.s3_options())) as opened:
-            yield from _judged(check, opened, probe(opened, PREFIX))
-            yield from clock.against_bucket(opened, f"{PREFIX}clock", look.now)
-            if check == "bucket":
+            found = probe(opened, PREFIX)
+            yield from _judged(check, opened, found)
+            if found.writes:
+                yield from clock.against_bucket(opened, f"{PREFIX}clock", look.now)
+            if found.lists and check == "bucket":
                 yield from _heads(opened)
     except RecallError as error:
         yield failed(check, error)
@@ -86,8 +88,8 @@ def _heads(opened: Bucket) -> Iterator[Finding]:
 
 
 def backups(look: Look) -> Iterator[Finding]:
-    """How old the newest is."""
-    if look.settings.bucket_url is None:
+    """How old the newest is; of a hub that is not there nobody knows which are its own."""
+    if look.settings.bucket_url is None or look.hub is None:
         return
     try:
         found = _backups(look)
@@ -97,7 +99,7 @@ def backups(look: Look) -> Iterator[Finding]:
     interval = timedelta(seconds=look.settings.backup_interval_s)
     if not found:
         remedy = "`recalld backup` makes one now"
-        level = note if look.hub is None or not interval else warning
+        level = warning if interval else note
         yield level("backup", "there is none in the bucket", remedy)
         return
     age = look.now() - datetime.fromisoformat(found[0]["created_at"])
@@ -111,8 +113,7 @@ def backups(look: Look) -> Iterator[Finding]:
 def _backups(look: Look) -> list[Json]:
     if look.daemon is not None:
         return list(look.daemon.backups()["backups"])
-    if look.core is None:
-        return []
+    assert look.core is not None
     from recall_daemon.app import open_archive_bucket
     from recall_daemon.backup.archive import make_archive
 

@@ -38,11 +38,23 @@ def examine(bare: Look, *, limit_s: float = LIMIT_S) -> list[Finding]:
     with opened(bare) as look:
         works = [partial(_collect, *named, look) for named in _GROUPS]
         found = within(Limit(time.monotonic() + limit_s), works)
+    by_group = {
+        name: answer if answer is not None else [_too_slow(name, limit_s)]
+        for (name, _), answer in zip(_GROUPS, found, strict=True)
+    }
+    wrong = [item for item in by_group.get("bucket", []) if item.level == "problem"]
     return [
         item
-        for (name, _), answer in zip(_GROUPS, found, strict=True)
-        for item in (answer if answer is not None else [_too_slow(name, limit_s)])
+        for name, items in by_group.items()
+        for item in items
+        if name == "bucket" or not _follows(item, wrong)
     ]
+
+
+def _follows(item: Finding, wrong: list[Finding]) -> bool:
+    """Whether it only says once more what is wrong with the bucket."""
+    of_bucket = item.check in ("bucket", "backup")
+    return any(of_bucket or one.says in item.says for one in wrong)
 
 
 def _collect(name: str, group: _Group, look: Look) -> list[Finding]:

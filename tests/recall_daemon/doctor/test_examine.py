@@ -75,6 +75,7 @@ def test_before_the_first_start(settings: HubSettings) -> None:
     assert healthy(found.values())
     assert "there is none" in found["store"].says
     assert "recalld restore" in found["store"].remedy
+    assert "backup" not in found, "whose it would be is not known"
     assert not settings.data_dir.exists()
 
 
@@ -97,6 +98,14 @@ def test_what_keeps_the_hub_from_its_work(merged: HubSettings, tmp_path: Path) -
 
     (tmp_path / "hub" / "store.duckdb").write_bytes(b"no store at all" * 1000)
     assert look(merged)["store"].level == "problem"
+
+
+def test_what_is_wrong_with_the_bucket_is_said_once(merged: HubSettings, publisher: Any) -> None:
+    publisher.root.rename(publisher.root.with_name("elsewhere"))
+    wrong = [item for item in examine(Look(merged, None, {}, now_utc)) if item.level != "ok"]
+    told = [item for item in wrong if "bucket" in item.says]
+    assert [(item.check, item.level) for item in told] == [("bucket", "problem")]
+    assert "backup" not in {item.check for item in wrong}
 
 
 def test_what_may_be_seen_to_later(
