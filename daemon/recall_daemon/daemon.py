@@ -12,6 +12,7 @@ from dataclasses import replace
 import structlog
 
 from recall_daemon import logs
+from recall_daemon.agents.upkeep import reconcile
 from recall_daemon.app import Hub, open_hub
 from recall_daemon.core import Core, open_core
 from recall_daemon.embed.base import Embedder
@@ -33,7 +34,7 @@ from recall_daemon.service import notify
 from recall_daemon.service.heartbeat import Follower, Heartbeat, Writer
 from recall_daemon.service.reload import Reload
 from recall_daemon.settings import HubSettings
-from recall_daemon.store import events
+from recall_daemon.store import events, reconciling
 from recall_wire.errors import RecallError, TerminalError, TransientError
 
 log = structlog.get_logger(__name__)
@@ -206,9 +207,17 @@ class Daemon:
             "model": self._embed_failure or "ok" if embedder.space_id() else embedder.why_not,
             "bucket": "; ".join(self._report.errors[:3]) or "ok",
             "disk": self._hub.pipeline.disk_problem() or "ok",
+            "consistency": self._consistency(),
         }
         degraded = any(not reason.startswith("ok") for reason in parts.values())
         return {"ready": self._followed, "degraded": degraded, "parts": parts}
+
+    def _consistency(self) -> str:
+        try:
+            with self._hub.core.store.look_up() as connection:
+                return reconcile.health(reconciling.standing(connection))
+        except RecallError as error:
+            return str(error)
 
     def _index_health(self) -> str:
         core = self._hub.core

@@ -17,6 +17,7 @@ from recall_daemon.access.asked import asked_from_json
 from recall_daemon.access.caller import LOCAL, Caller
 from recall_daemon.access.events import Wanted
 from recall_daemon.access.tokens import Tokens, token_json
+from recall_daemon.agents.upkeep import reconcile
 from recall_daemon.index.filters import Filters
 from recall_daemon.ingest import ack, quarantine
 from recall_daemon.jobs import run_json
@@ -26,7 +27,7 @@ from recall_daemon.memory.read import Memories
 from recall_daemon.memory.whose import as_spoken, whose
 from recall_daemon.search.engine import Search
 from recall_daemon.search.query import SearchRequest
-from recall_daemon.store import audit_log, events, ledger, memories, vectors
+from recall_daemon.store import audit_log, events, ledger, memories, reconciling, vectors
 from recall_daemon.store import jobs as job_table
 from recall_daemon.store.arrivals import arrivals
 from recall_daemon.store.audit_log import AuditEntry
@@ -140,16 +141,21 @@ class Operations:
         return self._search.search(request, self._caller.reach).to_json()
 
     def status(self) -> Json:
-        """`{rows, backlog, degraded, systems}`. Read-only."""
+        """`{rows, backlog, degraded, systems}`, and `reconciliation` for who sees everything.
+
+        Read-only.
+        """
         systems = self.systems()["systems"]
         space_id = self._space_id()
         with self._store.read() as connection:
             backlog = self._backlog(connection, space_id or "")
+            compared = reconcile.told(reconciling.standing(connection))
         return {
             "rows": sum(system["rows"] for system in systems),
             "backlog": backlog,
             "degraded": space_id is None,
             "systems": systems,
+            **({"reconciliation": compared} if self._caller.reach.is_everything else {}),
         }
 
     def _backlog(self, connection: Connection, space_id: str) -> int:

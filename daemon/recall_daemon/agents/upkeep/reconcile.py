@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -226,3 +226,18 @@ def _sentence(compared: int, repaired: Counter[str], *, ended: bool) -> str:
     said = ", ".join(f"{count} {kind}" for kind, count in sorted(repaired.items())) or "nothing"
     end = ", which ends the pass" if ended else ""
     return f"{compared} rows compared{end}; repaired: {said}"
+
+
+def told(standing: Standing) -> dict[str, object]:
+    """`{compared_upto, last}` for `status`: the rows done in this pass, and the last whole one."""
+    last = standing.last
+    return {"compared_upto": standing.upto, "last": None if last is None else asdict(last)}
+
+
+def health(standing: Standing) -> str:
+    """What `/readyz` says: nothing that was found is wrong any more, for it was repaired."""
+    last = standing.last
+    if last is None:
+        return "ok, no whole pass yet"
+    repaired = sum(last.repaired.values())
+    return f"ok, {last.rows} rows compared until {last.ended_at}, {repaired} repaired"

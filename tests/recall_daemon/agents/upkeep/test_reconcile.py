@@ -16,9 +16,10 @@ from recall_daemon.agents.upkeep import reconcile
 from recall_daemon.agents.upkeep.reconcile import Reconciler
 from recall_daemon.index.follower import Index
 from recall_daemon.metrics import CONSISTENCY_ERRORS
-from recall_daemon.store import side_checks, vectors, versions, weigh
+from recall_daemon.store import reconciling, side_checks, vectors, versions, weigh
 from recall_daemon.store.forget import forget_rows
 from recall_daemon.store.memories import StoreFeed
+from recall_daemon.store.reconciling import Standing
 from recall_daemon.store.vectors import Embedded
 from recall_daemon.verify import index_problems
 from recall_wire.records import text_hash
@@ -275,6 +276,15 @@ def test_a_memory_says_what_its_head_says(mind: Mind) -> None:
     mind.shelf.store.write(unlike)
     assert "1 heads" in mind.reconcile()
     assert mind.shelf.query("SELECT text FROM memories WHERE memory_id = 'm1'") == [("edited",)]
+
+
+def test_what_readyz_says_of_it(mind: Mind) -> None:
+    assert reconcile.health(Standing()) == "ok, no whole pass yet"
+    lost_words(mind)
+    mind.reconcile()
+    with mind.shelf.store.read() as connection:
+        said = reconcile.health(reconciling.standing(connection))
+    assert said == f"ok, 5 rows compared until {NOW.isoformat()}, 1 repaired"
 
 
 def test_a_hub_without_a_model_compares_rows_alone(shelf: Shelf) -> None:

@@ -155,3 +155,22 @@ async def test_every_job_is_listed_with_its_record(fleet: Fleet) -> None:
     assert kinds <= listed.keys()
     assert {listed[kind]["state"] for kind in kinds} == {"done"}
     assert listed["health"]["detail"] == "nothing is wrong"
+
+
+async def test_status_says_what_the_last_reconciliation_found(fleet: Fleet) -> None:
+    fleet.add("a")
+    assert fleet.core.operations.status()["reconciliation"] == {"compared_upto": 0, "last": None}
+    await fleet.run("reconciliation")
+    last = fleet.core.operations.status()["reconciliation"]["last"]
+    assert (last["rows"], last["repaired"]) == (1, {})
+    assert last["ended_at"] == fleet.clock[0].isoformat()
+
+
+async def test_health_says_which_job_failed(fleet: Fleet) -> None:
+    fleet.core.store.write(
+        lambda connection: connection.execute(
+            "INSERT INTO jobs VALUES (99, 'backup', 'failed', now(), now(), 0, NULL, 'no room')"
+        ).fetchall()
+    )
+    ended = await fleet.jobs.run("health")
+    assert ended.detail == "backup failed: no room"
