@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Literal
 
 import httpx
@@ -10,6 +13,8 @@ import pytest
 
 from recall_client import MemoryClient
 from recall_client.retries import Retries
+
+DOCS = Path(__file__).parents[2] / "docs" / "agents.md"
 
 # Of 0.5, but for a few seconds of decay.
 ONE_FIFTH_MORE = pytest.approx(0.6, abs=1e-3)
@@ -85,6 +90,25 @@ def test_a_hub_killed_between_a_request_and_its_answer_does_it_once(
     assert client.get_circuit_breaker_status()["failure_count"] == 0
     hub.kill()
     assert fleet.json("recalld", "verify")["problems"] == []
+
+
+@pytest.mark.timeout(300)
+def test_the_documented_example_runs_as_it_stands(hub: Any) -> None:
+    section = DOCS.read_text(encoding="utf-8").partition("\n## Client\n")[2]
+    example = section.partition("```python\n")[2].partition("```")[0]
+    assert "http://127.0.0.1:8682" in example
+    with MemoryClient(hub.url, agent_id="analyst", user_id="u-1") as earlier:
+        done(earlier.add_memory("The refresh token rotates at midnight."))
+        hub.wait_until(lambda: done(earlier.search_memory("refresh token"))["count"] == 1)
+    code = example.replace("http://127.0.0.1:8682", hub.url)
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert run.returncode == 0, run.stderr
+    found, outcome, importance, deleted = run.stdout.splitlines()
+    assert found.endswith(" The refresh token rotates at midnight.")
+    assert (outcome, float(importance)) == ("advanced", ONE_FIFTH_MORE)
+    assert deleted.startswith("['mem_")
 
 
 def done(answer: dict[str, Any]) -> dict[str, Any]:

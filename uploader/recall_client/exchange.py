@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from recall_client.answers import Answer, Reply, answer, error
 from recall_client.arguments import NotSent
-from recall_client.breaker import Admission, Breaker
+from recall_client.breaker import Breaker
 from recall_client.call import Call
 from recall_client.retries import Retries
 
@@ -72,7 +72,7 @@ def exchange(build: Callable[[], Call], terms: Terms, headers: Mapping[str, byte
         return error("circuit_open", _open(terms), request_id)
     send = _send(call, headers, request_id, terms)
     try:
-        said = yield from _tries(send, terms, admission)
+        said = yield from _tries(send, terms)
     except BaseException:
         terms.breaker.left(admission)
         raise
@@ -92,17 +92,16 @@ def _send(call: Call, headers: Mapping[str, bytes], request_id: str, terms: Term
     return Send(call, {**headers, **own}, terms.timeout_s + call.patience_s)
 
 
-def _tries(
-    send: Send, terms: Terms, admission: Admission
-) -> Generator[Step, Said, Reply | NoAnswer]:
-    """The same request, with the same key, until something answers. A probe is tried once."""
+def _tries(send: Send, terms: Terms) -> Generator[Step, Said, Reply | NoAnswer]:
+    """The same request, with the same key, until something answers, while the breaker is closed:
+    a probe is tried once."""
     waits_s = terms.retries.waits_s(send.timeout_s)
     while True:
         said = _of_the_hub((yield send))
-        if isinstance(said, Reply) or admission.is_probe:
+        if isinstance(said, Reply):
             return said
-        wait_s = next(waits_s, None)
-        if wait_s is None or terms.breaker.state != "closed":
+        wait_s = next(waits_s, None) if terms.breaker.state == "closed" else None
+        if wait_s is None:
             return said
         yield Wait(wait_s)
 

@@ -9,11 +9,12 @@ from recall_client.methods.asking import Asking, R
 
 class StateMethods(Asking[R]):
     def get_sync_statistics(self) -> R:
-        """→ locks, conflicts, shares and versions, counted."""
+        """→ memories, versions, conflicts, shares and locks of the whole hub, counted. For a token
+        that may read all of it, as `get_coordinator_status`."""
         return self._ask(lambda: get("/v1/agents/statistics"))
 
     def get_coordinator_status(self) -> R:
-        """→ what the hub does for its agents in the background, and how that stands."""
+        """→ agents, global_categories, locks, waiting: who holds and waits for what."""
         return self._ask(lambda: get("/v1/agents/coordinator"))
 
     def get_circuit_breaker_status(self) -> Answer:

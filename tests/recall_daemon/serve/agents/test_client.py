@@ -226,3 +226,65 @@ async def test_a_deletion_takes_what_is_below_or_lifts_it_and_is_undone(
     told = done(await client.delete_memory(top))
     assert top in told["deleted_ids"]
     assert done(await client.batch_get_memories(told["deleted_ids"]))["memories"] == []
+
+
+async def test_searches_find_by_words_and_meaning_within_their_bounds(
+    fleet: Any, open_client: Open, client: AsyncMemoryClient
+) -> None:
+    parent = done(await client.add_memory("the harbour", "place"))["memory_id"]
+    texts = [f"the lake {n} is calm" for n in range(4)]
+    done(
+        await client.batch_add_memories(
+            [{"content": t, "memory_type": "fact", "parent_id": parent} for t in texts]
+        )
+    )
+    tagged = done(await client.add_memory("the lake is deep", tags=["deep"]))["memory_id"]
+    theirs = open_client("guard")
+    shared = done(await theirs.add_memory("the lake is theirs"))["memory_id"]
+    done(await theirs.share_with_agents(shared, ["helper"]))
+    await fleet.hub.hub.finish()
+
+    def found(answer: dict[str, Any]) -> set[str]:
+        assert done(answer)["count"] == len(answer["results"])
+        return {one["memory"]["content"] for one in answer["results"]}
+
+    assert found(await client.search_memory("lake", "fact")) == set(texts)
+    assert found(await client.search_memory("lake", parent_id=parent)) == set(texts)
+    assert len(found(await client.search_memory("lake", limit=2))) == 2
+    assert len(found(await client.semantic_search("calm lake", k=3))) == 3
+    assert found(await client.semantic_search("lake", filters={"tags": ["deep"]})) == {
+        "the lake is deep"
+    }
+    both = done(await client.search_agent_memories("lake", limit=50))["results"]
+    by_name = {one["memory"]["memory_id"]: one for one in both}
+    assert (by_name[shared]["is_shared"], by_name[shared]["source_agent"]) == (True, "guard")
+    assert by_name[shared]["seen_by"]
+    assert by_name[tagged]["is_shared"] is False
+    own = done(await client.search_agent_memories("lake", include_shared_memories=False, limit=50))[
+        "results"
+    ]
+    assert {one["memory"]["memory_id"] for one in own} == set(by_name) - {shared}
+
+
+async def test_a_slice_is_what_the_agent_sees_with_its_locks(client: AsyncMemoryClient) -> None:
+    added = done(await client.batch_add_memories([{"content": str(n)} for n in range(3)]))
+    locked = added["memory_ids"][0]
+    async with client.lock(locked):
+        pages, cursor = [], None
+        while True:
+            page = done(await client.get_agent_memory_slice(limit=2, cursor=cursor))
+            pages += page["memory_slice"]
+            cursor = page["next_cursor"]
+            if cursor is None:
+                break
+    by_name = {one["memory"]["memory_id"]: one["sync_metadata"] for one in pages}
+    assert set(by_name) == set(added["memory_ids"])
+    assert [name for name, one in by_name.items() if one["is_locked"]] == [locked]
+    assert set(by_name[locked]) >= {"lock_holder", "has_conflicts", "last_sync_check"}
+    for ask in (
+        client.list_agents,
+        client.get_memory_allocation,
+        client.get_sync_statistics,
+        client.get_coordinator_status,
+    ):
+        done(await ask())
