@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from recall_daemon.agents.decay import Anchor, anchor_of, effective
 from recall_daemon.jobs import Progress
@@ -42,9 +43,11 @@ class Shelf:
         days_ago: float = 0,
         pinned: bool = False,
         system: str = SYSTEM,
+        also: Callable[[Any], None] = lambda _: None,
         **fields: object,
     ) -> None:
-        """As an agent adds one, so many days ago; fields are those of the record."""
+        """As an agent adds one, so many days ago; fields are those of the record. `also` is of the
+        same transaction."""
         when = self.now() - days_ago * DAY
         record = Record(
             memory_id,
@@ -55,9 +58,10 @@ class Shelf:
         )
         life = Life(system, memory_id, None, tier, importance, when, pinned)
 
-        def work(connection: object) -> None:
-            posts.post(connection, system, [record], when)  # type: ignore[arg-type]
-            lives.put(connection, [life], when)  # type: ignore[arg-type]
+        def work(connection: Any) -> None:
+            posts.post(connection, system, [record], when)
+            lives.put(connection, [life], when)
+            also(connection)
 
         self.store.write(work)
 

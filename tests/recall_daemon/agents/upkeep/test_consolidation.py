@@ -35,11 +35,12 @@ class Mind:
 
     def add(self, memory_id: str, vector: Sequence[float] = NEAR, **fields: Any) -> None:
         said = fields.pop("text", f"The gate of {memory_id} is shut at night.")
-        self.shelf.add(memory_id, str(said), **fields)
         embedded = Embedded(
             str(text_hash(str(said))), [(0, len(str(said)))], np.array([vector], dtype=np.float32)
         )
-        self.shelf.store.write(lambda connection: vectors.put(connection, SPACE, [embedded]))
+        self.shelf.add(
+            memory_id, str(said), also=lambda c: vectors.put(c, SPACE, [embedded]), **fields
+        )
 
     def consolidate(self) -> int:
         job = Consolidation(

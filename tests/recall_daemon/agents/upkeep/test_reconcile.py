@@ -37,14 +37,15 @@ class Mind:
         self.feed = StoreFeed(shelf.store, lambda: SPACE)
         self.index = Index(3)
         for number in range(5):
-            shelf.add(f"m{number}", f"text {number}")
-            self.embed(f"text {number}", 1 + number)
+            self.add(f"m{number}", f"text {number}", 1 + number)
         self.index.apply(self.feed)
 
+    def add(self, memory_id: str, text: str, number: float) -> None:
+        put = embedding(text, number)
+        self.shelf.add(memory_id, text, also=put)
+
     def embed(self, text: str, *numbers: float) -> None:
-        matrix = np.array([(1, number, 0) for number in numbers], dtype=np.float32)
-        embedded = Embedded(str(text_hash(text)), [(0, len(text))] * len(matrix), matrix)
-        self.shelf.store.write(lambda connection: vectors.put(connection, SPACE, [embedded]))
+        self.shelf.store.write(embedding(text, *numbers))
 
     def forget(self, memory_id: str) -> None:
         self.shelf.store.write(lambda c: forget_rows(c, [(SYSTEM, memory_id)], 1, NOW))
@@ -54,8 +55,7 @@ class Mind:
         before = self.feed.last_change()
         change()
         lost = set(range(before + 1, self.feed.last_change() + 1))
-        self.shelf.add("later")
-        self.embed("later", 9)
+        self.add("later", "later", 9)
         self.index.apply(Lossy(self.feed, lost))  # type: ignore[arg-type]
 
     def reconcile(self) -> str:
@@ -66,6 +66,12 @@ class Mind:
         with self.shelf.store.read() as connection:
             assert side_checks.problems(connection) == []
         return str(detail)
+
+
+def embedding(text: str, *numbers: float) -> Callable[[Any], None]:
+    matrix = np.array([(1, number, 0) for number in numbers], dtype=np.float32)
+    embedded = Embedded(str(text_hash(text)), [(0, len(text))] * len(matrix), matrix)
+    return lambda connection: vectors.put(connection, SPACE, [embedded])
 
 
 class Lossy:
