@@ -235,7 +235,7 @@ def print_tokens(console: Console, answer: Json) -> None:
         return
     table = Table(box=None, pad_edge=False)
     table.add_column("id", no_wrap=True)  # to be copied into `token revoke`
-    for name in ("name", "role", "writes", "reads", "projects", "expires", "state"):
+    for name in ("name", "role", "writes", "reads", "projects", "speaks for", "expires", "state"):
         table.add_column(name, overflow="fold")
     for token in answer["tokens"]:
         table.add_row(
@@ -245,6 +245,7 @@ def print_tokens(console: Console, answer: Json) -> None:
             "all" if token["role"] == "admin" else escape(token["system_id"] or "-"),
             escape(_all_or(token["systems"])),
             escape(_all_or(token["projects"])),
+            escape("/".join(one for one in (token["agent_id"], token["user_id"]) if one) or "-"),
             (token["expires_at"] or "never")[:16].replace("T", " "),
             token["state"],
         )

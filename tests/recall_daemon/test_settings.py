@@ -31,6 +31,22 @@ def test_the_shipped_file_can_be_used_as_it_is(monkeypatch: pytest.MonkeyPatch) 
     assert load_settings().data_dir == HubSettings().data_dir
 
 
+def test_the_shipped_example_of_four_agents_can_be_used_as_it_is() -> None:
+    settings = load_settings(SHIPPED.parent / "agents-example.yaml")
+    agents = {
+        agent.name: (agent.priority, agent.retention_days, agent.conflict_strategy)
+        for agent in settings.agents
+    }
+    assert agents == {
+        "primary_assistant": ("high", 90, "latest_wins"),
+        "analyst": ("medium", 60, "highest_importance"),
+        "security_monitor": ("medium", 180, "manual_review"),
+        "personas": ("low", 30, "agent_priority"),
+    }
+    assert all(agent.specialities for agent in settings.agents)
+    assert all(a.restricted_categories for a in settings.agents if a.name != "primary_assistant")
+
+
 def test_every_key_has_one_comment() -> None:
     lines = [line for line in SHIPPED.read_text().splitlines() if line and line[0] != "#"]
     uncommented = [line.split(":")[0] for line in lines if "#" not in line]

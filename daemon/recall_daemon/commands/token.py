@@ -30,6 +30,8 @@ def create(
     systems: Annotated[str | None, Parameter(help="What it may read: a,b; by default all.")] = None,
     projects: Annotated[str | None, Parameter(help="Likewise.")] = None,
     name: str = "",
+    agent: str | None = None,
+    user: str | None = None,
     expires_in: str | None = None,
     json_: AsJson = False,
     config: Config = None,
@@ -45,6 +47,10 @@ def create(
         The one system that an instance writes.
     name
         What the list calls it.
+    agent
+        It speaks for this agent alone: it sees what the agent may see, and writes as the agent.
+    user
+        Likewise for this user: it sees nothing of other users.
     expires_in
         12h, 90d, 4w; by default it does not expire.
     """
@@ -56,6 +62,8 @@ def create(
         "system": system,
         "systems": _split(systems),
         "projects": _split(projects),
+        "agent": agent,
+        "user": user,
         "expires_in_s": None if expires_in is None else _seconds(expires_in),
     }
     with open_access(config) as hub:

@@ -36,7 +36,7 @@ def install(app: FastAPI, hub: Operations) -> None:
 def _me(app: FastAPI, hub: Operations) -> None:
     @app.get("/v1/me")
     async def me(caller: Who) -> JSONResponse:
-        """`{name, role, system, systems, projects}`: who asks; null means all."""
+        """`{name, role, system, systems, projects, agent, user}`: who asks; null means all."""
         return JSONResponse(hub.seen_by(caller).me(), headers=_UNKEPT)
 
 
@@ -48,7 +48,8 @@ def _tokens(app: FastAPI, hub: Operations) -> None:
 
     @app.post("/v1/tokens", status_code=201)
     def create(caller: Admin, body: Annotated[Json, Body()]) -> JSONResponse:
-        """`{role, name?, system?, systems?, projects?, expires_in_s?}` → the token, this once.
+        """`{role, name?, system?, systems?, projects?, agent?, user?, expires_in_s?}` → the token,
+        this once.
 
         From the first one on every request needs a token.
         """
