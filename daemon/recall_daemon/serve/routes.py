@@ -32,6 +32,7 @@ from recall_daemon.serve import tiers as tier_routes
 from recall_daemon.serve.agents import mount as agent_routes
 from recall_daemon.serve.gate import Gate, Terms
 from recall_daemon.serve.known import known_query
+from recall_daemon.serve.large_json import JsonRoute
 from recall_daemon.serve.mcp import mount as mcp_routes
 from recall_daemon.serve.slow import slowly
 from recall_daemon.serve.subscribers import Subscribers
@@ -76,6 +77,7 @@ def make_app(
         responses=problem.RESPONSES,
         dependencies=[Depends(known_query)],
     )
+    app.router.route_class = JsonRoute
     subjects = (
         push,
         pull_routes,

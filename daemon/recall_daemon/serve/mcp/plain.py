@@ -16,6 +16,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from recall_daemon.errors import Forbidden
+from recall_daemon.serve import large_json
 from recall_daemon.serve.guard import App, Message, Receive, Scope, Send
 from recall_daemon.serve.mcp.tool import Answer, ArgumentsInvalid, Toolbox, ToolUnknown
 from recall_daemon.serve.who import who
@@ -63,7 +64,7 @@ class McpPath(Posts):
         self._mcp = mcp
 
     async def answer(self, scope: Scope, receive: Receive, send: Send, body: bytes) -> None:
-        message = _parsed(body)
+        message = await _parsed(body)
         if not isinstance(message, dict) or "jsonrpc" in message:
             await self._mcp(scope, _replay(body, receive), send)
             return
@@ -81,7 +82,7 @@ class ToolPath(Posts):
 
     async def answer(self, scope: Scope, receive: Receive, send: Send, body: bytes) -> None:
         caller = await who(HTTPConnection(scope))
-        answer = await self._tools.call(caller, self._name, _parsed(body))
+        answer = await self._tools.call(caller, self._name, await _parsed(body))
         await _respond(answer, scope, receive, send)
 
 
@@ -96,7 +97,7 @@ class EnvelopePath(Posts):
         self._tools = tools
 
     async def answer(self, scope: Scope, receive: Receive, send: Send, body: bytes) -> None:
-        message = _parsed(body)
+        message = await _parsed(body)
         if not isinstance(message, dict):
             raise BodyInvalid("the body is not a JSON object")
         name, arguments = _call(message)
@@ -143,10 +144,10 @@ def _request_id(given: object) -> str | int | None:
     return given if isinstance(given, str | int) and not isinstance(given, bool) else None
 
 
-def _parsed(body: bytes) -> Any:
+async def _parsed(body: bytes) -> Any:
     """Raises `BodyInvalid`."""
     try:
-        return json.loads(body)
+        return await large_json.parse(body)
     except (ValueError, RecursionError) as error:
         why = "nested too deeply" if isinstance(error, RecursionError) else "not JSON"
         raise BodyInvalid(f"the body is {why}") from error
