@@ -15,6 +15,7 @@ from recall_daemon.access.caller import LOCAL, Caller
 from recall_daemon.agents.actor import Actor
 from recall_daemon.agents.share_rules import RuleAsked
 from recall_daemon.errors import Forbidden, MemoryNotFound
+from recall_daemon.index.filters import NO_FILTERS
 from recall_daemon.search.query import SearchRequest
 from recall_wire.records import Record
 
@@ -215,8 +216,13 @@ async def test_who_speaks_for_a_user_alone_sees_all_but_other_users(house: House
     assert everywhere(house, None, "free", "ann") == {True}
 
 
-async def test_a_user_whose_name_has_line_ends_is_kept_apart_by_words_too(house: House) -> None:
-    house.put(memory("odd", "primary", "a\nb"), memory("plain", "primary", "a"))
+async def test_a_user_whose_name_has_line_ends_crowds_nobody_out(house: House) -> None:
+    odd = [memory(f"odd{n}", "primary", "a\nb", text=f"{WORDS} {WORDS} {n}") for n in range(60)]
+    house.put(*odd, memory("plain", "primary", "a", text=f"{WORDS} and much besides"))
+    filters = house.caller("primary", "a").reach.narrowed(NO_FILTERS)
+    assert filters is not None
+    view, coded = house.core.index.view_for(filters)
+    assert len(view.search_words(WORDS, coded, 1)) == 1
     assert house.found("primary", "a", mode="words") == {"plain"}
 
 
