@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
-from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import Body, FastAPI, Query
@@ -16,14 +12,13 @@ from recall_daemon.agents.changes import read_strategy
 from recall_daemon.agents.config import Strategy
 from recall_daemon.agents.decisions import Decision
 from recall_daemon.agents.editing import Editing, Terms
-from recall_daemon.agents.review import LIMIT_MAX, Place, Review
+from recall_daemon.agents.review import LIMIT_MAX, Review
+from recall_daemon.agents.review_pages import LIMIT, Asked, conflict_page
 from recall_daemon.errors import AgentInvalid
-from recall_daemon.iso_time import in_utc
 from recall_daemon.operations import Json
 from recall_daemon.serve.agents.actor import ActorOf
 from recall_daemon.serve.agents.keyed import KeyOf
 from recall_daemon.serve.memory_shapes import Name, flat_schema
-from recall_daemon.store.conflicts import State
 
 Limit = Annotated[int, Query(ge=1, le=LIMIT_MAX)]
 Fence = Annotated[int | None, Field(ge=0, lt=1 << 63)]
@@ -94,15 +89,12 @@ def _conflicts(app: FastAPI, review: Review) -> None:
     @app.get("/v1/conflicts")
     def listed(
         actor: ActorOf,
-        state: State | Literal["all"] = "open",
-        limit: Limit = 20,
+        state: Asked = "open",
+        limit: Limit = LIMIT,
         cursor: Annotated[str | None, Query(max_length=_CURSOR_MAX_CHARS)] = None,
     ) -> JSONResponse:
         """→ `{conflicts, next_cursor}`, the oldest first."""
-        wanted = None if state == "all" else state
-        after = None if cursor is None else _place(cursor)
-        found, last = review.conflicts(actor, wanted, limit, after)
-        return JSONResponse({"conflicts": found, "next_cursor": last and _cursor(last)})
+        return JSONResponse(conflict_page(review, actor, state, limit, cursor))
 
     @app.get("/v1/conflicts/{conflict_id}")
     def one(actor: ActorOf, conflict_id: str) -> JSONResponse:
@@ -133,22 +125,3 @@ def _terms(body: Json) -> Terms:
     if fence is not None and not (is_fence and 0 <= fence < 1 << 63):
         raise AgentInvalid("fence is not the number that a lock gave")
     return Terms(base, fence, read_strategy(body.get("strategy")))
-
-
-def _cursor(place: Place) -> str:
-    said = json.dumps([place.detected_at.isoformat(), place.conflict_id])
-    return base64.urlsafe_b64encode(said.encode()).decode().rstrip("=")
-
-
-def _place(cursor: str) -> Place:
-    try:
-        padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
-        moment, conflict_id = json.loads(base64.b64decode(padded, b"-_", validate=True))
-        found: datetime | None = in_utc(moment)
-        if found is None or not isinstance(conflict_id, str):
-            raise ValueError("no place")
-        return Place(found, conflict_id.encode("utf-8", "replace").decode())
-    except (ValueError, TypeError, OverflowError, binascii.Error) as error:
-        raise AgentInvalid(
-            "the cursor is not one that this list gave", hint="begin without a cursor"
-        ) from error
