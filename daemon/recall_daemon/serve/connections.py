@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import resource
+import uuid
 from collections.abc import Callable
 from typing import Any, Final
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from recall_daemon.serve.guard import Refusal, refusal_parts
 
 # From the connection, or from the answer before, to the last header of a request.
 HEADERS_S: Final = 15.0
@@ -67,6 +70,10 @@ class HeadTooLarge(Exception):
     """Raised within the parser, which then calls the request invalid."""
 
 
+_INVALID = Refusal(400, "http_invalid", "that is no HTTP, or of a method that nobody knows")
+_TOO_LARGE = Refusal(431, "head_too_large", "the head of the request is too large")
+
+
 class Watched(HttpToolsProtocol):
     """uvicorn's protocol with an end to waiting, and to heads."""
 
@@ -77,6 +84,7 @@ class Watched(HttpToolsProtocol):
         self._unread: asyncio.TimerHandle | None = None
         # Received since the last piece of a body, or the end of a head: part of a head, then.
         self._head_bytes = 0
+        self._refusal = _INVALID
 
     def connection_made(  # type: ignore[override]
         self, transport: asyncio.Transport
@@ -95,6 +103,7 @@ class Watched(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if len(self.headers) == HEADERS_MAX:
+            self._refusal = _TOO_LARGE
             raise HeadTooLarge
         super().on_header(name, value)
 
@@ -137,7 +146,16 @@ class Watched(HttpToolsProtocol):
         if is_asked:
             self.transport.abort()
         else:
-            self.send_400_response("The head of the request is too large.")
+            self._refusal = _TOO_LARGE
+            self.send_400_response("")
+
+    def send_400_response(self, msg: str) -> None:
+        """What the parser cannot read reaches no application: the answer is made here."""
+        headers, body = refusal_parts(self._refusal, uuid.uuid4().hex)
+        said = [STATUS_LINE[self._refusal.status]]
+        said += [part for name, value in headers for part in (name, b": ", value, b"\r\n")]
+        self.transport.write(b"".join([*said, b"\r\n", body]))
+        self.transport.close()
 
     def _await_headers(self) -> None:
         self._stop_waiting()

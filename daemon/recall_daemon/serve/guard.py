@@ -271,17 +271,27 @@ class _Exchange:
         await self._send(message)
 
     async def refuse(self, refusal: Refusal) -> None:
-        members = problem(refusal.status, refusal.code, refusal.detail, request_id=self._request_id)
-        body = problem_bytes(members)
-        headers = [
-            (b"content-type", MEDIA_TYPE.encode()),
-            (b"content-length", str(len(body)).encode()),
-            (b"connection", b"close"),  # what is left of the body is not read
-            *self._headers(),
-        ]
+        headers, body = refusal_parts(refusal, self._request_id)
         start = {"type": "http.response.start", "status": refusal.status, "headers": headers}
         await self._send(start)
         await self._send({"type": "http.response.body", "body": body})
 
     def _headers(self) -> list[tuple[bytes, bytes]]:
-        return [(b"x-request-id", self._request_id.encode()), *_STANDING]
+        return _headers(self._request_id)
+
+
+def _headers(request_id: str) -> list[tuple[bytes, bytes]]:
+    return [(b"x-request-id", request_id.encode()), *_STANDING]
+
+
+def refusal_parts(refusal: Refusal, request_id: str) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    """Headers and body of an answer after which the connection is closed."""
+    members = problem(refusal.status, refusal.code, refusal.detail, request_id=request_id)
+    body = problem_bytes(members)
+    headers = [
+        (b"content-type", MEDIA_TYPE.encode()),
+        (b"content-length", str(len(body)).encode()),
+        (b"connection", b"close"),  # what is left of the body is not read
+        *_headers(request_id),
+    ]
+    return headers, body

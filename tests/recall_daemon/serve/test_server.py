@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import resource
 import socket
 import ssl
@@ -18,7 +19,7 @@ import pytest
 import trustme
 from fastapi import FastAPI, Request, Response
 
-from recall_daemon.serve import connections, guard
+from recall_daemon.serve import connections, guard, problem
 from recall_daemon.serve.server import Server, bind, url_of
 from recall_daemon.settings import HubSettings
 from recall_wire.errors import SettingsInvalid
@@ -72,6 +73,7 @@ def test_what_cannot_be_served_is_said(changes: dict[str, Any], words: str) -> N
 
 def app() -> FastAPI:
     api = FastAPI()
+    problem.install(api)
 
     @api.get("/here")
     async def here(request: Request) -> dict[str, str]:
@@ -195,8 +197,35 @@ async def test_a_head_that_does_not_end_is_cut_off(connect: Connect, said: bytes
     async with serving() as server:
         port = str(port_of(server)).encode()
         answer = await (await connect(server, said.replace(b"PORT", port))).ended()
-        assert answer == b"" or answer.startswith(b"HTTP/1.1 400 ")
+        assert answer == b"" or answer.startswith(b"HTTP/1.1 431 ")
         assert (await ask(server)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "code"),
+    [
+        (b"garbage\r\n\r\n", 400, "http_invalid"),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400, "http_invalid"),
+        (b"FETCH /here HTTP/1.1\r\n", 400, "http_invalid"),
+        (b"GET /\xff HTTP/1.1\r\n", 400, "http_invalid"),
+        (b"GET /here HTTP/1.1\r\nno name: x\r\n", 400, "http_invalid"),
+        (b"GET /here HTTP/1.1\r\n" + b"a: b\r\n" * 300, 431, "head_too_large"),
+        (b"TRACE /here HTTP/1.1\r\nhost: 127.0.0.1:PORT\r\n\r\n", 405, "method_not_allowed"),
+        (b"PROPFIND /here HTTP/1.1\r\nhost: 127.0.0.1:PORT\r\n\r\n", 405, "method_not_allowed"),
+    ],
+)
+async def test_what_cannot_be_read_is_a_problem_too(
+    connect: Connect, said: bytes, status: int, code: str
+) -> None:
+    async with serving() as server:
+        line = await connect(server, said.replace(b"PORT", str(port_of(server)).encode()))
+        head, _, body = (await line.reader.readuntil(b"}")).partition(b"\r\n\r\n")
+    lines = head.decode().lower().split("\r\n")
+    assert lines[0].startswith(f"http/1.1 {status} ")
+    assert {"content-type: application/problem+json", "x-content-type-options: nosniff"} < {*lines}
+    answer = json.loads(body)
+    assert (answer["status"], answer["code"]) == (status, code)
+    assert f"x-request-id: {answer['request_id']}" in lines
 
 
 async def test_a_head_is_counted_apart_from_bodies_and_from_other_heads(connect: Connect) -> None:
