@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recall_daemon.agents.upkeep import consolidation
+from recall_daemon.agents.upkeep import consolidation, grouping
 from recall_daemon.agents.upkeep.consolidation import TEXT_CHARS, Consolidation, derived_id
 from recall_daemon.index.follower import Index
 from recall_daemon.store import side_tables, vectors
@@ -183,6 +183,22 @@ def test_a_memory_that_changed_meanwhile_is_looked_at_anew(mind: Mind) -> None:
     mind.add("c", FAR, text="Now it says something else.")
     assert ran(job.run).done == 0
     assert mind.consolidate() == 0
+
+
+def test_a_memory_that_changes_while_it_is_grouped_is_not_consolidated(
+    mind: Mind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "abc":
+        mind.add(name)
+    groups = grouping.groups
+
+    def and_change(vectors: Any) -> Any:
+        mind.add("c", FAR, text="Now it says something else.")
+        return groups(vectors)
+
+    monkeypatch.setattr(grouping, "groups", and_change)
+    assert mind.consolidate() == 0
+    assert mind.insights() == []
 
 
 def test_windows_reach_memories_far_apart(mind: Mind, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -226,6 +226,21 @@ def test_a_row_mended_before_it_is_followed_is_there_once(
     assert [hit.row_id for hit in mind.index.search_words("newer")] == [4]
 
 
+def test_vectors_mended_before_they_are_followed_hide_no_others(
+    mind: Mind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost_vectors(mind)
+    mend = mind.index.mend
+
+    def changed(*asked: Any) -> None:
+        mind.add("m3", "of another memory", 7)
+        mind.embed("text 4", 8)
+        mend(*asked)
+
+    monkeypatch.setattr(mind.index, "mend", changed)
+    assert mind.reconcile().endswith("repaired: 1 text_vectors")
+
+
 def test_a_run_is_bounded_and_the_next_goes_on(mind: Mind, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reconcile, "SLICE_ROWS", 1)
     monkeypatch.setattr(reconcile, "RUN_ROWS", 2)
