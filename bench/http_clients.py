@@ -41,7 +41,9 @@ class Address:
         return f"{self.host}:{self.port}"
 
 
-async def run(address: Address, clients: int, seconds: float, body: Body) -> Answers:
+async def run(
+    address: Address, clients: int, seconds: float, body: Body, *, method: str = "POST"
+) -> Answers:
     """Each client has one connection, one request at a time, and at least one.
 
     `body(n)` is the n-th one's path and JSON.
@@ -56,7 +58,9 @@ async def run(address: Address, clients: int, seconds: float, body: Body) -> Ans
             while True:
                 path, told = body(next(numbers))
                 begun_s = time.perf_counter()
-                status = await _post(reader, writer, address, path, json.dumps(told).encode())
+                data = json.dumps(told).encode()
+                head = _head(address, path, len(data), method)
+                status = await _ask(reader, writer, head + data)
                 if 200 <= status < 300:
                     answers.seconds.append(time.perf_counter() - begun_s)
                 else:
@@ -71,14 +75,8 @@ async def run(address: Address, clients: int, seconds: float, body: Body) -> Ans
     return answers
 
 
-async def _post(
-    reader: asyncio.StreamReader,
-    writer: asyncio.StreamWriter,
-    address: Address,
-    path: str,
-    data: bytes,
-) -> int:
-    writer.write(_head(address, path, len(data)) + data)
+async def _ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, asked: bytes) -> int:
+    writer.write(asked)
     await writer.drain()
     head = await reader.readuntil(b"\r\n\r\n")
     lengths = [line for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")]
@@ -86,9 +84,9 @@ async def _post(
     return int(head.split(b" ", 2)[1])
 
 
-def _head(address: Address, path: str, length: int) -> bytes:
+def _head(address: Address, path: str, length: int, method: str = "POST") -> bytes:
     return (
-        f"POST {path} HTTP/1.1\r\nhost: {address.name}\r\ncontent-type: application/json\r\n"
+        f"{method} {path} HTTP/1.1\r\nhost: {address.name}\r\ncontent-type: application/json\r\n"
         f"content-length: {length}\r\n\r\n"
     ).encode()
 

@@ -22,6 +22,7 @@ from recall_daemon.store import answers, audit_log, lives, locks, versions, weig
 from recall_daemon.store.answers import Key
 from recall_daemon.store.audit_log import Act
 from recall_daemon.store.conflicts import Conflict
+from recall_daemon.store.lives import Life
 from recall_daemon.store.store import Connection, Store
 from recall_daemon.store.weigh import Held, Weighed
 from recall_daemon.versions.graph import Version
@@ -124,13 +125,14 @@ class Editing:
         edit = self._edit(record, base, actor, now)
         is_same = _says_the_same(held, record)
         weighed = None if is_same else self._weighed(connection, held, edit, asked, now)
-        _beside(connection, name, asked.changes, now)
+        life = held.life if weighed is None else weighed.life
+        _beside(connection, life, asked.changes, now)
         conflict = _conflict_of(weighed)
         told = {
             "memory_id": memory_id,
             "system_id": system_id,
             "version": held.head_id if is_same else edit.version_id,
-            "served": lives.find(connection, system_id, memory_id).head or held.head_id,
+            "served": life.head or held.head_id,
             "outcome": _outcome(weighed, edit),
             "conflict_id": None if conflict is None else conflict.conflict_id,
         }
@@ -164,9 +166,8 @@ class Editing:
         )
 
 
-def _beside(connection: Connection, name: tuple[str, str], changes: Changes, now: datetime) -> None:
+def _beside(connection: Connection, life: Life, changes: Changes, now: datetime) -> None:
     """What is no content: the pin, and the anchor that the importance falls from."""
-    life = lives.find(connection, *name)
     changed = life
     if changes.pinned is not None:
         changed = replace(changed, pinned=changes.pinned)

@@ -15,7 +15,7 @@ from recall_daemon.store.lives import Life
 from recall_daemon.store.relations import Member, Relationship
 from recall_daemon.store.showing import Memory
 from recall_daemon.store.store import Connection, next_numbers
-from recall_daemon.store.versions import Row
+from recall_daemon.store.versions import Change, Row
 from recall_daemon.versions.content import FIELDS
 from recall_daemon.versions.graph import Version
 from recall_wire.records import Record
@@ -229,7 +229,8 @@ def _serve(connection: Connection, life: Life, now: datetime) -> bool:
     row = versions.find_row(connection, life.system_id, life.memory_id)
     if head is None or head.record is None or row is None or row.state == "forgotten":
         return False
-    versions.keep(connection, life.system_id, life.memory_id, (), now, serve=head.record)
+    change = Change(serve=head.record, known=row.known)
+    versions.keep(connection, life.system_id, life.memory_id, change, now)
     return True
 
 
@@ -244,8 +245,7 @@ def _restore_beside(connection: Connection, deletion: Deletion, now: datetime) -
 def _purge_versions(connection: Connection, life: Life, now: datetime) -> None:
     there = versions.load(connection, life.system_id, life.memory_id)
     emptied = [replace(one, record=None) for one in there if one.record is not None]
-    if emptied:
-        versions.keep(connection, life.system_id, life.memory_id, emptied, now)
+    versions.keep(connection, life.system_id, life.memory_id, Change(changed=emptied), now)
 
 
 def _row_numbers(connection: Connection, names: Sequence[Identity]) -> dict[Identity, int]:

@@ -24,18 +24,29 @@ WHERE rowid IN {}
 """
 
 
-def write(connection: Connection, system_id: str, record: Record, now: datetime) -> None:
+def write(
+    connection: Connection,
+    system_id: str,
+    record: Record,
+    now: datetime,
+    *,
+    known: Known | None = None,
+) -> None:
     """Have the memory's row say this, whatever place it had. A forgotten memory stays forgotten.
 
-    Its place in the system's order stays; a memory that is new here takes the next one.
+    Its place in the system's order stays; a memory that is new here takes the next one. `known` is
+    what was looked up in the same transaction.
     """
-    place, row_no, known = _where(connection, system_id, record)
+    known = known or _known(connection, system_id, record)
     if known is None:
         taken = runs.take(connection, system_id, 1, now)
-        place, row_no = taken.place, taken.row_no
+        batch = Batch(taken.place, taken.row_no, (record,))
     elif known.state == "forgotten":
         return
-    plan = merge_few.replacing(Batch(place, row_no, (record,)), known)
+    else:
+        seq, sub, row_no = known.rank
+        batch = Batch(Place(system_id, seq, sub), row_no, (record,))
+    plan = merge_few.replacing(batch, known)
     numbers = take_numbers(connection, {"row_id": plan.new, "change_no": plan.changes})
     merge_few.apply(connection, plan, numbers["row_id"], numbers["change_no"], now)
 
@@ -61,12 +72,6 @@ def delete(connection: Connection, names: Sequence[Name], now: datetime) -> int:
     return len(live)
 
 
-def _where(
-    connection: Connection, system_id: str, record: Record
-) -> tuple[Place, int, Known | None]:
+def _known(connection: Connection, system_id: str, record: Record) -> Known | None:
     nowhere = Batch(Place(system_id, 0, 0), 0, (record,))
-    known = merge_few.known(connection, [nowhere]).get((system_id, record.memory_id))
-    if known is None:
-        return nowhere.place, 0, None
-    seq, sub, row_no = known.rank
-    return Place(system_id, seq, sub), row_no, known
+    return merge_few.known(connection, [nowhere]).get((system_id, record.memory_id))

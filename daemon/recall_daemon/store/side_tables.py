@@ -40,16 +40,22 @@ def put(connection: Connection, table: str, rows: Sequence[Row], now: datetime) 
     """
     for part in _parts(rows):
         _put(connection, table, part)
-        plain = [_plain(row) for row in part]
-        journal.append(connection, KIND, {"table": table, "put": plain}, now)
+        said = [plain(row) for row in part]
+        journal.append(connection, KIND, {"table": table, "put": said}, now)
+
+
+def write(connection: Connection, table: str, rows: Sequence[Row]) -> None:
+    """As `put`, for who writes a journal entry of their own; few rows."""
+    if rows:
+        _put(connection, table, rows)
 
 
 def remove(connection: Connection, table: str, keys: Sequence[Row], now: datetime) -> None:
     """Delete the rows of these keys. Idempotent."""
     for part in _parts(keys):
         _remove(connection, table, part)
-        plain = [_plain(key) for key in part]
-        journal.append(connection, KIND, {"table": table, "remove": plain}, now)
+        said = [plain(key) for key in part]
+        journal.append(connection, KIND, {"table": table, "remove": said}, now)
 
 
 def replay(connection: Connection, body: Mapping[str, Any]) -> None:
@@ -88,7 +94,8 @@ def _parts(rows: Sequence[Row]) -> list[Sequence[Row]]:
     return [rows[at : at + ENTRY_ROWS] for at in range(0, len(rows), ENTRY_ROWS)]
 
 
-def _plain(row: Row) -> dict[str, Any]:
+def plain(row: Row) -> dict[str, Any]:
+    """A row as JSON has it."""
     return {
         name: value.astimezone(UTC).isoformat() if isinstance(value, datetime) else value
         for name, value in row.items()

@@ -253,10 +253,7 @@ def _prepare(cursor: Connection) -> None:
 
 def next_numbers(connection: Connection, name: str, count: int) -> int:
     """Take `count` numbers of a counter inside the running transaction; returns the first."""
-    rows = connection.execute(
-        "UPDATE counters SET value = value + ? WHERE name = ? RETURNING value", [count, name]
-    ).fetchall()
-    return int(rows[0][0]) - count + 1
+    return take_numbers(connection, {name: count})[name]
 
 
 def take_numbers(connection: Connection, counts: Mapping[str, int]) -> dict[str, int]:

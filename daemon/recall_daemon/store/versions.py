@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
-from recall_daemon.store import journal, served, statements
+from recall_daemon.store import journal, lives, served, side_tables, statements
+from recall_daemon.store.lives import Life
+from recall_daemon.store.merge_few import Known
 from recall_daemon.store.store import Connection, next_numbers
 from recall_daemon.versions.content import from_json, hash_of, record_json, version_id
 from recall_daemon.versions.graph import DERIVED, Rank, Version
 from recall_wire.records import Record
 
 KIND = "version"
+
+# Where nothing is to be replaced, plainly: replacing takes three times as long.
+How = Literal["INSERT", "INSERT OR REPLACE"]
 
 _COLUMNS = (
     *("version_id", "parents", "kind", "content_hash", "record", "author", "agent_id", "priority"),
@@ -29,7 +34,10 @@ _ROW_FIELDS = (
 
 @dataclass(frozen=True)
 class Row:
-    """A memory as `memories` has it. `record` is None unless it is live and its text is here."""
+    """A memory as `memories` has it. `record` is None unless it is live and its text is here.
+
+    `known` is for whoever writes the row in the same transaction, before anything else does.
+    """
 
     row_id: int
     state: str
@@ -37,6 +45,7 @@ class Row:
     rank: Rank
     content_hash: str
     record: Record | None
+    known: Known | None = None
 
     @property
     def is_live(self) -> bool:
@@ -52,18 +61,22 @@ def find_row(connection: Connection, system_id: str, memory_id: str) -> Row | No
     """The memory in whatever state; None for one that was never here."""
     rows = statements.run(
         connection,
-        "SELECT row_id, state, tier, seq, sub, row_no, content_hash, cold_file, "
-        f"{', '.join(_ROW_FIELDS)} FROM store.memories WHERE memory_id = ? AND system_id = ?",
+        "SELECT rowid, row_id, state, tier, seq, sub, row_no, content_hash, text_hash, merged_at, "
+        f"cold_file, {', '.join(_ROW_FIELDS)} FROM store.memories "
+        "WHERE memory_id = ? AND system_id = ?",
         [memory_id, system_id],
     ).fetchall()
     if not rows:
         return None
-    row_id, state, tier, seq, sub, row_no, hashed, cold_file, *said = rows[0]
+    at, row_id, state, tier, seq, sub, row_no, *rest = rows[0]
+    hashed, texts, merged_at, cold_file, *said = rest
     record = None
     if state == "live" and cold_file is None:
         values = dict(zip(_ROW_FIELDS, said, strict=True))
         record = Record(memory_id, **{**values, "tags": tuple(values["tags"] or ())})
-    return Row(row_id, state, tier, (seq, sub, row_no), hashed, record)
+    rank = (seq, sub, row_no)
+    known = Known(at, row_id, state, rank, hashed, texts, merged_at)
+    return Row(row_id, state, tier, rank, hashed, record, known)
 
 
 def load(connection: Connection, system_id: str, memory_id: str) -> list[Version]:
@@ -140,31 +153,49 @@ def edit_version(
     )
 
 
-def keep(
-    connection: Connection,
-    system_id: str,
-    memory_id: str,
-    versions: Sequence[Version],
-    now: datetime,
-    *,
-    serve: Record | None = None,
-    delete: bool = False,
-) -> None:
-    """Write versions, or what has changed of them; and have the row say `serve`, or be deleted.
+@dataclass(frozen=True)
+class Change:
+    """What becomes of a memory: versions that are `new`, or that are there and say something else
+    now (`changed`); its row says `serve`, or is deleted; and its life.
 
-    In the running transaction and its journal.
+    `known` is what its row was, where that was looked up in the same transaction.
     """
-    said = [_plain(version) for version in versions]
-    _insert(connection, system_id, memory_id, said)
-    body: dict[str, Any] = {"system_id": system_id, "memory_id": memory_id, "versions": said}
-    if serve is not None:
-        served.write(connection, system_id, serve, now)
-        body["served"] = record_json(serve)
-    elif delete:
+
+    new: Sequence[Version] = ()
+    changed: Sequence[Version] = ()
+    serve: Record | None = None
+    delete: bool = False
+    life: Life | None = None
+    known: Known | None = None
+
+    @property
+    def is_nothing(self) -> bool:
+        nothing = not self.new and not self.changed and self.serve is None
+        return nothing and not self.delete and self.life is None
+
+
+def keep(
+    connection: Connection, system_id: str, memory_id: str, change: Change, now: datetime
+) -> None:
+    """Write what becomes of a memory, in the running transaction and its journal."""
+    if change.is_nothing:
+        return
+    new = [_plain(version) for version in change.new]
+    changed = [_plain(version) for version in change.changed]
+    _insert(connection, system_id, memory_id, new, "INSERT")
+    _insert(connection, system_id, memory_id, changed, "INSERT OR REPLACE")
+    body: dict[str, Any] = {"system_id": system_id, "memory_id": memory_id}
+    body["versions"] = [*new, *changed]
+    if change.life is not None:
+        lives.serve(connection, change.life)
+        body["life"] = side_tables.plain(asdict(change.life))
+    if change.serve is not None:
+        served.write(connection, system_id, change.serve, now, known=change.known)
+        body["served"] = record_json(change.serve)
+    elif change.delete:
         served.delete(connection, [(system_id, memory_id)], now)
         body["deleted"] = True
-    if len(body) > 3 or said:
-        journal.append(connection, KIND, body, now)
+    journal.append(connection, KIND, body, now)
 
 
 def bury(
@@ -203,7 +234,9 @@ def replay(connection: Connection, body: Mapping[str, Any], now: datetime) -> No
     row = find_row(connection, system_id, memory_id)
     if row is not None and row.state == "forgotten":
         return
-    _insert(connection, system_id, memory_id, body["versions"])
+    _insert(connection, system_id, memory_id, body["versions"], "INSERT OR REPLACE")
+    if body.get("life") is not None:
+        side_tables.write(connection, "lives", [body["life"]])
     if body.get("served") is not None:
         record = from_json(memory_id, body["served"])
         if row is None or not row.is_live or row.content_hash != hash_of(record):
@@ -218,21 +251,25 @@ def _written_at(record: Record | None, now: datetime) -> datetime:
 
 
 def _insert(
-    connection: Connection, system_id: str, memory_id: str, said: Sequence[Mapping[str, Any]]
+    connection: Connection,
+    system_id: str,
+    memory_id: str,
+    said: Sequence[Mapping[str, Any]],
+    how: How,
 ) -> None:
     values: list[Any] = []
     for one in said:
         values += [system_id, memory_id, *(one[name] for name in _COLUMNS)]
-    _put(connection, values)
+    _put(connection, values, how)
 
 
-def _put(connection: Connection, values: Sequence[Any]) -> None:
+def _put(connection: Connection, values: Sequence[Any], how: How = "INSERT OR REPLACE") -> None:
     if not values:
         return
     columns = ("system_id", "memory_id", *_COLUMNS)
     statements.run(
         connection,
-        f"INSERT OR REPLACE INTO store.memory_versions ({', '.join(columns)}) "
+        f"{how} INTO store.memory_versions ({', '.join(columns)}) "
         f"VALUES {statements.places(len(values) // len(columns), len(columns))}",
         values,
     )

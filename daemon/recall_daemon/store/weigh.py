@@ -11,7 +11,7 @@ from recall_daemon.store import conflicts, events, lives, versions
 from recall_daemon.store.conflicts import Conflict
 from recall_daemon.store.lives import Life
 from recall_daemon.store.store import Connection
-from recall_daemon.store.versions import Row
+from recall_daemon.store.versions import Change, Row
 from recall_daemon.versions.content import hash_of
 from recall_daemon.versions.graph import Graph, Version
 from recall_daemon.versions.settle import Clash, Settled, StrategyOf, settle
@@ -24,6 +24,7 @@ class Weighed:
 
     settled: Settled
     conflicts: tuple[Conflict, ...]
+    life: Life
 
     @property
     def open(self) -> tuple[Conflict, ...]:
@@ -32,13 +33,14 @@ class Weighed:
 
 @dataclass(frozen=True)
 class Held:
-    """A memory as it is before something is done to it."""
+    """A memory as it is before something is done to it. `stored`: the versions that were kept."""
 
     system_id: str
     memory_id: str
     row: Row | None
     life: Life
     versions: tuple[Version, ...]
+    stored: tuple[Version, ...]
     conflicts: tuple[Conflict, ...]
 
     @property
@@ -63,12 +65,12 @@ def hold(
     """
     row = versions.find_row(connection, system_id, memory_id)
     life = lives.find(connection, system_id, memory_id)
-    kept = versions.load(connection, system_id, memory_id)
+    kept = stored = versions.load(connection, system_id, memory_id)
     if row is not None and row.is_live and life.head is None:
         own = versions.home_version(system_id, row, far, now)
         kept = _with(kept, own)
     found = conflicts.of_memory(connection, system_id, memory_id)
-    return Held(system_id, memory_id, row, life, tuple(kept), tuple(found))
+    return Held(system_id, memory_id, row, life, tuple(kept), tuple(stored), tuple(found))
 
 
 def weigh(
@@ -96,11 +98,11 @@ def weigh(
     for version in settled.made:
         kept = _with(kept, version)
     met = _conflicts(held, settled.clashes, by_hand, now)
-    _write(connection, held, kept, settled, now)
+    life = _write(connection, held, kept, settled, now)
     if met:
         conflicts.put(connection, met, now)
         _tell(connection, met, now)
-    return Weighed(settled, tuple(met))
+    return Weighed(settled, tuple(met), life)
 
 
 def change(
@@ -126,27 +128,23 @@ def _with(kept: Sequence[Version], new: Version) -> list[Version]:
 
 def _write(
     connection: Connection, held: Held, kept: Sequence[Version], settled: Settled, now: datetime
-) -> None:
-    stored = versions.load(connection, held.system_id, held.memory_id)
-    changed = [one for one in kept if one not in stored]
+) -> Life:
+    before = {one.version_id: one for one in held.stored}
     head = settled.head
     gone = head is None or held.life.deletion_id is not None
     says = None if head is None or gone else head.record
-    is_new = says is not None and not _says(held.row, says)
-    is_live = held.row is not None and held.row.is_live
-    if changed or is_new or (gone and is_live):
-        versions.keep(
-            connection,
-            held.system_id,
-            held.memory_id,
-            changed,
-            now,
-            serve=says if is_new else None,
-            delete=gone and is_live,
-        )
-    served = None if head is None else head.version_id
-    if served != held.life.head:
-        lives.put(connection, [replace(held.life, head=served or _NOTHING)], now)
+    served = _NOTHING if head is None else head.version_id
+    life = replace(held.life, head=served)
+    change = Change(
+        new=[one for one in kept if one.version_id not in before],
+        changed=[one for one in kept if one != before.get(one.version_id, one)],
+        serve=None if says is None or _says(held.row, says) else says,
+        delete=gone and held.row is not None and held.row.is_live,
+        life=None if life == held.life else life,
+        known=None if held.row is None else held.row.known,
+    )
+    versions.keep(connection, held.system_id, held.memory_id, change, now)
+    return life
 
 
 # Who resolves what a strategy decides.
