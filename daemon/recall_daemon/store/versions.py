@@ -218,14 +218,26 @@ def bury(
 
 
 def remove(connection: Connection, system_id: str, memory_ids: Sequence[str]) -> None:
-    """Drop all versions of forgotten memories; their stubs stay in `memories`."""
-    for table in ("memory_versions", "conflicts", "lives", "memory_shares"):
-        statements.run(
-            connection,
-            f"DELETE FROM store.{table} WHERE memory_id IN (SELECT unnest(?::VARCHAR[])) "
-            "AND system_id = ?",
-            [list(memory_ids), system_id],
-        )
+    """Drop all that is beside forgotten memories; their stubs stay in `memories`."""
+    for table in ("memory_versions", "conflicts", "lives", "memory_shares", "group_members"):
+        _drop(connection, table, ("system_id", "memory_id"), system_id, memory_ids)
+    for end in ("from", "to"):
+        _drop(connection, "relationships", (f"{end}_system", f"{end}_id"), system_id, memory_ids)
+
+
+def _drop(
+    connection: Connection,
+    table: str,
+    key: tuple[str, str],
+    system_id: str,
+    memory_ids: Sequence[str],
+) -> None:
+    statements.run(
+        connection,
+        f"DELETE FROM store.{table} WHERE {key[1]} IN (SELECT unnest(?::VARCHAR[])) "
+        f"AND {key[0]} = ?",
+        [list(memory_ids), system_id],
+    )
 
 
 def replay(connection: Connection, body: Mapping[str, Any], now: datetime) -> None:
