@@ -11,6 +11,7 @@ from recall_daemon.agents.config import CATEGORY_TAG, STRATEGIES, TYPE_TAG, Stra
 from recall_daemon.agents.incoming import check_known, kind_of, label, tags
 from recall_daemon.errors import AgentInvalid
 from recall_daemon.memory.incoming import read_memory
+from recall_daemon.versions.content import as_kept
 from recall_wire.records import Record
 
 _FIELDS: Final = ("content", "memory_type", "importance", "metadata", "tags", "category", "pinned")
@@ -30,7 +31,7 @@ class Changes:
         values = {name: self.fields[name] for name in _PLAIN if name in self.fields}
         if TYPE_TAG in self.fields:
             values["kind"] = kind_of(self.fields[TYPE_TAG])
-        changed = replace(record, **values, tags=self._tags(record.tags))
+        changed = as_kept(replace(record, **values, tags=self._tags(record.tags)))
         return record if changed == record else replace(changed, updated_at=now)
 
     @property

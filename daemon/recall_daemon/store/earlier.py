@@ -7,8 +7,10 @@ Those of cold rows are left out: their text is far away, and the row's own file 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from recall_daemon.store import statements
+from recall_daemon.store.ledger import Place
 from recall_daemon.store.store import Connection
 from recall_daemon.versions.content import RECORD_JSON_SQL, ROOT_ID_SQL
 
@@ -20,6 +22,24 @@ SELECT m.system_id, m.memory_id, {ROOT_ID_SQL}, [], 'home', m.content_hash, {REC
 FROM store.memories m
 WHERE m.state = 'live' AND m.cold_file IS NULL AND m.rowid IN
 """
+
+
+_KEEP_LATE = f"""
+INSERT OR IGNORE INTO store.memory_versions
+SELECT $system_id, m.memory_id, {ROOT_ID_SQL}, [], 'home', m.content_hash, {RECORD_JSON_SQL},
+       $system_id, m.agent_id, 0, coalesce(m.updated_at, m.created_at, $now),
+       $seq, $sub, m.row_no, false, NULL
+FROM incoming_rows m
+JOIN store.memories s ON s.system_id = $system_id AND s.memory_id = m.memory_id
+WHERE m.state = 'live' AND s.state = 'live' AND s.content_hash <> m.content_hash
+  AND (s.seq, s.sub, s.row_no) > ($seq, $sub, m.row_no)
+"""
+
+
+def keep_late(connection: Connection, place: Place, now: datetime) -> None:
+    """Of the rows of a merge that came after those of a higher place, and so change nothing."""
+    values = {"system_id": place.system_id, "seq": place.seq, "sub": place.sub, "now": now}
+    connection.execute(_KEEP_LATE, values).fetchall()
 
 
 def keep_changed(connection: Connection) -> None:

@@ -159,9 +159,12 @@ def merge_rows(connection: Connection, place: Place, rows: pa.Table, now: dateti
         "SELECT count(*) FILTER (NOT same), count(*) FILTER (same), "
         "count(*) FILTER (NOT same AND old_row_id IS NULL), "
         "count(*) FILTER (NOT same AND old_row_id IS NOT NULL AND state = 'forgotten'), "
-        "list(memory_id ORDER BY memory_id) FILTER (state = 'forgotten') FROM winners"
+        "list(memory_id ORDER BY memory_id) FILTER (state = 'forgotten'), "
+        "(SELECT count(*) FROM incoming_rows) FROM winners"
     ).fetchall()
-    changed, touched, new, taken, forgotten = counts[0]
+    changed, touched, new, taken, forgotten, came = counts[0]
+    if came > changed + touched:
+        earlier.keep_late(connection, place, now)
     if touched:
         connection.execute(_TOUCH, at).fetchall()
     if changed > new:

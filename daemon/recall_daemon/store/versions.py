@@ -11,7 +11,7 @@ from recall_daemon.store import journal, lives, served, side_tables, statements
 from recall_daemon.store.lives import Life
 from recall_daemon.store.merge_few import Known
 from recall_daemon.store.store import Connection, next_numbers
-from recall_daemon.versions.content import from_json, hash_of, record_json, version_id
+from recall_daemon.versions.content import as_kept, from_json, hash_of, record_json, version_id
 from recall_daemon.versions.graph import DERIVED, Rank, Version
 from recall_wire.records import Record
 
@@ -119,7 +119,7 @@ def arrived_version(
         parents=parents,
         kind="home",
         content_hash=hashed,
-        record=replace(record, op="upsert", base_version=None, target_system=None, embedding=None),
+        record=as_kept(record),
         author=system_id,
         agent_id=record.agent_id,
         priority=priority,
@@ -138,7 +138,7 @@ def edit_version(
     written_at: datetime,
 ) -> Version:
     """What another writer, or the hub's own API, made of a version."""
-    plain = replace(record, base_version=None, target_system=None, embedding=None)
+    plain = as_kept(record)
     hashed = hash_of(plain)
     return Version(
         version_id=version_id(parents, hashed),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
 from recall_daemon.index.filters import microseconds, moment_of
@@ -66,6 +66,16 @@ def from_json(memory_id: str, text: str) -> Record:
     return Record(memory_id, **{**read, "tags": tuple(read.get("tags", ()))})
 
 
-def said_at(record: Record, otherwise: datetime) -> datetime:
-    """When whoever wrote it says they did."""
-    return record.updated_at or record.created_at or otherwise
+def as_kept(record: Record) -> Record:
+    """The content alone, with the numbers that the store keeps."""
+    importance = record.importance
+    if importance is not None:
+        importance = struct.unpack("f", struct.pack("f", importance))[0]
+    return replace(
+        record,
+        op="upsert",
+        base_version=None,
+        target_system=None,
+        embedding=None,
+        importance=importance,
+    )

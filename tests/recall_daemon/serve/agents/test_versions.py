@@ -296,3 +296,10 @@ async def test_a_system_may_edit_another_only_where_it_is_allowed_to(
         report = await hub.once()
         assert report.quarantined
         assert hub.texts("laptop") == {"m": "One. Two."}
+
+
+async def test_the_same_importance_again_is_nothing(fleet: Any) -> None:
+    agent = fleet(agent="helper")
+    await added(agent, importance=0.3)
+    told = await update(agent, fleet, "m", importance=0.3)
+    assert told["outcome"] == "unchanged"
