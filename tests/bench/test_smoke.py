@@ -101,3 +101,12 @@ def test_serve_answers_searches_and_loses_no_post(cache: Path) -> None:
         assert told["answered"] > 0
         assert "refused" not in told
     assert found["beside_unkind_clients"]["idle_connections"] == 50
+
+
+def test_agents_reads_adds_and_updates(cache: Path) -> None:
+    small = ["--rows", "300", "--shared", "20", "--reads", "20", "--seconds", "0.1"]
+    found = run("agents.py", cache, *small)
+    assert found["read"]["with_version"]["p50_ms"] > 0
+    for told in found["writes"].values():
+        assert told["answered"] > 0
+        assert "refused" not in told
