@@ -12,8 +12,8 @@ from typing import Any, Final
 from recall_daemon.agents.actor import Actor
 from recall_daemon.agents.config import Agents
 from recall_daemon.agents.decisions import By, Decision, decided, undone
-from recall_daemon.agents.naming import Naming, identity
-from recall_daemon.errors import ConflictNotFound, MemoryNotFound
+from recall_daemon.agents.naming import Naming, identity, rows_of
+from recall_daemon.errors import ConflictNotFound
 from recall_daemon.store import answers, audit_log, conflicts, locks, weigh
 from recall_daemon.store.answers import Key
 from recall_daemon.store.audit_log import Act
@@ -160,10 +160,10 @@ class Review:
     ) -> Json:
         def once(connection: Connection, now: datetime) -> Json:
             one = self._find(connection, actor, conflict_id)
-            name = f"{one.system_id}/{one.memory_id}"
-            memory = self._naming.find_writable(connection, actor, name)
-            held_by = {"holder": actor.holder, "fences": fence, "now": now}
-            locks.check(connection, [identity(memory)], **held_by)  # type: ignore[arg-type]
+            name = (one.system_id, one.memory_id)
+            found = rows_of(connection, [name])
+            self._naming.check_writable(connection, actor, list(found.values()))
+            locks.check(connection, [name], holder=actor.holder, fences=fence, now=now)
             held = weigh.hold(connection, one.system_id, one.memory_id, now)
             told = act(connection, one, held, now)
             body = {"conflict": conflict_id, "ids": [one.memory_id]}
@@ -199,12 +199,12 @@ class Review:
     def _seen(
         self, connection: Connection, actor: Actor, some: Sequence[Conflict]
     ) -> list[Conflict]:
-        names = {f"{one.system_id}/{one.memory_id}" for one in some}
-        try:
-            found = self._naming.find_all(connection, actor, sorted(names))
-        except MemoryNotFound:
-            return []
-        return [one for one in some if f"{one.system_id}/{one.memory_id}" in found]
+        """By identity, never by a name: an id with a slash can read as another memory's full
+        name."""
+        rows = rows_of(connection, [(one.system_id, one.memory_id) for one in some])
+        seen = self._naming.sight.seen(connection, actor, list(rows.values()))
+        there = {identity(memory) for memory in seen}
+        return [one for one in some if (one.system_id, one.memory_id) in there]
 
 
 def _plain(one: Conflict) -> Json:

@@ -207,6 +207,27 @@ async def test_conflicts_of_what_may_not_be_seen_are_not_there(fleet: Any) -> No
     assert told == (404, "conflict_not_found")
 
 
+async def test_an_id_that_reads_as_anothers_full_name_opens_none_of_its_conflicts(
+    fleet: Any,
+) -> None:
+    agent, other = fleet(agent="helper", user="u"), fleet(agent="other", user="v")
+    _, first = await added(agent)
+    await update(agent, fleet, "m", content="A.", base_version=first)
+    told = await update(
+        agent, fleet, "m", content="B.", base_version=first, strategy="manual_review"
+    )
+    await other.add("nothing", memory_id="agents/m")
+    assert await conflicts(other) == []
+    one = f"conflicts/{told['conflict_id']}"
+    assert await other.refused("GET", one) == (404, "conflict_not_found")
+    for act in ("resolve", "undo"):
+        body = {"content": "mine"} if act == "resolve" else {}
+        answer = await other.refused("POST", f"{one}/{act}", json=body)
+        assert answer == (404, "conflict_not_found")
+    assert await content(agent) == "A."
+    assert (await agent.post(f"{one}/resolve", {"choose": "theirs"}))["state"] == "resolved"
+
+
 async def test_pages_of_conflicts(fleet: Any) -> None:
     agent = fleet(agent="helper")
     for number in range(5):
