@@ -45,6 +45,25 @@ class _Cut:
     spans: list[Span]
 
 
+class BacklogSize:
+    """How many texts wait in a space: counted anew once something was committed, for it takes a
+    look at every row's hash."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._known = ("", -1, 0)
+
+    def of(self, space_id: str) -> int:
+        """Blocking."""
+        commits = self._store.commits
+        known_space_id, known_commits, size = self._known
+        if (known_space_id, known_commits) != (space_id, commits):
+            with self._store.read() as connection:
+                size = vectors.backlog_size(connection, space_id)
+            self._known = (space_id, commits, size)
+        return size
+
+
 class Backlog:
     """Embeds what the store lacks. The backlog is derived, so a crash costs at most one batch.
 

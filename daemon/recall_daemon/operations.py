@@ -18,6 +18,7 @@ from recall_daemon.access.caller import LOCAL, Caller
 from recall_daemon.access.events import Wanted
 from recall_daemon.access.tokens import Tokens, token_json
 from recall_daemon.agents.upkeep import reconcile
+from recall_daemon.backlog import BacklogSize
 from recall_daemon.index.filters import Filters
 from recall_daemon.ingest import ack, quarantine
 from recall_daemon.jobs import run_json
@@ -124,6 +125,7 @@ class Operations:
         self._tiers = tiers
         self._tokens = tokens
         self._store = store
+        self._backlog_size = BacklogSize(store)
         self._search = search
         self._space_id = space_id
         self._now = now
@@ -161,7 +163,7 @@ class Operations:
     def _backlog(self, connection: Connection, space_id: str) -> int:
         reach = self._caller.reach
         if reach.is_everything:
-            return vectors.backlog_size(connection, space_id)
+            return self._backlog_size.of(space_id)
         reach = reach.fixed()
         return vectors.backlog_within(
             connection, space_id, reach.systems, reach.projects, reach.seen

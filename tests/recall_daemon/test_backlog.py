@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from structlog.testing import capture_logs
 
 from recall_daemon import backlog
-from recall_daemon.backlog import Backlog
+from recall_daemon.backlog import Backlog, BacklogSize
 from recall_daemon.embed.errors import EmbeddingFailed
 from recall_daemon.embed.passages import Span
 from recall_daemon.store import vectors
 from recall_daemon.store.ledger import Place
 from recall_daemon.store.merge import merge_rows
-from recall_daemon.store.store import Store
+from recall_daemon.store.store import Connection, Store
 from recall_wire.errors import BucketUnreachable
 from recall_wire.manifest import EmbeddingSpace
 from recall_wire.records import Record
@@ -211,3 +211,25 @@ def test_cold_texts_are_fetched_and_those_away_hold_up_no_other(store: Store, ro
     assert embedder.asked == ["hot", "cold"]
     assert work.size(embedder.space.space_id) == 0
     assert len(work.hopeless(embedder.space.space_id)) == 1
+
+
+def test_its_size_is_counted_anew_once_something_was_committed(
+    store: Store, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    count = vectors.backlog_size
+
+    def counted(connection: Connection, space_id: str) -> int:
+        asked.append(space_id)
+        return count(connection, space_id)
+
+    monkeypatch.setattr(vectors, "backlog_size", counted)
+    embedder = Picky()
+    size = BacklogSize(store)
+    space_id = embedder.space.space_id
+    assert [size.of(space_id), size.of(space_id)] == [0, 0]
+    merge(store, rows([Record("m", text="text")]))
+    assert [size.of(space_id), size.of(space_id), size.of("another")] == [1, 1, 1]
+    assert asked == [space_id, space_id, "another"]
+    Backlog(store, on_embedded=lambda: None).drain(embedder)
+    assert size.of(space_id) == 0

@@ -8,6 +8,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import structlog
@@ -325,6 +326,22 @@ class Index:
         """The present view, and the filters in its codes; None where nothing can pass."""
         state, view = self._current
         return view, state.columns.coded(filters)
+
+    def rows_tagged(self, filters: Filters, most: int) -> tuple[list[int], int] | None:
+        """The live rows that have the filters' tags, and the change_no they are of: those of a
+        later change are not looked at. None where there are more than `most`, or no tags."""
+        if not (filters.tags or filters.every_tag):
+            return None
+        state, _ = self._current
+        settled = state.settled
+        coded = state.columns.coded(Filters(tags=filters.tags, every_tag=filters.every_tag))
+        if coded is None:
+            return [], settled.upto
+        columns = settled.columns
+        ordinals = np.flatnonzero(columns.passing_from(0, coded))
+        if len(ordinals) > most:
+            return None
+        return columns.row_id[ordinals].tolist(), settled.upto
 
     def search_vectors(
         self, query: npt.ArrayLike, filters: Filters = NO_FILTERS, k: int = 10

@@ -124,6 +124,14 @@ def by_names(connection: Connection, names: Sequence[tuple[str, str]]) -> list[M
     return [one for one in found if (one.system_id, one.memory_id) in wanted]
 
 
+def changed_since(connection: Connection, change_no: int, most: int) -> list[int] | None:
+    """The rows of a later change, live or not; None where there are more than `most`."""
+    rows = connection.execute(
+        "SELECT row_id FROM memories WHERE change_no > ? LIMIT ?", [change_no, most + 1]
+    ).fetchall()
+    return None if len(rows) > most else [int(row[0]) for row in rows]
+
+
 def newest(
     connection: Connection,
     filters: Filters,
@@ -137,6 +145,8 @@ def newest(
     Newest first, those without a time last; of one time by system and id. `text_chars`: see
     `by_row_ids`.
     """
+    if filters.rows is not None and not len(filters.rows):
+        return []
     where, values = passing(filters)
     until = filters.until
     if after is not None:

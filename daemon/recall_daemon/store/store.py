@@ -149,6 +149,11 @@ class Store:
             self._readers -= 1
             self._reading.notify_all()
 
+    @property
+    def commits(self) -> int:
+        """Another number once something was committed: until then what was read is still true."""
+        return self._writer.commits
+
     def write(self, work: Callable[[Connection], _Result]) -> _Result:
         """Run `work` in a transaction of the one writer; it is durable when this returns.
 

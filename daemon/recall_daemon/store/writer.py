@@ -79,6 +79,7 @@ class Writer:
         self._due_bytes, self._wait_bytes = CHECKPOINT_BYTES, MAX_LOG_BYTES
         # Told of each commit, on the writer's thread: to be quick, and to raise nothing.
         self.on_commit: Callable[[], None] = _nobody
+        self.commits = 0
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
 
@@ -198,6 +199,7 @@ class Writer:
 
     def _commit(self) -> None:
         self._connection.execute("COMMIT")
+        self.commits += 1
         self.on_commit()
 
     def _settle(self, future: Future[Any], error: BaseException) -> None:

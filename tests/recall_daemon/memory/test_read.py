@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from recall_daemon.errors import MemoryNotFound
-from recall_daemon.index.filters import NO_FILTERS
+from recall_daemon.index.filters import NO_FILTERS, Filters
 from recall_daemon.memory import read
 from recall_daemon.memory.read import Memories
 from recall_daemon.search.query import QueryInvalid
@@ -95,3 +95,35 @@ async def test_what_cannot_be_listed_is_refused(cold: Any) -> None:
     for limit, cursor in ((0, None), (101, None), (1, "x"), (1, "é"), (1, "W10"), (1, "a" * 5_000)):
         with pytest.raises(QueryInvalid):
             memories.recent(NO_FILTERS, limit, cursor)
+
+
+@pytest.mark.parametrize("few", [0, 5_000])
+async def test_by_tag_everything_is_listed_at_once(
+    open_test_hub: Any, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    """Whether the index was asked or not, and whatever it has not seen yet."""
+    monkeypatch.setattr(read, "_FEW_ROWS", few)
+
+    def tagged(*ids: str, tags: tuple[str, ...]) -> list[Record]:
+        return [Record(one, text=f"the text of {one}", tags=tags) for one in ids]
+
+    async with open_test_hub() as hub:
+        core = hub.hub.core
+        posts = core.posts(lambda: None)
+
+        def listed(**filters: tuple[str, ...]) -> set[str]:
+            found = core.memories.recent(Filters(**filters))["memories"]
+            return {one["memory_id"] for one in found}
+
+        posts.store("a", tagged("m1", "m2", tags=("x", "y")), actor="t")
+        posts.store("a", tagged("m3", tags=("y",)), actor="t")
+        assert listed(tags=("x",)) == {"m1", "m2"}, "the index has followed nothing yet"
+        core.follow()
+        assert listed(tags=("x",)) == listed(every_tag=("x", "y")) == {"m1", "m2"}
+        assert listed(tags=("nobody",)) == set()
+        posts.store("a", tagged("m2", tags=("y",)), actor="t")
+        posts.store("a", tagged("m4", tags=("x",)), actor="t")
+        assert listed(tags=("x",)) == {"m1", "m4"}
+        core.follow()
+        assert listed(tags=("x",)) == {"m1", "m4"}
+        assert listed(tags=("x",), systems=("b",)) == set()
