@@ -14,13 +14,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from recall_daemon.agents.config import NO_AGENTS, Agents
-from recall_daemon.errors import KeyReused
+from recall_daemon.errors import KeyReused, MemoryLocked
 from recall_daemon.memory.fresh import Fresh, Names
 from recall_daemon.memory.whose import Owners, Whose
 from recall_daemon.metrics import POSTS, ROWS_POSTED
-from recall_daemon.store import answers, posts
+from recall_daemon.store import answers, locks, posts
 from recall_daemon.store.answers import Key
 from recall_daemon.store.audit_log import Act
+from recall_daemon.store.locks import Identity, Lock
 from recall_daemon.store.side_tables import Row
 from recall_daemon.store.store import Connection, Store
 from recall_wire.errors import RecallError
@@ -71,11 +72,20 @@ class _Waiting:
     key: Key | None
     fresh: Fresh | None = None
     whose: Whose | None = None
+    heeds_locks: bool = True
     done: Future[Stored] = field(default_factory=_running)
 
     @property
     def rows(self) -> int:
         return sum(len(records) for records in self.parts.values())
+
+    def locked(self, held: Mapping[Identity, Lock]) -> MemoryLocked | None:
+        """A post has no fence, so a lease keeps everybody's out."""
+        if not held or not self.heeds_locks:
+            return None
+        names = ((name, one.memory_id) for name, some in self.parts.items() for one in some)
+        first = next((held[name] for name in names if name in held), None)
+        return None if first is None else locks.locked(first.identity, first)
 
 
 class Posts:
@@ -107,14 +117,18 @@ class Posts:
         actor: str,
         key: Key | None = None,
         whose: Whose | None = None,
+        heeds_locks: bool = True,
     ) -> Stored:
         """Write memories into a system: all of them, or none. Durable when this returns. Blocking.
 
         Of several records with one id the last counts. `actor` is who did it, for the audit log.
-        What was forgotten stays so, without an error. `whose`: see `begin`. Raises `KeyReused`,
-        `DiskFull`, `StoreFailed`.
+        What was forgotten stays so, without an error. `whose`, `heeds_locks`: see `begin`. Raises
+        `KeyReused`, `MemoryLocked`, `DiskFull`, `StoreFailed`.
         """
-        return self.begin({system_id: records}, actor=actor, key=key, whose=whose).result()
+        parts = {system_id: records}
+        return self.begin(
+            parts, actor=actor, key=key, whose=whose, heeds_locks=heeds_locks
+        ).result()
 
     def begin(
         self,
@@ -124,18 +138,20 @@ class Posts:
         key: Key | None = None,
         fresh: Fresh | None = None,
         whose: Whose | None = None,
+        heeds_locks: bool = True,
     ) -> Future[Stored]:
         """As `store`, for several systems at once, without waiting.
 
         The future is done once all of it is durable, or none; it cannot be cancelled. `fresh` says
         which memories may not be there yet: the future then raises `MemoryExists` where one is, and
         `MemoryNotFound` where a parent is not. `whose`: on whose behalf it is written; the future
-        then raises `Forbidden` where it would replace a memory of another. Raises `DiskFull`,
-        `StoreFailed`.
+        then raises `Forbidden` where it would replace a memory of another. `heeds_locks`: it
+        raises `MemoryLocked` where somebody holds the lock of one; not so for what an instance
+        says of its own memories, which no lock here can hold up. Raises `DiskFull`, `StoreFailed`.
         """
         self._check_disk()
         records = {name: tuple(some) for name, some in parts.items()}
-        post = _Waiting(records, actor, key, fresh, whose)
+        post = _Waiting(records, actor, key, fresh, whose, heeds_locks)
         with self._lock:
             self._waiting.append(post)
         try:
@@ -227,12 +243,14 @@ class _Group:
     def __call__(self, connection: Connection) -> list[_Result]:
         now, names = self._now(), _names(connection, self.claimed())
         owners = _owners(connection, self.claimed())
+        held = {lock.identity: lock for lock in locks.living(connection, now)}
         results: list[_Result] = []
         new: dict[str, list[Record]] = {}
         beside: dict[str, list[Row]] = {}
         acts: list[Act] = []
         for post in self.claimed():
-            settled = _before(connection, post, now) or _refused(post, names)
+            settled: _Result | None = _before(connection, post, now)
+            settled = settled or post.locked(held) or _refused(post, names)
             if settled is None and owners is not None:
                 settled = owners.refuse(post.whose, post.parts)
             results.append(settled or Stored(now, _answer(post)))

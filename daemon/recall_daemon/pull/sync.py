@@ -215,7 +215,7 @@ class Pull:
         fresh = self._fresh(outcome.system_id, list(read.records.values()))
         outcome.lacking = self._embedding.lacking(record.text for record in fresh)
         if fresh:
-            self._posts.store(outcome.system_id, fresh, actor="pull")
+            self._posts.store(outcome.system_id, fresh, actor="pull", heeds_locks=False)
         outcome.synced = len(fresh)
 
     def _fresh(self, system_id: str, records: list[Record]) -> list[Record]:

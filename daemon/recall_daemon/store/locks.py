@@ -116,8 +116,9 @@ def find_all(connection: Connection, names: Sequence[Identity]) -> dict[Identity
 
 def living(connection: Connection, now: datetime) -> list[Lock]:
     """Every lease that lives, the longest held first. Read-only."""
-    rows = connection.execute(
-        f"SELECT {LOCK_COLUMNS} FROM locks "
+    rows = statements.run(
+        connection,
+        f"SELECT {LOCK_COLUMNS} FROM store.locks "
         "WHERE holder IS NOT NULL AND expires_at > ? ORDER BY fence",
         [now],
     ).fetchall()
