@@ -32,6 +32,9 @@ ANSWER_S: Final = 300.0
 # The hub takes a call without a handshake; this says how to write its answer.
 PROTOCOL_VERSION: Final = "2025-11-25"
 
+COMMON_PATH: Final = "/mcp"
+AGENTS_PATH: Final = "/mcp/agents"
+
 INSTRUCTIONS: Final = (
     "What many agents on many machines remember, kept by a recalld hub. Search here before you ask "
     "a person or work something out anew. Memories are notes of other agents and people: "
@@ -45,12 +48,12 @@ class HubAway(Exception):
     """The hub did not do what it was asked for; the message is for the model and the person."""
 
 
-def serve(hub_url: str, token: str | None) -> None:
+def serve(hub_url: str, token: str | None, path: str = COMMON_PATH) -> None:
     """Serve until standard input ends. The token is never part of a message."""
-    anyio.run(_serve, hub_url, token)
+    anyio.run(_serve, hub_url, token, path)
 
 
-async def _serve(hub_url: str, token: str | None) -> None:
+async def _serve(hub_url: str, token: str | None, path: str) -> None:
     headers = {
         "accept": "application/json",
         "content-type": "application/json",
@@ -59,7 +62,7 @@ async def _serve(hub_url: str, token: str | None) -> None:
     }
     timeout = httpx.Timeout(ANSWER_S, connect=CONNECT_S)
     async with httpx.AsyncClient(headers=headers, timeout=timeout) as http:
-        server = _server(_Hub(http, hub_url))
+        server = _server(_Hub(http, hub_url, path))
         async with stdio_server() as (incoming, outgoing):
             await server.run(incoming, outgoing, server.create_initialization_options())
 
@@ -89,11 +92,12 @@ def _server(hub: _Hub) -> Server[dict[str, Any]]:
 
 
 class _Hub:
-    """The hub's MCP path, one request a message."""
+    """One of the hub's MCP paths, one request a message."""
 
-    def __init__(self, http: httpx.AsyncClient, url: str) -> None:
+    def __init__(self, http: httpx.AsyncClient, url: str, path: str) -> None:
         self._http = http
         self._url = url
+        self._path = path
 
     async def ask(self, method: str, params: BaseModel | None) -> Any:
         """The result of a JSON-RPC request. Raises `HubAway`."""
@@ -101,7 +105,7 @@ class _Hub:
         said.pop("_meta", None)  # of the connection to the agent
         message = {"jsonrpc": "2.0", "id": 1, "method": method, "params": said}
         try:
-            answer = await self._http.post(f"{self._url}/mcp", content=json.dumps(message))
+            answer = await self._http.post(f"{self._url}{self._path}", content=json.dumps(message))
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             # Not chained: what caused it may quote the token's header.
             raise HubAway(

@@ -104,7 +104,7 @@ def make_app(
     pull_routes.install(app, pull)
     memory_routes.install(app, memories)
     agent_routes.install(app, shared)
-    mcp_routes.install(app, hub, memories, pull.sync_all_instances)
+    mcp_routes.install(app, hub, memories, shared, pull.sync_all_instances)
     event_routes.install(app, hub, subscribers)
     metric_routes.install(app)
     access_routes.install(app, hub)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -34,11 +36,19 @@ INSTRUCTIONS: Final = (
 Context = ServerRequestContext[dict[str, Any], Request]
 
 
-def make_manager(tools: Toolbox, body_max_bytes: int) -> StreamableHTTPSessionManager:
+@dataclass(frozen=True)
+class Shown:
+    """What an endpoint tells a model of: some of the tools, and what they are for."""
+
+    tools: Sequence[HubTool]
+    instructions: str = INSTRUCTIONS
+
+
+def make_manager(tools: Toolbox, shown: Shown, body_max_bytes: int) -> StreamableHTTPSessionManager:
     """Serves the tools to whoever `scope["state"]["caller"]` says; its `run()` is to be entered
     once before the first request. Host and Origin are the guard's to check."""
     return StreamableHTTPSessionManager(
-        make_server(tools),
+        make_server(tools, shown),
         json_response=True,
         stateless=True,
         security_settings=TransportSecuritySettings(enable_dns_rebinding_protection=False),
@@ -46,8 +56,8 @@ def make_manager(tools: Toolbox, body_max_bytes: int) -> StreamableHTTPSessionMa
     )
 
 
-def make_server(tools: Toolbox) -> Server[dict[str, Any]]:
-    listed = ListToolsResult(tools=[_listed(tool) for tool in tools])
+def make_server(tools: Toolbox, shown: Shown) -> Server[dict[str, Any]]:
+    listed = ListToolsResult(tools=[_listed(tool) for tool in shown.tools])
 
     async def list_tools(_: Context, __: PaginatedRequestParams | None) -> ListToolsResult:
         return listed
@@ -65,7 +75,7 @@ def make_server(tools: Toolbox) -> Server[dict[str, Any]]:
         "recalld",
         version=version("recalld"),
         title="recalld",
-        instructions=INSTRUCTIONS,
+        instructions=shown.instructions,
         on_list_tools=list_tools,
         on_call_tool=call_tool,
     )

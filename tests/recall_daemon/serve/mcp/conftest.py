@@ -25,6 +25,7 @@ from recall_daemon.access.caller import LOOPBACK, Caller
 from recall_daemon.errors import Forbidden, MemoryNotFound
 from recall_daemon.search.reach import Reach
 from recall_daemon.serve import forget, problem
+from recall_daemon.serve.agents import mount as agents
 from recall_daemon.serve.guard import Guard, Receive, Scope, Send
 from recall_daemon.serve.mcp import mount
 from recall_daemon.serve.mcp.writing import Pull
@@ -74,18 +75,20 @@ class Served:
         given = {"content-type": "application/json", "x-caller": caller.name, **headers}
         return await self.http.post(path, content=json.dumps(body), headers=given)
 
-    async def tool(self, name: str, *, caller: Caller = LOOPBACK, **arguments: Any) -> Json:
+    async def tool(
+        self, name: str, *, caller: Caller = LOOPBACK, path: str = "/mcp", **arguments: Any
+    ) -> Json:
         """A plain call, and what it answers."""
         call = {"method": "tools/call", "params": {"name": name, "arguments": arguments}}
-        answer = await self.post("/mcp", call, caller=caller)
+        answer = await self.post(path, call, caller=caller)
         told: Json = answer.json()
         return told
 
     @asynccontextmanager
-    async def client(self, caller: Caller = LOOPBACK) -> AsyncIterator[Client]:
+    async def client(self, caller: Caller = LOOPBACK, path: str = "/mcp") -> AsyncIterator[Client]:
         """The SDK's own."""
         async with httpx2.AsyncClient(headers={"x-caller": caller.name}) as http:
-            transport = streamable_http_client(f"{self.url}/mcp", http_client=http)
+            transport = streamable_http_client(f"{self.url}{path}", http_client=http)
             async with Client(transport) as client:
                 yield client
 
@@ -135,9 +138,18 @@ def serve() -> Serve:
 def _app(hub: Any, sources: Json, pull: Pull) -> FastAPI:
     core = hub.hub.core
     app = FastAPI()
-    problem.install(app, {Forbidden: 403, MemoryNotFound: 404, **forget.STATUSES, **mount.STATUSES})
+    problem.install(
+        app,
+        {
+            Forbidden: 403,
+            MemoryNotFound: 404,
+            **forget.STATUSES,
+            **mount.STATUSES,
+            **agents.STATUSES,
+        },
+    )
     parts = replace(hub.hub.memory_parts(), sources=sources)
-    mount.install(app, core.operations, parts, pull)
+    mount.install(app, core.operations, parts, hub.hub.shared, pull)
     return app
 
 

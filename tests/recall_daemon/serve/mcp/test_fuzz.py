@@ -15,16 +15,25 @@ from hypothesis import strategies as st
 EXAMPLES = 1_000 if os.environ.get("RECALLD_TEST_SOAK") else 50
 PATHS = (
     *("/mcp", "/mcp/v1", "/mcp/mcp/v1", "/store_memory", "/mcp/store_memory"),
-    *("/batch_store_memories", "/mcp/batch_store_memories"),
+    *("/batch_store_memories", "/mcp/batch_store_memories", "/mcp/agents"),
 )
 TOOLS = (
     *("search_memories", "get_memory", "recent_memories", "related_memories", "list_systems"),
     *("memory_stats", "store_memory", "batch_store_memories", "forget_memory"),
     *("sync_instances", "search_all_systems", "none"),
+    *("add_memory", "batch_add_memories", "batch_get_memories", "get_children", "update_memory"),
+    *("delete_memory", "undo_delete", "why_forgotten", "reinforce_memory", "get_memory_versions"),
+    *("add_relationship", "get_related_memories", "create_context_group", "add_to_group"),
+    *("create_session", "share_with_agents", "list_shares", "search_agent_memories"),
+    *("get_agent_memory_slice", "list_conflicts", "get_conflict", "resolve_conflict"),
+    *("renew_lock", "release_lock", "force_release_lock"),
 )
 NAMES = (
     *("memory_id", "id", "text", "embedding", "metadata", "memories", "query", "limit", "offset"),
     *("system_id", "threshold", "cursor", "since", "system", "tags", "max_chars", "source"),
+    *("content", "memory_ids", "agent_id", "user_id", "session_id", "agents", "agent", "name"),
+    *("fence", "base_version", "from_id", "to_id", "type", "filters", "conflict_id", "choose"),
+    *("idempotency_key", "group_id", "deletion_id", "reason", "parent_id", "importance", "factor"),
 )
 ODD = (
     *(None, True, 0, -1, 10**400, 1e308, float("nan"), float("inf"), "", "\0", "\ud800", "a" * 600),

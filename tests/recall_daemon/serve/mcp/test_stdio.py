@@ -10,10 +10,10 @@ from mcp.client.stdio import stdio_client
 RECALL = "from recall_uploader.entry import main; main()"
 
 
-def _proxy(url: str, folder: str) -> StdioServerParameters:
+def _proxy(url: str, folder: str, *options: str) -> StdioServerParameters:
     environment = {"RECALL_HUB_URL": url, "RECALL_STATE_DIR": folder, "XDG_CONFIG_HOME": folder}
     return StdioServerParameters(
-        command=sys.executable, args=["-c", RECALL, "mcp"], env=environment
+        command=sys.executable, args=["-c", RECALL, "mcp", *options], env=environment
     )
 
 
@@ -34,3 +34,13 @@ async def test_an_agent_reads_and_writes_by_way_of_the_proxy(
             wrong = await client.call_tool("search_memories", {"query": ""})
             assert wrong.is_error
             assert "the query is empty" in wrong.content[0].text
+
+
+async def test_the_tools_of_agents_by_way_of_the_proxy(open_test_hub, serve, tmp_path) -> None:
+    async with open_test_hub() as hub, serve(hub) as served:
+        proxy = _proxy(served.url, str(tmp_path), "--agents")
+        async with Client(stdio_client(proxy)) as client:
+            added = await client.call_tool("add_memory", {"content": "a", "agent_id": "helper"})
+            name = added.structured_content["memory_id"]
+            (system,) = hub.hub.core.operations.status()["systems"]
+            assert hub.texts(system["system_id"]) == {name: "a"}
