@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from cyclopts import App
 
-from recall_daemon.commands.program import AsJson, Config, app, print_answer
-from recall_daemon.commands.token import open_access
+from recall_daemon.commands.program import AsJson, Config, app, open_hub_api, print_answer
 
 audit = App(name="audit", help="Who wrote, forgot, and gave whom access.")
 app.command(audit)
@@ -32,7 +31,7 @@ def list_(
     """
     from recall_daemon.tables import print_audit
 
-    with open_access(config) as hub:
+    with open_hub_api(config, searching=False) as hub:
         answer = hub.audit(limit, before, action)
     print_answer(answer, json_, lambda console: print_audit(console, answer))
 
@@ -42,7 +41,7 @@ def verify(*, json_: AsJson = False, config: Config = None) -> int:
     """Prove that no entry was changed or taken out: each one's hash covers the one before."""
     from recall_daemon.tables import print_fields
 
-    with open_access(config) as hub:
+    with open_hub_api(config, searching=False) as hub:
         answer = hub.audit_verify()
     print_answer(answer, json_, lambda console: print_fields(console, answer))
     return 0 if answer["ok"] else 1

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
@@ -26,6 +26,9 @@ from recall_wire.exits import (
     say,
     sentence_of,
 )
+
+if TYPE_CHECKING:
+    from recall_daemon.agents.api import AgentsApi
 
 app = App(
     name="recalld",
@@ -65,8 +68,9 @@ def _run(arguments: Sequence[str]) -> int:
 
 
 @contextmanager
-def open_hub_api(config: Path | None) -> Iterator[HubApi]:
-    """The daemon that runs on the data folder, through its port; without one, the store itself."""
+def open_hub_api(config: Path | None, *, searching: bool = True) -> Iterator[HubApi]:
+    """The daemon that runs on the data folder, through its port; without one, the store itself:
+    with model and index, where the command is one that needs them."""
     from recall_daemon.remote import find_hub
 
     settings = load_settings(config)
@@ -78,10 +82,31 @@ def open_hub_api(config: Path | None) -> Iterator[HubApi]:
     from recall_daemon.core import open_core
 
     with open_core(settings) as core:
-        core.embedder.get()
-        core.follow()
-        core.fetch_words()  # nobody else would, as the daemon does beside everything else
+        if searching:
+            core.embedder.get()
+            core.follow()
+            core.fetch_words()  # nobody else would, as the daemon does beside everything else
         yield core.operations
+
+
+@contextmanager
+def open_agents(config: Path | None) -> Iterator[AgentsApi]:
+    """The agents' side of the daemon that runs; without one, of the store itself."""
+    from recall_daemon.remote import find_hub
+
+    settings = load_settings(config)
+    hub = find_hub(settings.data_dir)
+    if hub is not None:
+        with closing(hub):
+            yield hub.agents
+        return
+    from recall_daemon.agents.api import AgentsHere
+    from recall_daemon.core import open_core
+
+    with open_core(settings) as core:
+        # The index follows when somebody searches next.
+        posts = core.posts(lambda: None)
+        yield AgentsHere(core.shared(posts, lambda: None))
 
 
 def print_answer(answer: Json, as_json: bool, table: Callable[[Console], None]) -> None:

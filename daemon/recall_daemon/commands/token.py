@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from recall_daemon.commands.program import AsJson, Config, app, print_answer
+from recall_daemon.commands.program import AsJson, Config, app, open_hub_api, print_answer
 from recall_daemon.errors import TokenInvalid
-from recall_daemon.operations import HubApi, Json
-from recall_daemon.settings import load_settings
+from recall_daemon.operations import Json
 
 token = App(name="token", help="Who may ask the hub, and for what.")
 app.command(token)
@@ -66,7 +62,7 @@ def create(
         "user": user,
         "expires_in_s": None if expires_in is None else _seconds(expires_in),
     }
-    with open_access(config) as hub:
+    with open_hub_api(config, searching=False) as hub:
         made = hub.token_create(asked)
     print_answer(made, json_, lambda console: print_fields(console, made))
 
@@ -76,7 +72,7 @@ def list_(*, json_: AsJson = False, config: Config = None) -> None:
     """Every token there ever was: its role, what it may read, and whether it is good."""
     from recall_daemon.tables import print_tokens
 
-    with open_access(config) as hub:
+    with open_hub_api(config, searching=False) as hub:
         answer = hub.tokens()
     print_answer(answer, json_, lambda console: print_tokens(console, answer))
 
@@ -86,26 +82,9 @@ def revoke(token_id: str, *, json_: AsJson = False, config: Config = None) -> No
     """Have a token open nothing from now on."""
     from recall_daemon.tables import print_fields
 
-    with open_access(config) as hub:
+    with open_hub_api(config, searching=False) as hub:
         revoked = hub.token_revoke(token_id)
     print_answer(revoked, json_, lambda console: print_fields(console, revoked))
-
-
-@contextmanager
-def open_access(config: Path | None) -> Iterator[HubApi]:
-    """The daemon that runs; without one, the store itself: neither model nor index is needed."""
-    from recall_daemon.remote import find_hub
-
-    settings = load_settings(config)
-    hub = find_hub(settings.data_dir)
-    if hub is not None:
-        with closing(hub):
-            yield hub
-        return
-    from recall_daemon.core import open_core
-
-    with open_core(settings) as core:
-        yield core.operations
 
 
 def _split(values: str | None) -> list[str] | None:

@@ -6,7 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from recall_wire.service.unit_text import command_line, marked_plist, marked_unit, whole_line, word
+from recall_wire.service.unit_text import (
+    HARDENING,
+    command_line,
+    marked_plist,
+    marked_unit,
+    whole_line,
+    word,
+)
 
 SERVICE = "recalld.service"
 LABEL = "recalld"
@@ -17,18 +24,8 @@ _STOP_S = 15
 _RELOAD_SINCE = 253  # systemd's version
 _FILES = 65_536
 
-# These work without privileges and without user namespaces, which many hosts forbid: a user's
-# manager cannot start a unit with ProtectSystem or a capability set there.
-_UNPRIVILEGED = """\
-UMask=0077
-NoNewPrivileges=yes
-LockPersonality=yes
-RestrictNamespaces=yes
-RestrictRealtime=yes
-RestrictSUIDSGID=yes
-RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX AF_NETLINK
-SystemCallArchitectures=native
-SystemCallFilter=@system-service
+_UNPRIVILEGED = f"""\
+{HARDENING}\
 SystemCallFilter=~@privileged
 SystemCallErrorNumber=EPERM
 """

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from recall_wire.service.unit_text import command_line, marked_plist, marked_unit, word
+from recall_wire.service.unit_text import HARDENING, command_line, marked_plist, marked_unit, word
 
 WATCH_SERVICE = "recall-watch.service"
 UPLOAD_SERVICE = "recall-upload.service"
@@ -16,18 +16,8 @@ UPLOAD_LABEL = "recalld.recall-upload"
 _UPLOAD_INTERVAL_S = 3600
 _BY = "recall"
 
-# All of these work without privileges and without user namespaces, which many hosts forbid: a
-# user manager cannot start a unit with ProtectSystem or a capability set there.
-_HARDENING = """\
-UMask=0077
-NoNewPrivileges=yes
-LockPersonality=yes
-RestrictNamespaces=yes
-RestrictRealtime=yes
-RestrictSUIDSGID=yes
-RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX AF_NETLINK
-SystemCallArchitectures=native
-SystemCallFilter=@system-service
+_HARDENING = f"""\
+{HARDENING}\
 SystemCallErrorNumber=EPERM
 Nice=10
 IOSchedulingClass=idle

@@ -11,6 +11,21 @@ from recall_wire.errors import SettingsInvalid
 
 _MARK = "service install; sha256 "
 
+# What a unit of either program can do without. All of these work without privileges and without
+# user namespaces, which many hosts forbid: a user's manager cannot start a unit with ProtectSystem
+# or a capability set there.
+HARDENING = """\
+UMask=0077
+NoNewPrivileges=yes
+LockPersonality=yes
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX AF_NETLINK
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+"""
+
 
 def marked_unit(body: str, *, by: str) -> str:
     """A unit with its last line: which program installed it, and the digest of the rest."""
