@@ -42,6 +42,12 @@ class _Asked:
     far: Far
 
 
+@dataclass(frozen=True)
+class _Undo:
+    deletion_id: int
+    fence: int | None
+
+
 class _Cold(Exception):
     """These memories' texts are to be fetched first; nothing was changed."""
 
@@ -154,33 +160,49 @@ class Deleting:
         )
         weigh.weigh(connection, held, [edit], strategy_of(self._agents), now)
 
-    def undo(self, actor: Actor, deletion_id: int, *, key: Key | None = None) -> Json:
+    def undo(
+        self, actor: Actor, deletion_id: int, *, fence: int | None = None, key: Key | None = None
+    ) -> Json:
         """`{restored_ids}`: all that the deletion deleted, as it was, and the lifted children below
-        it again.
+        it again, those that the actor may change.
 
-        Raises `MemoryNotFound`, `Forbidden`, `MemoryGone` once it is purged, `AgentInvalid` where
-        it was undone before, and `KeyReused`.
+        `fence`: of the actor's lock on the memory that was named. Raises `MemoryNotFound`,
+        `Forbidden`, `MemoryGone` once it is purged, `AgentInvalid` where it was undone before,
+        `MemoryLocked`, `StaleFence`, and `KeyReused`.
         """
-
-        return self._changed(key, lambda c, far, now: self._undo(c, actor, deletion_id, far, now))
+        asked = _Undo(deletion_id, fence)
+        return self._changed(key, lambda c, far, now: self._undo(c, actor, asked, far, now))
 
     def _undo(
-        self, connection: Connection, actor: Actor, deletion_id: int, far: Far, now: datetime
+        self, connection: Connection, actor: Actor, asked: _Undo, far: Far, now: datetime
     ) -> Json:
-        deletion = self._find(connection, actor, deletion_id)
+        deletion = self._find(connection, actor, asked.deletion_id)
         if deletion.undone_at is not None:
             raise AgentInvalid("that deletion was undone before")
         if deletion.purged_at is not None:
             raise MemoryGone("what was deleted is purged", hint="it cannot be brought back")
-        children_now = rows_of(connection, [one.identity for one in deletion.lifted])
-        _check_texts(list(children_now.values()), far)
+        moved = self._still_lifted(connection, actor, deletion)
+        names = [one.identity for one in deletion.stubs] + [identity(child) for child in moved]
+        locks.check(connection, names, holder=actor.holder, fences=asked.fence, now=now)
+        _check_texts(moved, far)
         back = [memory_id for _, memory_id in deletions.restore(connection, deletion, now)]
-        for lifted in deletion.lifted:
-            child = children_now.get(lifted.identity)
-            if child is not None and child.parent_id == lifted.parent_id:
-                self._set_parent(connection, actor, child, deletion.stubs[0].memory_id, far)
+        for child in moved:
+            self._set_parent(connection, actor, child, deletion.stubs[0].memory_id, far)
         _audit(connection, actor.name, "memory.restored", deletion, now)
         return {"restored_ids": back}
+
+    def _still_lifted(
+        self, connection: Connection, actor: Actor, deletion: Deletion
+    ) -> list[Memory]:
+        """The children that have the parent yet which the deletion gave them, and that the actor
+        may change."""
+        there = rows_of(connection, [one.identity for one in deletion.lifted])
+        still = [
+            there[one.identity]
+            for one in deletion.lifted
+            if one.identity in there and there[one.identity].parent_id == one.parent_id
+        ]
+        return self._naming.sight.writable(connection, actor, still)
 
     def _find(self, connection: Connection, actor: Actor, deletion_id: int) -> Deletion:
         """One whose memories the actor may change."""

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recall_daemon.agents.config import Agents
-from recall_daemon.store import lives, statements, versions, weigh
+from recall_daemon.store import deletions, lives, statements, versions, weigh
 from recall_daemon.store.ledger import Place
 from recall_daemon.store.store import Connection
 from recall_daemon.store.weigh import Held
@@ -97,7 +97,7 @@ def weigh_all(
 ) -> int:
     """Weigh rows in the running transaction; returns how many memories serve something else now.
 
-    Idempotent. What was forgotten stays so.
+    Idempotent. What was forgotten stays so, and so does what was deleted and then purged.
     """
     return sum(_weigh(connection, arrival, agents, now) for arrival in arrivals)
 
@@ -105,6 +105,9 @@ def weigh_all(
 def _weigh(connection: Connection, arrival: Arrival, agents: Agents, now: datetime) -> bool:
     held = weigh.hold(connection, *arrival.name, now)
     if held.row is not None and held.row.state == "forgotten":
+        return False
+    deletion_id = held.life.deletion_id
+    if deletion_id is not None and deletions.is_purged(connection, deletion_id):
         return False
     version = _version(arrival, held, agents, now)
     weighed = weigh.weigh(connection, held, [version], strategy_of(agents), now)

@@ -10,7 +10,15 @@ from datetime import datetime
 from typing import Any, Final, Literal, TypeVar
 
 from recall_daemon.agents.config import CATEGORY_TAG
-from recall_daemon.store import lives, purge, relations, side_tables, statements, versions
+from recall_daemon.store import (
+    lives,
+    memories,
+    purge,
+    relations,
+    side_tables,
+    statements,
+    versions,
+)
 from recall_daemon.store.lives import Life
 from recall_daemon.store.relations import Member, Relationship
 from recall_daemon.store.showing import Memory
@@ -107,6 +115,15 @@ def of_memory(connection: Connection, system_id: str, memory_id: str) -> list[De
     found = _select(connection, "contains(members, ?) ORDER BY deletion_id DESC", [quoted])
     name = (system_id, memory_id)
     return [one for one in found if any(stub.identity == name for stub in one.stubs)]
+
+
+def is_purged(connection: Connection, deletion_id: int) -> bool:
+    rows = statements.run(
+        connection,
+        "SELECT 1 FROM store.deletions WHERE deletion_id = ? AND purged_at IS NOT NULL",
+        [deletion_id],
+    ).fetchall()
+    return bool(rows)
 
 
 def due(connection: Connection, before: datetime, limit: int) -> list[int]:
@@ -235,11 +252,21 @@ def _serve(connection: Connection, life: Life, now: datetime) -> bool:
 
 
 def _restore_beside(connection: Connection, deletion: Deletion, now: datetime) -> None:
-    """A relationship whose other end was deleted since comes back with that one's undoing, too."""
-    if deletion.relationships:
-        relations.put(connection, deletion.relationships, now)
-    if deletion.members:
-        relations.put_members(connection, deletion.members, now)
+    """A relationship whose other end was deleted since comes back with that one's undoing, too;
+    nothing does of what was forgotten."""
+    ends = [end for one in deletion.relationships for end in (one.source, one.target)]
+    gone = _forgotten(connection, [*ends, *(one.identity for one in deletion.members)])
+    back = [one for one in deletion.relationships if gone.isdisjoint((one.source, one.target))]
+    if back:
+        relations.put(connection, back, now)
+    members = [one for one in deletion.members if one.identity not in gone]
+    if members:
+        relations.put_members(connection, members, now)
+
+
+def _forgotten(connection: Connection, names: Sequence[Identity]) -> set[Identity]:
+    found = memories.states(connection, names)
+    return {name for name, state in found.items() if state == "forgotten"}
 
 
 def _purge_versions(connection: Connection, life: Life, now: datetime) -> None:

@@ -10,6 +10,7 @@ from recall_daemon.agents.fate import Fates
 from recall_daemon.serve.agents.actor import ActorOf
 from recall_daemon.serve.agents.keyed import KeyOf
 from recall_daemon.serve.agents.relations import Fence, Number
+from recall_daemon.serve.agents.versions import Undo
 
 
 def install(app: FastAPI, deleting: Deleting, fates: Fates) -> None:
@@ -24,9 +25,12 @@ def install(app: FastAPI, deleting: Deleting, fates: Fates) -> None:
         )
 
     @app.post("/v1/agent/deletions/{deletion_id}/undo")
-    def undo(actor: ActorOf, key: KeyOf, deletion_id: Number) -> JSONResponse:
+    def undo(
+        actor: ActorOf, key: KeyOf, deletion_id: Number, body: Undo | None = None
+    ) -> JSONResponse:
         """→ `{restored_ids}`, until what was deleted is purged."""
-        return JSONResponse(deleting.undo(actor, deletion_id, key=key))
+        fence = None if body is None else body.fence
+        return JSONResponse(deleting.undo(actor, deletion_id, fence=fence, key=key))
 
     @app.get("/v1/agent/fate/{memory_id:whole}")
     def fate(actor: ActorOf, memory_id: str) -> JSONResponse:
