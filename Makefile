@@ -53,6 +53,7 @@ bench: .venv
 	$(BIN)/python bench/backup.py --texts 5000 --rows 50000
 	$(BIN)/python bench/retrieval.py --documentation
 	$(BIN)/python bench/serve.py --texts 5000 --rows 50000 --seconds 5 --kills 20
+	$(BIN)/python bench/not_yours.py --texts 5000
 	$(BIN)/python bench/agents.py --texts 5000 --rows 50000 --seconds 5
 
 clean:

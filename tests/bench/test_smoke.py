@@ -110,3 +110,11 @@ def test_agents_reads_adds_and_updates(cache: Path) -> None:
     for told in found["writes"].values():
         assert told["answered"] > 0
         assert "refused" not in told
+
+
+def test_not_yours_is_asked_beside_not_there(cache: Path) -> None:
+    found = run("not_yours.py", cache, "--rows", "400", "--requests", "10")
+    assert set(found["routes"]) == {"get", "related"}
+    for told in found["routes"].values():
+        assert min(told["median_us"].values()) > 0
+        assert set(told["beside_absent"]) == {"other_system", "other_project"}
