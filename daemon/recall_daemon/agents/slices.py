@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
-from recall_daemon.agents.actor import Actor
+from recall_daemon.agents.actor import Actor, holder_name
 from recall_daemon.agents.config import TYPE_TAG
 from recall_daemon.agents.memories import SharedMemories
 from recall_daemon.agents.naming import Naming, identity
@@ -202,10 +202,10 @@ def _states(connection: Connection, page: Sequence[Memory], now: datetime) -> di
     states = {}
     for name in names:
         lock = held.get(name)
-        is_locked = lock is not None and lock.lives(now)
+        holder = lock.holder if lock is not None and lock.lives(now) else None
         states[name] = {
-            "is_locked": is_locked,
-            "lock_holder": lock.holder if lock is not None and is_locked else None,
+            "is_locked": holder is not None,
+            "lock_holder": None if holder is None else holder_name(holder),
             "has_conflicts": name in open_ones,
             "last_sync_check": now.isoformat(),
         }

@@ -114,7 +114,7 @@ async def test_a_slice_says_what_others_are_at_with_it(fleet: Any) -> None:
         "last_sync_check": now,
     }
     assert slots[names[1]]["is_locked"] is True
-    assert "/helper/" in slots[names[1]]["lock_holder"]
+    assert slots[names[1]]["lock_holder"] == "loopback/helper"
     assert lock["memory_id"] == names[1]
     assert first["statistics"]["memories"] == 3
     assert first["statistics"]["locked"] == 1
