@@ -153,6 +153,10 @@ ASKED: list[tuple[str, Ask, str, str, Any]] = [
     ),
     ("undo_delete", lambda c: c.undo_delete(4), "POST", "/v1/agent/deletions/4/undo", {}),
     (
+        *("undo_delete", lambda c: c.undo_delete(4, fence=9)),
+        *("POST", "/v1/agent/deletions/4/undo", {"fence": 9}),
+    ),
+    (
         "reinforce_memory",
         lambda c: c.reinforce_memory("m"),
         "POST",

@@ -124,11 +124,15 @@ class MemoryMethods(Asking[R]):
 
         return self._ask(build)
 
-    def undo_delete(self, deletion_id: int, *, idempotency_key: str | None = None) -> R:
-        """→ restored_ids, until the deletion is purged."""
+    def undo_delete(
+        self, deletion_id: int, *, fence: int | None = None, idempotency_key: str | None = None
+    ) -> R:
+        """→ restored_ids, until the deletion is purged. `fence`: of a lock on what was deleted."""
         return self._ask(
             lambda: post(
-                f"{ROOT}/deletions/{whole('deletion_id', deletion_id)}/undo", {}, idempotency_key
+                f"{ROOT}/deletions/{whole('deletion_id', deletion_id)}/undo",
+                given(fence=fence),
+                idempotency_key,
             )
         )
 

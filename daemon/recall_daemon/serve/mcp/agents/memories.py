@@ -72,6 +72,7 @@ class Delete(Changing):
 
 class UndoDelete(Changing):
     deletion_id: Number
+    fence: Fence = None
 
 
 class One(Asked):
@@ -176,7 +177,7 @@ class MemoryTools:
 
     def undo(self, actor: Actor, asked: UndoDelete, key: Key | None) -> Json:
         """Bring back all that a deletion deleted, until it is purged."""
-        return self._shared.deleting.undo(actor, asked.deletion_id, key=key)
+        return self._shared.deleting.undo(actor, asked.deletion_id, fence=asked.fence, key=key)
 
     def fate(self, actor: Actor, asked: One) -> Json:
         """What became of a memory, and why: live, deleted, purged, removed or forgotten."""
