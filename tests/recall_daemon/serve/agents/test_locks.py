@@ -23,6 +23,9 @@ CHANGES: dict[str, Change] = {
     "DELETE /v1/agent/memories/{memory_id}": lambda at: (
         *("DELETE", f"agent/memories/{at['memory_id']}", None),
     ),
+    "POST /v1/agent/deletions/{deletion_id}/undo": lambda at: (
+        *("POST", f"agent/deletions/{at['deletion_id']}/undo", {}),
+    ),
     "POST /v1/agent/reinforce": lambda at: (
         *("POST", "agent/reinforce", {"memory_id": at["memory_id"]}),
     ),
@@ -72,10 +75,13 @@ async def test_the_fence_is_checked_on_every_mutation(fleet: Any) -> None:
     ann, bob = fleet(user="u", session="ann"), fleet(user="u", session="bob")
     for route, change_of in CHANGES.items():
         at = await memory_of(ann, resolved=route.endswith("undo"))
-        wanted, change = {"memory_id": at["memory_id"], "lease_s": 10}, change_of(at)
+        wanted = {"memory_id": at["memory_id"], "lease_s": 10}
         stale = (await ann.post("locks", wanted))["lock"]["fence"]
         fleet.hub.clock[0] += timedelta(seconds=10)
         fence = (await bob.post("locks", wanted))["lock"]["fence"]
+        if "deletion_id" in route:
+            at |= await bob.delete(f"agent/memories/{at['memory_id']}", fence=fence)
+        change = change_of(at)
         for agent, sent, code in (
             (ann, None, (423, "memory_locked")),
             (bob, None, (422, "agent_invalid")),
