@@ -17,7 +17,8 @@ _OF_ALL = ("rows", "deletes", "changed", "bytes", "reason")
 class Wanted:
     """What is asked for, within reach: empty `kinds` and `systems` mean all of them.
 
-    What concerns the whole hub is for those who see everything.
+    What concerns the whole hub is for those who see everything; what is of one memory for those who
+    see all of its system: which one it is of tells of it.
     """
 
     reach: Reach = EVERYTHING
@@ -30,6 +31,8 @@ class Wanted:
         if event.system_id is None:
             return self.reach.is_everything and not self.systems
         if self.systems and event.system_id not in self.systems:
+            return False
+        if "memory_id" in event.body and not self.reach.holds_whole_systems:
             return False
         return self.reach.holds_system(event.system_id)
 

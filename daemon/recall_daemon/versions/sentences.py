@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 # Beyond these a comparison takes seconds: a person looks at such texts.
 SENTENCES_MAX = 2_000
+# Pairs of equal sentences: of two texts that repeat a few a thousand times it would take seconds,
+# too, and at each later change again.
+PAIRS_MAX = 100_000
 
 _END = re.compile(r"(?<=[.!?…。！？])[\"'”’)\]]*\s+|(?<=[。！？])|\n+")  # noqa: RUF001
 
@@ -55,7 +59,7 @@ def _edits(before: Sequence[str], after: Sequence[str]) -> list[_Edit] | None:
     head = _common(before, after)
     tail = _common(before[head:][::-1], after[head:][::-1])
     old, new = before[head : len(before) - tail], after[head : len(after) - tail]
-    if len(old) > SENTENCES_MAX or len(new) > SENTENCES_MAX:
+    if len(old) > SENTENCES_MAX or len(new) > SENTENCES_MAX or _pairs(old, new) > PAIRS_MAX:
         return None
     matcher = SequenceMatcher(None, old, new, autojunk=False)
     return [
@@ -63,6 +67,12 @@ def _edits(before: Sequence[str], after: Sequence[str]) -> list[_Edit] | None:
         for tag, i1, i2, j1, j2 in matcher.get_opcodes()
         if tag != "equal"
     ]
+
+
+def _pairs(old: Sequence[str], new: Sequence[str]) -> int:
+    """How many pairs of equal sentences there are: what a comparison has to look at."""
+    counted = Counter(new)
+    return sum(counted[sentence] for sentence in old)
 
 
 def _common(one: Sequence[str], other: Sequence[str]) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from recall_daemon.access.caller import own_alone
 from recall_daemon.access.events import Wanted
 from recall_daemon.search.reach import EVERYTHING, Reach
 from recall_daemon.serve import subscribers as module
@@ -111,6 +112,15 @@ def test_a_caller_sees_the_events_of_the_systems_within_reach(
     assert ("rows" in body) is (reach.projects is None)
     quarantined = Wanted(reach).to_json(happened[1])["body"]
     assert ("reason" in quarantined) is (reach.projects is None)
+
+
+def test_which_memory_an_event_is_of_is_for_who_sees_all_of_its_system() -> None:
+    event = Event(1, NOW, "conflict", "a", {"memory_id": "m", "conflict_id": "c"})
+    sight = own_alone("token", "helper", None)
+    for part in (Reach(projects=frozenset({"p"})), Reach(sight=sight)):
+        assert not Wanted(part).holds(event)
+        assert Wanted(part).holds(Event(2, NOW, "conflict", "a", {"seq": 1, "reason": "twice"}))
+    assert Wanted(Reach(systems=frozenset({"a"}))).holds(event)
 
 
 async def test_the_newest_are_listed_and_the_port_refuses_nonsense(open_test_hub: Any) -> None:

@@ -61,3 +61,10 @@ def test_too_many_changed_sentences_are_for_a_person() -> None:
     ours = base.replace("Line", "Row")
     assert merged_text(base, ours, base + "More.") is None
     assert merged_text(base, base.replace("Line 7.", "Row 7."), base + "More.") is not None
+
+
+def test_texts_that_repeat_a_few_sentences_very_often_are_for_a_person() -> None:
+    often = "Yes. No. " * 500
+    base, ours, theirs = (f"{name}. {often}{name}." for name in "XAB")
+    assert merged_text(base, ours, theirs) is None
+    assert merged_text(base, f"A. {often}X.", f"X. {often}B.") == f"A. {often}B."
