@@ -13,6 +13,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import httpx
 
+from recall_daemon.agents.remote import RemoteAgents
 from recall_daemon.errors import HubUnreachable
 from recall_daemon.index.filters import Filters
 from recall_daemon.lock import running_at
@@ -89,6 +90,11 @@ class RemoteHub:
     @property
     def url(self) -> str:
         return self._url
+
+    @property
+    def agents(self) -> RemoteAgents:
+        """The agents' side of the same daemon."""
+        return RemoteAgents(self._call)
 
     def search(self, request: SearchRequest) -> Json:
         body = {name: _plain(value) for name, value in asdict(request).items()}

@@ -47,7 +47,7 @@ def print_hits(console: Console, answer: Json, *, first: int = 1) -> None:
         console.print("[yellow]incomplete: the index is being read, or lacks words of cold rows[/]")
     if answer.get("quotes_not_held"):
         quotes = " ".join(f'"{quote}"' for quote in answer["quotes_not_held"])
-        console.print(f"[yellow]no memory holds {escape(_short(quotes))}; searched by its words[/]")
+        console.print(f"[yellow]no memory holds {escape(short(quotes))}; searched by its words[/]")
     if not answer["hits"]:
         console.print("nothing found")
     sought = _terms(answer["query"])
@@ -66,7 +66,7 @@ def print_hits(console: Console, answer: Json, *, first: int = 1) -> None:
 def _shown(hit: Json, sought: frozenset[str]) -> Text:
     """The passage that answers, cut to a few lines, with the words that were looked for in bold."""
     passage = hit.get("passage") or {}
-    text = Text(_short(passage.get("text") or hit["text"] or hit.get("summary") or ""))
+    text = Text(short(passage.get("text") or hit["text"] or hit.get("summary") or ""))
     for match in _WORD.finditer(text.plain):
         if _terms(match.group()) & sought:
             text.stylize("bold yellow", *match.span())
@@ -91,7 +91,7 @@ def _analyzer() -> TextAnalyzer:
 def _print_context(console: Console, hit: Json, side: str) -> None:
     for turn in (hit.get("context") or {}).get(side, ()):
         said = turn["text"] or turn["summary"] or turn["text_missing"] or ""
-        console.print(f"   [dim]{_when(turn)}  {escape(_short(said))}[/]")
+        console.print(f"   [dim]{_when(turn)}  {escape(short(said))}[/]")
 
 
 def _print_beside(console: Console, hit: Json) -> None:
@@ -102,7 +102,7 @@ def _print_beside(console: Console, hit: Json) -> None:
         names = ", ".join(f"{w['system_id']} {w['memory_id']}" for w in others[:WITNESSES_SHOWN])
         more = hit["witness_count"] - 1 - len(others[:WITNESSES_SHOWN])
         rest = f" and {more} more" if more > 0 else ""
-        console.print(f"   [dim]also said by {escape(_short(names))}{rest}[/]")
+        console.print(f"   [dim]also said by {escape(short(names))}{rest}[/]")
     if hit.get("explanation"):
         console.print(f"   [dim]{escape(json.dumps(hit['explanation'], ensure_ascii=False))}[/]")
 
@@ -305,7 +305,7 @@ def print_fields(console: Console, fields: Json) -> None:
         console.print(f"[bold]{name}[/]  {escape(str(value))}", soft_wrap=True)
 
 
-def _short(text: str) -> str:
+def short(text: str) -> str:
     """One line; what a terminal would obey is left out."""
     line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
     return line if len(line) <= TEXT_CHARS else line[: TEXT_CHARS - 1] + "…"

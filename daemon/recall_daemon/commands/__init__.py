@@ -5,12 +5,15 @@ settings, permission · 3 `once` ended with something still pending · 130 inter
 """
 
 from recall_daemon.commands import (
+    agents,
     audit,
     backup,
+    conflicts,
     doctor,
     events,
     forget,
     jobs,
+    locks,
     memories,
     model,
     pull,
@@ -19,19 +22,24 @@ from recall_daemon.commands import (
     run,
     search,
     service,
+    shares,
     status,
     tiers,
     token,
+    versions,
 )
 from recall_daemon.commands.program import main
 
 __all__ = [
+    "agents",
     "audit",
     "backup",
+    "conflicts",
     "doctor",
     "events",
     "forget",
     "jobs",
+    "locks",
     "main",
     "memories",
     "model",
@@ -41,7 +49,9 @@ __all__ = [
     "run",
     "search",
     "service",
+    "shares",
     "status",
     "tiers",
     "token",
+    "versions",
 ]

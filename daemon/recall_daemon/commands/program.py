@@ -39,6 +39,7 @@ app = App(
 )
 
 Config = Annotated[Path | None, Parameter(name="--config", help="A YAML settings file.")]
+Fence = Annotated[int | None, Parameter(help="Of the lock on the memory, while there is one.")]
 AsJson = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON.")]
 
 
