@@ -83,8 +83,11 @@ def _next(
     graph: Graph, settled: Settled, new: Version, strategy: StrategyOf, fixed: Fixed
 ) -> Settled:
     head = settled.head
+    # Most are made of what is served: no history is walked for those, however long it is.
+    if head is None or head.version_id in new.grows_from:
+        return replace(settled, head=new)
     known = Graph([*graph.by_id.values(), *settled.made]) if settled.made else graph
-    if head is None or head.version_id in known.history(new):
+    if head.version_id in known.history(new):
         return replace(settled, head=new)
     if new.version_id in known.history(head):
         return settled
