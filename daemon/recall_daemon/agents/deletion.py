@@ -146,7 +146,8 @@ class Deleting:
     ) -> None:
         """An edit as any other."""
         now = self._now()
-        held = weigh.hold(connection, *identity(child), now, far=far.get(child.row_id))
+        text = far.get(child.row_id)
+        held = weigh.hold(connection, *identity(child), now, far=text, agents=self._agents)
         head = next((one for one in held.versions if one.version_id == held.head_id), None)
         if head is None or head.record is None:
             return

@@ -119,7 +119,8 @@ class Editing:
         memory = self._naming.find_writable(connection, actor, asked.name)
         name = system_id, memory_id = identity(memory)
         locks.check(connection, [name], holder=actor.holder, fences=terms.fence, now=now)
-        held = weigh.hold(connection, system_id, memory_id, now, far=far.get(memory.row_id))
+        text = far.get(memory.row_id)
+        held = weigh.hold(connection, system_id, memory_id, now, far=text, agents=self._agents)
         base = _base(held, terms.base_version)
         record = asked.changes.applied(_content(base), now)
         edit = self._edit(record, base, actor, now)
@@ -151,7 +152,8 @@ class Editing:
         if conflict is None or conflict.state != "open" or chosen == "manual_review":
             return weighed
         by = By(actor.name, actor.agent_id, edit.priority, now, self._strategy)
-        fresh = weigh.hold(connection, held.system_id, held.memory_id, now)
+        name = held.system_id, held.memory_id
+        fresh = weigh.hold(connection, *name, now, agents=self._agents)
         after = decided(connection, fresh, conflict, Decision(strategy=chosen), by)
         return replace(after, conflicts=(replace(conflict, state="resolved"),))
 

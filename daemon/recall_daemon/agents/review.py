@@ -164,7 +164,7 @@ class Review:
             found = rows_of(connection, [name])
             self._naming.check_writable(connection, actor, list(found.values()))
             locks.check(connection, [name], holder=actor.holder, fences=fence, now=now)
-            held = weigh.hold(connection, one.system_id, one.memory_id, now)
+            held = weigh.hold(connection, *name, now, agents=self._agents)
             told = act(connection, one, held, now)
             body = {"conflict": conflict_id, "ids": [one.memory_id]}
             audit_log.append(connection, Act(actor.name, action, one.system_id, body), now)

@@ -103,7 +103,7 @@ def weigh_all(
 
 
 def _weigh(connection: Connection, arrival: Arrival, agents: Agents, now: datetime) -> bool:
-    held = weigh.hold(connection, *arrival.name, now)
+    held = weigh.hold(connection, *arrival.name, now, agents=agents)
     if held.row is not None and held.row.state == "forgotten":
         return False
     deletion_id = held.life.deletion_id

@@ -13,11 +13,12 @@ from recall_daemon.store import statements
 from recall_daemon.store.ledger import Place
 from recall_daemon.store.store import Connection
 from recall_daemon.versions.content import RECORD_JSON_SQL, ROOT_ID_SQL
+from recall_daemon.versions.graph import NOT_LOOKED_UP
 
 _KEEP = f"""
 INSERT OR REPLACE INTO store.memory_versions
 SELECT m.system_id, m.memory_id, {ROOT_ID_SQL}, [], 'home', m.content_hash, {RECORD_JSON_SQL},
-       m.system_id, m.agent_id, 0, coalesce(m.updated_at, m.created_at, m.merged_at),
+       m.system_id, m.agent_id, {NOT_LOOKED_UP}, coalesce(m.updated_at, m.created_at, m.merged_at),
        m.seq, m.sub, m.row_no, false, NULL
 FROM store.memories m
 WHERE m.state = 'live' AND m.cold_file IS NULL AND m.rowid IN
@@ -27,7 +28,7 @@ WHERE m.state = 'live' AND m.cold_file IS NULL AND m.rowid IN
 _KEEP_LATE = f"""
 INSERT OR IGNORE INTO store.memory_versions
 SELECT $system_id, m.memory_id, {ROOT_ID_SQL}, [], 'home', m.content_hash, {RECORD_JSON_SQL},
-       $system_id, m.agent_id, 0, coalesce(m.updated_at, m.created_at, $now),
+       $system_id, m.agent_id, {NOT_LOOKED_UP}, coalesce(m.updated_at, m.created_at, $now),
        $seq, $sub, m.row_no, false, NULL
 FROM incoming_rows m
 JOIN store.memories s ON s.system_id = $system_id AND s.memory_id = m.memory_id

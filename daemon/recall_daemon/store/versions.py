@@ -12,7 +12,7 @@ from recall_daemon.store.lives import Life
 from recall_daemon.store.merge_few import Known
 from recall_daemon.store.store import Connection, next_numbers
 from recall_daemon.versions.content import as_kept, from_json, hash_of, record_json, version_id
-from recall_daemon.versions.graph import DERIVED, Rank, Version
+from recall_daemon.versions.graph import DERIVED, NOT_LOOKED_UP, Rank, Version
 from recall_wire.records import Record
 
 KIND = "version"
@@ -92,6 +92,7 @@ def load(connection: Connection, system_id: str, memory_id: str) -> list[Version
 def home_version(system_id: str, row: Row, record: Record | None, now: datetime) -> Version:
     """What the memory's own system says, as its row has it; `record` where the row's is far."""
     said = row.record if record is None else record
+    came = now if row.known is None else row.known.merged_at
     return Version(
         version_id=row.version_id,
         parents=(),
@@ -100,8 +101,8 @@ def home_version(system_id: str, row: Row, record: Record | None, now: datetime)
         record=said,
         author=system_id,
         agent_id=None if said is None else said.agent_id,
-        priority=0,
-        written_at=_written_at(said, now),
+        priority=NOT_LOOKED_UP,
+        written_at=_written_at(said, now, otherwise=came),
         rank=row.rank,
     )
 
@@ -257,9 +258,11 @@ def replay(connection: Connection, body: Mapping[str, Any], now: datetime) -> No
         served.delete(connection, [(system_id, memory_id)], now)
 
 
-def _written_at(record: Record | None, now: datetime) -> datetime:
+def _written_at(
+    record: Record | None, now: datetime, *, otherwise: datetime | None = None
+) -> datetime:
     said = None if record is None else record.updated_at or record.created_at
-    return now if said is None else min(said, now)
+    return otherwise or now if said is None else min(said, now)
 
 
 def _insert(

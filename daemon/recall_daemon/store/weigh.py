@@ -6,14 +6,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from recall_daemon.agents.config import Strategy
+from recall_daemon.agents.config import NO_AGENTS, Agents, Strategy
 from recall_daemon.store import conflicts, events, lives, versions
 from recall_daemon.store.conflicts import Conflict
 from recall_daemon.store.lives import Life
 from recall_daemon.store.store import Connection
 from recall_daemon.store.versions import Change, Row
 from recall_daemon.versions.content import hash_of
-from recall_daemon.versions.graph import Graph, Version
+from recall_daemon.versions.graph import NOT_LOOKED_UP, Graph, Version
 from recall_daemon.versions.settle import Clash, Settled, StrategyOf, settle
 from recall_wire.records import Record
 
@@ -58,10 +58,12 @@ def hold(
     now: datetime,
     *,
     far: Record | None = None,
+    agents: Agents = NO_AGENTS,
 ) -> Held:
     """The memory with its versions; one whose row was all there was of it has that as the first.
 
-    `far` is the content of a cold row, where it was fetched.
+    `far` is the content of a cold row, where it was fetched; `agents`, for who weighs it, say which
+    priority a version has that was taken as it came.
     """
     row = versions.find_row(connection, system_id, memory_id)
     life = lives.find(connection, system_id, memory_id)
@@ -69,6 +71,7 @@ def hold(
     if row is not None and row.is_live and life.head is None:
         own = versions.home_version(system_id, row, far, now)
         kept = _with(kept, own)
+    kept = [_looked_up(version, agents) for version in kept]
     found = conflicts.of_memory(connection, system_id, memory_id)
     return Held(system_id, memory_id, row, life, tuple(kept), tuple(stored), tuple(found))
 
@@ -118,6 +121,12 @@ def change(
     kept = [one for one in held.versions if one.version_id != changed.version_id]
     with_it = replace(held, versions=(*kept, changed))
     return weigh(connection, with_it, (), strategy, now, manual=manual)
+
+
+def _looked_up(version: Version, agents: Agents) -> Version:
+    if version.priority != NOT_LOOKED_UP:
+        return version
+    return replace(version, priority=agents.priority(version.agent_id))
 
 
 def _with(kept: Sequence[Version], new: Version) -> list[Version]:

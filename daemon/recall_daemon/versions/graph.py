@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Literal
+from typing import Final, Literal
 
 from recall_wire.records import Record
 
@@ -19,6 +19,9 @@ VersionKind = Literal["home", "edit", "merge", "auto", "resolution"]
 DERIVED: frozenset[VersionKind] = frozenset({"merge", "auto"})
 
 Rank = tuple[int, int, int]
+
+# The priority of a version that was stored before anybody asked for it.
+NOT_LOOKED_UP: Final = -1
 
 
 @dataclass(frozen=True)

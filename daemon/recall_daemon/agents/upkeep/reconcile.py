@@ -79,6 +79,7 @@ class Reconciler:
         now: Callable[[], datetime],
     ) -> None:
         self._store = store
+        self._agents = agents
         self._strategy = strategy_of(agents)
         self._index = index
         self._feed = feed
@@ -167,7 +168,8 @@ class Reconciler:
 
     def _weigh(self, connection: Connection, *, name: Name) -> None:
         now = self._now()
-        weigh.weigh(connection, weigh.hold(connection, *name, now), (), self._strategy, now)
+        held = weigh.hold(connection, *name, now, agents=self._agents)
+        weigh.weigh(connection, held, (), self._strategy, now)
 
 
 def _differing_rows(

@@ -255,10 +255,11 @@ HOME = Record("m", text="One. Two.", importance=0.5)
 def offline(publisher: Any, base: str, moment: Any) -> dict[str, Any]:
     """How each of three instances uploads what it made of one version when it was off line."""
     foreign = {"target_system": "laptop", "base_version": base}
-    mine = Record("m", text="Mine.", importance=0.5, updated_at=moment)
+    mine = Record("m", text="Mine.", importance=0.5, updated_at=moment, agent_id="chief")
     later = moment + MINUTE
     yours = Record("m", text="One. Two.", importance=0.75, updated_at=later, **foreign)
-    clash = Record("m", text="Yours.", importance=0.5, updated_at=later + MINUTE, **foreign)
+    latest = {**foreign, "updated_at": later + MINUTE, "agent_id": "temp"}
+    clash = Record("m", text="Yours.", importance=0.5, **latest)
     return {
         "mine": lambda: publisher.publish("laptop", 2, [mine]),
         "yours": lambda: publisher.publish("desk", 1, [yours]),
@@ -271,7 +272,7 @@ ORDERS = list(permutations(("mine", "yours", "clash")))[
 ]
 
 
-@pytest.mark.parametrize("strategy", ["latest_wins", "manual_review"])
+@pytest.mark.parametrize("strategy", ["latest_wins", "manual_review", "agent_priority"])
 async def test_two_instances_edit_the_same_memory_and_upload_in_either_order(
     open_test_hub: Any, publisher: Any, tmp_path: Any, strategy: str
 ) -> None:
@@ -283,6 +284,10 @@ async def test_two_instances_edit_the_same_memory_and_upload_in_either_order(
             "bucket_url": own.root.as_uri(),
             "system_edits": {"desk": ["laptop"], "shed": ["laptop"]},
             "conflict_strategy": strategy,
+            "agents": [
+                {"name": "chief", "priority": "high"},
+                {"name": "temp", "priority": "low"},
+            ],
         }
         async with open_test_hub(f"hub-{number}", **settings) as hub:
             own.publish("laptop", 1, [HOME])
@@ -303,7 +308,7 @@ async def test_two_instances_edit_the_same_memory_and_upload_in_either_order(
             told = tuple(sorted((one["conflict_id"], one["state"]) for one in standing))
             outcomes.add((hub.texts("laptop")["m"], hub.logical_hash(), told))
     assert len(outcomes) == 1, outcomes
-    assert outcomes.pop()[0] == {"latest_wins": "Yours.", "manual_review": "Mine."}[strategy]
+    assert outcomes.pop()[0] == ("Yours." if strategy == "latest_wins" else "Mine.")
 
 
 async def test_a_system_may_edit_another_only_where_it_is_allowed_to(
