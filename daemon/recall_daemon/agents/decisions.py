@@ -50,7 +50,10 @@ class By:
 def decided(
     connection: Connection, held: Held, conflict: Conflict, decision: Decision, by: By
 ) -> Weighed:
-    """Resolve an open conflict. Raises `ResolutionInvalid`."""
+    """Resolve an open conflict, which for our side is about what is served now.
+
+    Raises `ResolutionInvalid`.
+    """
     if conflict.state != "open":
         raise ResolutionInvalid(
             f"this conflict is {conflict.state}", hint="undo the resolution to decide anew"
@@ -58,22 +61,25 @@ def decided(
     graph = Graph(held.versions)
     ours, theirs = _side(graph, conflict.ours), _side(graph, conflict.theirs)
     head = _side(graph, held.head_id or "")
-    winner, said = _said(decision, graph, ours, theirs)
+    standing = _standing(conflict, ours, head, theirs)
+    winner, said = _said(decision, graph, standing, theirs)
     before = base_record(graph, head, theirs)
     both = three_way(before, said_by(head), said_by(theirs)).record
+    fields = conflict.fields if decision.text is None else {*conflict.fields, "text"}
     made = replace(
-        child(head, theirs, with_fields(both, said, conflict.fields), "resolution", like=winner),
+        child(head, theirs, with_fields(both, said, fields), "resolution", like=winner),
         author=by.name,
         agent_id=by.agent_id,
         priority=by.priority,
         written_at=by.moment,
     )
-    weighed = weigh.weigh(connection, held, [made], by.strategy, by.moment)
+    by_hand = [conflict.conflict_id]
+    weighed = weigh.weigh(connection, held, [made], by.strategy, by.moment, manual=by_hand)
     done = replace(
         conflict,
         state="resolved",
         strategy=decision.strategy or "manual_review",
-        winner=None if winner is None else winner.version_id,
+        winner=None if winner is None else (theirs if winner is theirs else ours).version_id,
         resolution=made.version_id,
         resolved_at=by.moment,
         resolved_by=by.name,
@@ -123,6 +129,20 @@ def _said(
             hint="choose ours or theirs, or send the content",
         )
     return won, record
+
+
+def _standing(conflict: Conflict, ours: Version, head: Version, theirs: Version) -> Version:
+    """Our side as it is now: what the head says, but where that is the other side's word, from a
+    resolution that was undone."""
+    theirs_too = [f for f in conflict.fields if not _differs(f, said_by(head), said_by(theirs))]
+    own = [name for name in conflict.fields if name not in theirs_too]
+    if not any(_differs(name, said_by(ours), said_by(head)) for name in own):
+        return ours
+    return replace(head, record=with_fields(said_by(head), said_by(ours), theirs_too))
+
+
+def _differs(field: str, one: Record, other: Record) -> bool:
+    return with_fields(one, one, [field]) != with_fields(one, other, [field])
 
 
 def _side(graph: Graph, version_id: str) -> Version:

@@ -17,7 +17,7 @@ from recall_daemon.agents.config import Agents, Strategy
 from recall_daemon.agents.decisions import By, Decision, decided
 from recall_daemon.agents.far import FarRecords
 from recall_daemon.agents.naming import Naming, identity
-from recall_daemon.errors import AgentInvalid, Forbidden
+from recall_daemon.errors import AgentInvalid, Forbidden, ResolutionInvalid
 from recall_daemon.store import answers, audit_log, lives, locks, versions, weigh
 from recall_daemon.store.answers import Key
 from recall_daemon.store.audit_log import Act
@@ -154,7 +154,10 @@ class Editing:
         by = By(actor.name, actor.agent_id, edit.priority, now, self._strategy)
         name = held.system_id, held.memory_id
         fresh = weigh.hold(connection, *name, now, agents=self._agents)
-        after = decided(connection, fresh, conflict, Decision(strategy=chosen), by)
+        try:
+            after = decided(connection, fresh, conflict, Decision(strategy=chosen), by)
+        except ResolutionInvalid:  # edits that overlap are for a person, whoever asked
+            return weighed
         return replace(after, conflicts=(replace(conflict, state="resolved"),))
 
     def _edit(self, record: Record, base: Version, actor: Actor, now: datetime) -> Version:

@@ -94,9 +94,7 @@ def weigh(
     for version in new:
         kept = _with(kept, version)
     by_hand = {one.conflict_id for one in held.conflicts if one.manual} | set(manual)
-    fixed: dict[str, Strategy] = {
-        one.conflict_id: one.strategy for one in held.conflicts if one.state == "resolved"
-    } | dict.fromkeys(by_hand, "manual_review")
+    fixed = _fixed(held.conflicts) | dict.fromkeys(by_hand, "manual_review")
     settled = settle(Graph(kept), strategy, fixed)
     for version in settled.made:
         kept = _with(kept, version)
@@ -165,6 +163,16 @@ _NOTHING = ""
 
 def _says(row: Row | None, record: Record) -> bool:
     return row is not None and row.is_live and row.content_hash == hash_of(record)
+
+
+def _fixed(known: Iterable[Conflict]) -> dict[str, Strategy]:
+    """How conflicts are resolved that were met before: as they were then, and as long as somebody's
+    own decision about one is a version of its own, not by the hub."""
+    return {
+        one.conflict_id: one.strategy if one.resolved_by in (None, HUB) else "manual_review"
+        for one in known
+        if one.state != "superseded"
+    }
 
 
 def _conflicts(

@@ -174,6 +174,65 @@ async def test_edits_that_overlap_cannot_be_merged_by_sentence(fleet: Any) -> No
         assert answer.status_code == 422
 
 
+async def test_asked_to_merge_edits_that_overlap_the_hub_leaves_them_to_a_person(
+    fleet: Any,
+) -> None:
+    agent = fleet(agent="helper")
+    _, first = await added(agent)
+    await update(agent, fleet, "m", content="Mine.", base_version=first)
+    terms = {"base_version": first, "strategy": "merge_content"}
+    told = await update(agent, fleet, "m", content="Yours.", **terms)
+    assert (told["outcome"], await content(agent)) == ("conflict", "Mine.")
+    assert [one["conflict_id"] for one in await conflicts(agent)] == [told["conflict_id"]]
+
+
+async def test_a_conflict_that_was_left_to_a_person_stays_open_whatever_is_written_since(
+    fleet: Any,
+) -> None:
+    agent = fleet(agent="helper")
+    conflict = await waiting(agent, fleet)
+    told = await update(agent, fleet, "m", tags=["y"])
+    assert (told["outcome"], told["conflict_id"]) == ("advanced", None)
+    assert [one["conflict_id"] for one in await conflicts(agent)] == [conflict]
+    assert await content(agent) == "Mine."
+
+
+async def test_to_choose_what_is_served_takes_back_nothing_that_was_written_since(
+    fleet: Any,
+) -> None:
+    agent = fleet(agent="helper")
+    conflict = await waiting(agent, fleet)
+    await update(agent, fleet, "m", content="Mine, and more.")
+    fleet.hub.clock[0] += MINUTE
+    await agent.post(f"conflicts/{conflict}/resolve", {"choose": "ours"})
+    assert await content(agent) == "Mine, and more."
+
+
+async def test_the_text_of_a_decision_counts_whatever_the_conflict_is_about(fleet: Any) -> None:
+    agent = fleet(agent="helper")
+    _, first = await added(agent)
+    await update(agent, fleet, "m", tags=["x"], base_version=first)
+    terms = {"base_version": first, "strategy": "manual_review"}
+    told = await update(agent, fleet, "m", tags=["y"], **terms)
+    fleet.hub.clock[0] += MINUTE
+    await agent.post(f"conflicts/{told['conflict_id']}/resolve", {"content": "Both."})
+    memory = (await agent.get("agent/memories/m"))["memory"]
+    assert (memory["content"], memory["tags"]) == ("Both.", ["x"])
+
+
+async def test_who_resolved_a_conflict_stays_said_whatever_is_written_since(fleet: Any) -> None:
+    agent = fleet(agent="helper")
+    _, first = await added(agent)
+    await update(agent, fleet, "m", content="Mine.", base_version=first)
+    terms = {"base_version": first, "strategy": "latest_wins"}
+    await update(agent, fleet, "m", content="Yours.", **terms)
+    [before] = await conflicts(agent, state="resolved")
+    assert before["resolved_by"].endswith("helper")
+    told = await update(agent, fleet, "m", content="Ours.")
+    assert told["outcome"] == "advanced"
+    assert await conflicts(agent, state="resolved") == [before]
+
+
 async def test_what_cannot_be_is_refused(fleet: Any) -> None:
     agent = fleet(agent="helper")
     await added(agent)
