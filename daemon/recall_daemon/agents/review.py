@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -19,11 +18,12 @@ from recall_daemon.store.answers import Key
 from recall_daemon.store.audit_log import Act
 from recall_daemon.store.conflicts import Conflict, State
 from recall_daemon.store.moment import one_moment
+from recall_daemon.store.showing import Memory
 from recall_daemon.store.store import Connection, Store
 from recall_daemon.store.weigh import Held
 from recall_daemon.versions.content import FIELDS
 from recall_daemon.versions.graph import Version
-from recall_daemon.versions.sentences import sentences
+from recall_daemon.versions.sentences import diff
 from recall_daemon.versions.settle import strategy_of
 from recall_wire.formats.values import load_json
 from recall_wire.records import Record
@@ -35,6 +35,14 @@ LIMIT_MAX: Final = 100
 _PAGE: Final = 200
 
 
+# Who read which memories.
+Note = Callable[[Actor, Sequence[Memory]], None]
+
+
+def _nobody(actor: Actor, read: Sequence[Memory]) -> None:
+    """Nobody wants to know what was read."""
+
+
 @dataclass(frozen=True)
 class Place:
     """Where a list of conflicts goes on: after the one that was met then."""
@@ -44,7 +52,7 @@ class Place:
 
 
 class Review:
-    """Blocking; safe from many threads."""
+    """Blocking; safe from many threads. `note` is told whose content was read."""
 
     def __init__(
         self,
@@ -52,6 +60,7 @@ class Review:
         naming: Naming,
         agents: Agents,
         *,
+        note: Note = _nobody,
         on_changed: Callable[[], None],
         now: Callable[[], datetime],
     ) -> None:
@@ -59,6 +68,7 @@ class Review:
         self._naming = naming
         self._agents = agents
         self._strategy = strategy_of(agents)
+        self._note = note
         self._on_changed = on_changed
         self._now = now
 
@@ -70,6 +80,7 @@ class Review:
         with one_moment(self._store) as connection:
             memory = self._naming.find(connection, actor, name)
             held = weigh.hold(connection, *identity(memory), self._now())
+        self._note(actor, [memory])
         newest = sorted(held.versions, key=lambda one: (one.written_at, one.version_id))
         return {
             "memory_id": held.memory_id,
@@ -104,7 +115,10 @@ class Review:
         """
         with one_moment(self._store) as connection:
             one = self._find(connection, actor, conflict_id)
-            held = weigh.hold(connection, one.system_id, one.memory_id, self._now())
+            name = one.system_id, one.memory_id
+            read = list(rows_of(connection, [name]).values())
+            held = weigh.hold(connection, *name, self._now())
+        self._note(actor, read)
         known = {version.version_id: version for version in held.versions}
         ours, theirs = known.get(one.ours), known.get(one.theirs)
         return {
@@ -251,14 +265,8 @@ def _record(record: Record) -> Json:
 
 
 def _diff(ours: Version | None, theirs: Version | None) -> list[str]:
-    """The lines of a unified diff of the texts, by sentence."""
-    one = [] if ours is None or ours.record is None else sentences(ours.record.text or "")
-    other = [] if theirs is None or theirs.record is None else sentences(theirs.record.text or "")
-    lines = difflib.unified_diff(
-        [part.rstrip() for part in one],
-        [part.rstrip() for part in other],
-        "ours",
-        "theirs",
-        lineterm="",
+    one, other = (
+        "" if side is None or side.record is None else side.record.text or ""
+        for side in (ours, theirs)
     )
-    return list(lines)
+    return diff(one, other)

@@ -97,7 +97,14 @@ def make_shared(parts: Parts) -> Shared:
         groups=Groups(store, naming, memories, now=now),
         sessions=Sessions(store, naming, now=now),
         editing=Editing(store, naming, parts.agents, far, on_changed=parts.on_changed, now=now),
-        review=Review(store, naming, parts.agents, on_changed=parts.on_changed, now=now),
+        review=Review(
+            store,
+            naming,
+            parts.agents,
+            note=memories.note,
+            on_changed=parts.on_changed,
+            now=now,
+        ),
         deleting=Deleting(
             store, naming, parts.agents, far, keep=keep, on_changed=parts.on_changed, now=now
         ),

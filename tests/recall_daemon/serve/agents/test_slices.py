@@ -51,6 +51,12 @@ async def test_each_request_that_reads_across_agents_is_one_entry(fleet: Any) ->
     guard, helper = fleet(agent="guard"), fleet(agent="helper")
     shared = await guard.add("harbour shared")
     await guard.post("shares", {"memory_id": shared, "agents": ["helper"]})
+    base = (await guard.get(f"agent/memories/{shared}"))["memory"]["version"]
+    for text in ("harbour mine", "harbour yours"):
+        terms = {"base_version": base, "strategy": "manual_review"}
+        body = {"content": text, **terms}
+        told = await guard.ask("PATCH", f"agent/memories/{shared}", json=body)
+    conflict = told.json()["conflict_id"]
     await settled(fleet)
     log = fleet.hub.hub.core.operations.audit
     for number, read in enumerate(
@@ -60,6 +66,8 @@ async def test_each_request_that_reads_across_agents_is_one_entry(fleet: Any) ->
             lambda: helper.get("agents/guard/slice"),
             lambda: helper.get(f"memories/agents/{shared}"),
             lambda: helper.post("search", {"query": "harbour"}),
+            lambda: helper.get(f"agent/versions/{shared}"),
+            lambda: helper.get(f"conflicts/{conflict}"),
         ),
         start=1,
     ):
