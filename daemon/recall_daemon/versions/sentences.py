@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
+from difflib import SequenceMatcher, unified_diff
 
 # Beyond these a comparison takes seconds: a person looks at such texts.
 SENTENCES_MAX = 2_000
@@ -55,11 +55,27 @@ def merged_text(base: str, ours: str, theirs: str) -> str | None:
     return "".join(_applied(before, edits))
 
 
+def diff(ours: str, theirs: str) -> list[str]:
+    """The lines of a unified diff of two texts, by sentence; of texts that would take seconds to
+    compare, all between the first and the last that differ is in it."""
+    one, other = sentences(ours), sentences(theirs)
+    head, tail = _ends(one, other)
+    old, new = one[head : len(one) - tail], other[head : len(other) - tail]
+    if _is_much(old, new):
+        lines = ["--- ours", "+++ theirs", f"@@ -{head + 1},{len(old)} +{head + 1},{len(new)} @@"]
+        return [
+            *lines,
+            *(f"-{part.rstrip()}" for part in old),
+            *(f"+{part.rstrip()}" for part in new),
+        ]
+    before, after = ([part.rstrip() for part in some] for some in (one, other))
+    return list(unified_diff(before, after, "ours", "theirs", lineterm=""))
+
+
 def _edits(before: Sequence[str], after: Sequence[str]) -> list[_Edit] | None:
-    head = _common(before, after)
-    tail = _common(before[head:][::-1], after[head:][::-1])
+    head, tail = _ends(before, after)
     old, new = before[head : len(before) - tail], after[head : len(after) - tail]
-    if len(old) > SENTENCES_MAX or len(new) > SENTENCES_MAX or _pairs(old, new) > PAIRS_MAX:
+    if _is_much(old, new):
         return None
     matcher = SequenceMatcher(None, old, new, autojunk=False)
     return [
@@ -67,6 +83,16 @@ def _edits(before: Sequence[str], after: Sequence[str]) -> list[_Edit] | None:
         for tag, i1, i2, j1, j2 in matcher.get_opcodes()
         if tag != "equal"
     ]
+
+
+def _ends(one: Sequence[str], other: Sequence[str]) -> tuple[int, int]:
+    """How many they have in common at the beginning and, of the rest, at the end."""
+    head = _common(one, other)
+    return head, _common(one[head:][::-1], other[head:][::-1])
+
+
+def _is_much(old: Sequence[str], new: Sequence[str]) -> bool:
+    return max(len(old), len(new)) > SENTENCES_MAX or _pairs(old, new) > PAIRS_MAX
 
 
 def _pairs(old: Sequence[str], new: Sequence[str]) -> int:

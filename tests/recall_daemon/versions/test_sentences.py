@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recall_daemon.versions.sentences import SENTENCES_MAX, merged_text, sentences
+from recall_daemon.versions.sentences import SENTENCES_MAX, diff, merged_text, sentences
 
 BASE = "The key is red. It lies in the drawer. Nobody else has one."
 
@@ -68,3 +68,12 @@ def test_texts_that_repeat_a_few_sentences_very_often_are_for_a_person() -> None
     base, ours, theirs = (f"{name}. {often}{name}." for name in "XAB")
     assert merged_text(base, ours, theirs) is None
     assert merged_text(base, f"A. {often}X.", f"X. {often}B.") == f"A. {often}B."
+
+
+def test_a_diff_is_by_sentence_and_of_what_would_take_too_long_all_between_the_ends() -> None:
+    assert diff("Same. One. End.", "Same. Two. End.")[3:] == [" Same.", "-One.", "+Two.", " End."]
+    assert diff("Same.", "Same.") == []
+    often = "Yes. No. " * 500
+    lines = diff(f"Same. A. {often}A. End.", f"Same. B. {often}B. End.")
+    assert lines[:4] == ["--- ours", "+++ theirs", "@@ -2,1002 +2,1002 @@", "-A."]
+    assert (len(lines), lines[-1]) == (3 + 2 * 1002, "+B.")
