@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, Literal
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Final, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -98,6 +98,18 @@ class Agents:
 
 # A hub whose settings name none.
 NO_AGENTS: Final = Agents()
+
+
+class Tagged(Protocol):
+    """What has tags, and categories among them."""
+
+    @property
+    def tags(self) -> Sequence[str]: ...
+
+
+def may_read(said: Tagged | None, restricted: Collection[str]) -> bool:
+    """Whether nothing that is said is of a restricted category; None: nothing is said."""
+    return said is None or categories_of(said.tags).isdisjoint(restricted)
 
 
 def categories_of(tags: Iterable[str]) -> frozenset[str]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from recall_daemon.agents.actor import Actor
 from recall_daemon.agents.changes import Changes, read_changes
-from recall_daemon.agents.config import Agents, Strategy
+from recall_daemon.agents.config import Agents, Strategy, may_read
 from recall_daemon.agents.decisions import By, Decision, decided
 from recall_daemon.agents.far import FarRecords
 from recall_daemon.agents.naming import Naming, identity
@@ -122,12 +122,15 @@ class Editing:
         text = far.get(memory.row_id)
         held = weigh.hold(connection, system_id, memory_id, now, far=text, agents=self._agents)
         base = _base(held, terms.base_version)
+        if not may_read(base.record, self._agents.restricted(actor.agent_id)):
+            raise _no_version(base.version_id)
         record = asked.changes.applied(_content(base), now)
         edit = self._edit(record, base, actor, now)
         is_same = _says_the_same(held, record)
         weighed = None if is_same else self._weighed(connection, held, edit, asked, now)
         life = held.life if weighed is None else weighed.life
-        _beside(connection, life, asked.changes, now)
+        is_served = _serves_importance(weighed, record)
+        _beside(connection, life, asked.changes, now, is_served=is_served)
         conflict = _conflict_of(weighed)
         told = {
             "memory_id": memory_id,
@@ -158,7 +161,11 @@ class Editing:
             after = decided(connection, fresh, conflict, Decision(strategy=chosen), by)
         except ResolutionInvalid:  # edits that overlap are for a person, whoever asked
             return weighed
-        return replace(after, conflicts=(replace(conflict, state="resolved"),))
+        done = replace(conflict, state="resolved", strategy=chosen)
+        said = weigh.resolution_said(done)
+        act = Act(actor.name, weigh.RESOLVED, held.system_id, said)
+        audit_log.append(connection, act, now)
+        return replace(after, conflicts=(done,))
 
     def _edit(self, record: Record, base: Version, actor: Actor, now: datetime) -> Version:
         return versions.edit_version(
@@ -171,12 +178,22 @@ class Editing:
         )
 
 
-def _beside(connection: Connection, life: Life, changes: Changes, now: datetime) -> None:
-    """What is no content: the pin, and the anchor that the importance falls from."""
+def _serves_importance(weighed: Weighed | None, record: Record) -> bool:
+    """Whether the importance that an edit names is served."""
+    head = None if weighed is None else weighed.settled.head
+    served = record if head is None else head.record
+    return served is not None and served.importance == record.importance
+
+
+def _beside(
+    connection: Connection, life: Life, changes: Changes, now: datetime, *, is_served: bool
+) -> None:
+    """What is no content: the pin, and the anchor that the importance falls from, which an edit
+    moves whose importance is served."""
     changed = life
     if changes.pinned is not None:
         changed = replace(changed, pinned=changes.pinned)
-    if changes.importance is not None and life.memory_tier is not None:
+    if is_served and changes.importance is not None and life.memory_tier is not None:
         changed = replace(changed, anchor_importance=changes.importance, anchored_at=now)
     if changed != life:
         lives.put(connection, [changed], now)
@@ -188,7 +205,11 @@ def _base(held: Held, base_version: str | None) -> Version:
     for version in held.versions:
         if version.version_id == wanted:
             return version
-    raise AgentInvalid(
+    raise _no_version(wanted)
+
+
+def _no_version(wanted: str | None) -> AgentInvalid:
+    return AgentInvalid(
         f"the memory has no version {str(wanted)[:40]!r}", hint="read it again, and try again"
     )
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
 
 from recall_daemon.agents.actor import Actor
-from recall_daemon.agents.config import Agents
+from recall_daemon.agents.config import Agents, may_read
 from recall_daemon.agents.decisions import By, Decision, decided, undone
 from recall_daemon.agents.naming import Naming, identity, rows_of
 from recall_daemon.errors import ConflictNotFound
@@ -75,13 +75,15 @@ class Review:
     def versions(self, actor: Actor, name: str) -> Json:
         """`{memory_id, system_id, head, versions}`, the newest first.
 
-        A version whose content is not kept any more has `content` null. Raises `MemoryNotFound`.
+        A version whose content is not kept any more, or is not for the actor's agent, has `content`
+        null. Raises `MemoryNotFound`.
         """
         with one_moment(self._store) as connection:
             memory = self._naming.find(connection, actor, name)
             held = weigh.hold(connection, *identity(memory), self._now())
         self._note(actor, [memory])
-        newest = sorted(held.versions, key=lambda one: (one.written_at, one.version_id))
+        told = self._told_of(actor, held)
+        newest = sorted(told, key=lambda one: (one.written_at, one.version_id))
         return {
             "memory_id": held.memory_id,
             "system_id": held.system_id,
@@ -119,7 +121,7 @@ class Review:
             read = list(rows_of(connection, [name]).values())
             held = weigh.hold(connection, *name, self._now())
         self._note(actor, read)
-        known = {version.version_id: version for version in held.versions}
+        known = {version.version_id: version for version in self._told_of(actor, held)}
         ours, theirs = known.get(one.ours), known.get(one.theirs)
         return {
             **_plain(one),
@@ -191,6 +193,15 @@ class Review:
         told = self._store.write(work)
         self._on_changed()
         return told
+
+    def _told_of(self, actor: Actor, held: Held) -> list[Version]:
+        """The versions, without the content of those of a category that the agent may not see: it
+        may see what the memory became."""
+        restricted = self._agents.restricted(actor.agent_id)
+        return [
+            one if may_read(one.record, restricted) else replace(one, record=None)
+            for one in held.versions
+        ]
 
     def _told(self, connection: Connection, one: Conflict, now: datetime) -> Json:
         after = conflicts.find(connection, one.conflict_id) or one

@@ -287,6 +287,27 @@ async def test_an_id_that_reads_as_anothers_full_name_opens_none_of_its_conflict
     assert (await agent.post(f"{one}/resolve", {"choose": "theirs"}))["state"] == "resolved"
 
 
+async def test_what_a_memory_said_in_a_restricted_category_is_not_there_for_the_agent(
+    fleet: Any,
+) -> None:
+    agent, guard = fleet(agent="helper"), fleet(agent="guard")
+    name, first = await added(agent, "Told nobody.", category="secret")
+    await agent.post("shares", {"memory_id": name, "agents": ["guard"], "permission": "write"})
+    await update(agent, fleet, name, content="Plain.", category=None)
+    told = await update(
+        agent, fleet, name, content="Other.", base_version=first, strategy="manual_review"
+    )
+    versions = (await guard.get(f"agent/versions/{name}"))["versions"]
+    assert [one["content"] for one in versions] == [None, "Plain.", None]
+    conflict = await guard.ask("GET", f"conflicts/{told['conflict_id']}")
+    assert "Other." not in conflict.text
+    assert "Told" not in conflict.text
+    body = {"category": None, "importance": 0.75, "base_version": first}
+    refused = await guard.refused("PATCH", f"agent/memories/{name}", json=body)
+    assert refused == (422, "agent_invalid")
+    assert "Told nobody." in (await agent.ask("GET", f"agent/versions/{name}")).text
+
+
 async def test_pages_of_conflicts(fleet: Any) -> None:
     agent = fleet(agent="helper")
     for number in range(5):
