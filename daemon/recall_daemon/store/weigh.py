@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from recall_daemon.agents.config import NO_AGENTS, Agents, Strategy
-from recall_daemon.store import conflicts, events, lives, versions
+from recall_daemon.store import audit_log, conflicts, events, lives, versions
+from recall_daemon.store.audit_log import Act
 from recall_daemon.store.conflicts import Conflict
 from recall_daemon.store.lives import Life
 from recall_daemon.store.store import Connection
@@ -103,6 +104,8 @@ def weigh(
     if met:
         conflicts.put(connection, met, now)
         _tell(connection, met, now)
+        _note(connection, held, met, now)
+    life = _anchored(connection, held, settled.head, life, now)
     return Weighed(settled, tuple(met), life)
 
 
@@ -154,8 +157,27 @@ def _write(
     return life
 
 
+def _anchored(
+    connection: Connection, held: Held, head: Version | None, life: Life, now: datetime
+) -> Life:
+    """Where another importance is served, it falls from that one and from now on."""
+    before = next((one for one in held.versions if one.version_id == held.head_id), None)
+    if life.memory_tier is None or head is None or before is None:
+        return life
+    if head.record is None or before.record is None:
+        return life
+    importance = head.record.importance
+    if importance in (None, before.record.importance):
+        return life
+    anchored = replace(life, anchor_importance=importance, anchored_at=now)
+    lives.put(connection, [anchored], now)
+    return anchored
+
+
 # Who resolves what a strategy decides.
 HUB = "hub"
+# What the audit log calls it.
+RESOLVED = "conflict.resolved"
 
 # The head of a memory that its own system deleted: it is weighed all the same.
 _NOTHING = ""
@@ -223,3 +245,18 @@ def _tell(connection: Connection, met: Sequence[Conflict], now: datetime) -> Non
             "strategy": one.strategy,
         }
         events.append(connection, "conflict", one.system_id, body, now)
+
+
+def _note(connection: Connection, held: Held, met: Sequence[Conflict], now: datetime) -> None:
+    """What the hub resolved, and had not yet."""
+    before = {one.conflict_id: one.resolution for one in held.conflicts}
+    for one in met:
+        is_new = one.resolution != before.get(one.conflict_id)
+        if one.state == "resolved" and one.resolved_by == HUB and is_new:
+            said = resolution_said(one)
+            audit_log.append(connection, Act(HUB, RESOLVED, one.system_id, said), now)
+
+
+def resolution_said(one: Conflict) -> dict[str, object]:
+    """What the audit log says of a resolved conflict."""
+    return {"conflict": one.conflict_id, "ids": [one.memory_id], "strategy": one.strategy}

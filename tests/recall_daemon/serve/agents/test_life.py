@@ -88,3 +88,24 @@ async def test_it_is_in_the_audit_log(fleet: Any) -> None:
         [entry] = audit_log.newest(connection, 1, action="memory.reinforced")
     assert name in entry.body
     assert entry.actor.endswith("/guard")
+
+
+async def test_the_importance_that_is_served_is_the_one_that_counts(fleet: Any) -> None:
+    """Of an edit that waits in a conflict nothing counts; once it is decided for, its importance
+    falls from then on."""
+    agent = fleet(agent="helper")
+    told = await agent.post("agent/memories", {"content": "x", "memory_id": "m"})
+    terms = {"base_version": told["version"], "strategy": "manual_review"}
+    for each in (0.25, 0.75):
+        fleet.hub.clock[0] += timedelta(microseconds=1)
+        body = {"importance": each, **terms}
+        answer = await agent.ask("PATCH", "agent/memories/m", json=body)
+    assert await importance(agent, "m") == pytest.approx(0.25)
+    fleet.hub.clock[0] += timedelta(days=7)
+    conflict = answer.json()["conflict_id"]
+    await agent.post(f"conflicts/{conflict}/resolve", {"choose": "theirs"})
+    assert await importance(agent, "m") == pytest.approx(0.75)
+    fleet.hub.clock[0] += timedelta(days=1)
+    assert await importance(agent, "m") == pytest.approx(0.75 * 0.9)
+    await agent.post(f"conflicts/{conflict}/undo", {})
+    assert await importance(agent, "m") == pytest.approx(0.25)
