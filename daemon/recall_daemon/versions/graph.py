@@ -55,10 +55,25 @@ class Version:
 
 
 class Graph:
-    """The versions of a memory, in whatever order they came."""
+    """The versions of a memory, in whatever order they came.
+
+    Histories are kept as the bits of an integer each, one bit a version: to ask whether one grew
+    from another, or what two have in common, takes a microsecond however long they are.
+    """
 
     def __init__(self, versions: Iterable[Version]) -> None:
-        self.by_id: Mapping[str, Version] = {one.version_id: one for one in versions}
+        self.by_id: dict[str, Version] = {one.version_id: one for one in versions}
+        self._bits: dict[str, int] = {}
+        self._histories: dict[str, int] = {}
+
+    def add(self, version: Version) -> None:
+        """One that the hub made."""
+        if version.version_id in self.by_id:
+            return
+        self.by_id[version.version_id] = version
+        self.__dict__.pop("in_question", None)
+        if version.version_id in self._bits:  # somebody built on it
+            self._histories.clear()
 
     @cached_property
     def home(self) -> Version | None:
@@ -103,26 +118,68 @@ class Graph:
                 left += () if known is None else known.grows_from
         return found
 
-    def history(self, version: Version) -> set[str]:
-        """Its ancestors and itself, where each of the system's own grew from the one before."""
-        found: set[str] = set()
-        left = [version.version_id, *self._parents(version)]
-        while left:
-            name = left.pop()
-            if name not in found:
-                found.add(name)
-                known = self.by_id.get(name)
-                left += [] if known is None else self._parents(known)
-        return found
+    def bit(self, version_id: str) -> int:
+        """Of a version, in `history`."""
+        return self._bits.setdefault(version_id, 1 << len(self._bits))
+
+    def history(self, version: Version) -> int:
+        """The bits of its ancestors and of itself, where each of the system's own grew from the one
+        before."""
+        return self._history(version.version_id)
+
+    def grew_from(self, version: Version, version_id: str) -> bool:
+        """Whether that is in its history; it is in its own."""
+        return bool(self.history(version) & self.bit(version_id))
 
     def bases(self, one: Version, other: Version) -> list[Version]:
         """The newest versions that both grew from, the first first; several where they crossed."""
         common = self.history(one) & self.history(other)
-        known = [self.by_id[name] for name in common if name in self.by_id]
+        # The way is shorter from what has less that the other has not.
+        nearer = min((one, other), key=lambda v: (self.history(v) & ~common).bit_count())
+        met = [self.by_id[name] for name in self._edge(nearer, common) if name in self.by_id]
         # Whatever one of them grew from is common, too.
-        older = {parent for version in known for parent in self._parents(version)}
-        lowest = [version for version in known if version.version_id not in older]
-        return sorted(lowest or known[:1], key=age)
+        newest = [
+            version
+            for version in met
+            if not any(v is not version and self.grew_from(v, version.version_id) for v in met)
+        ]
+        if not newest:  # on a circle each grew from each
+            known = [v for v in self.by_id.values() if self.bit(v.version_id) & common]
+            return sorted(known, key=age)[-1:]
+        return sorted(newest, key=age)
+
+    def _edge(self, one: Version, common: int) -> set[str]:
+        """Where the way back from a version first meets these bits."""
+        found: set[str] = set()
+        seen: set[str] = set()
+        left = [one.version_id]
+        while left:
+            name = left.pop()
+            if self.bit(name) & common:
+                found.add(name)
+            elif name not in seen and name in self.by_id:
+                seen.add(name)
+                left += self._parents(self.by_id[name])
+        return found
+
+    def _history(self, version_id: str) -> int:
+        """Whatever is known of an ancestor's history is not walked again."""
+        found = self._histories.get(version_id)
+        if found is not None:
+            return found
+        found = 0
+        left = [version_id]
+        while left:
+            name = left.pop()
+            known = self._histories.get(name)
+            if known is not None:
+                found |= known
+            elif not found & self.bit(name):
+                found |= self.bit(name)
+                version = self.by_id.get(name)
+                left += [] if version is None else self._parents(version)
+        self._histories[version_id] = found
+        return found
 
     @cached_property
     def _homes(self) -> list[Version]:

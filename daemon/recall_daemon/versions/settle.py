@@ -69,7 +69,7 @@ def settle(graph: Graph, strategy: StrategyOf, fixed: Fixed = NOTHING_FIXED) -> 
     """What is served if all versions had come in the order in which they were written.
 
     `fixed`: conflicts, by their names, that are resolved as they were before, whatever `strategy`
-    says now. A delete by the memory's own system wins.
+    says now. A delete by the memory's own system wins. What is made is added to the graph.
     """
     if graph.home is not None and graph.home.is_delete:
         return Settled(None)
@@ -84,31 +84,30 @@ def _next(
 ) -> Settled:
     head = settled.head
     # Most are made of what is served: no history is walked for those, however long it is.
-    if head is None or head.version_id in new.grows_from:
+    if head is None or head.version_id in new.grows_from or graph.grew_from(new, head.version_id):
         return replace(settled, head=new)
-    known = Graph([*graph.by_id.values(), *settled.made]) if settled.made else graph
-    if head.version_id in known.history(new):
-        return replace(settled, head=new)
-    if new.version_id in known.history(head):
+    if graph.grew_from(head, new.version_id):
         return settled
-    found = _joined(known, head, new, strategy, fixed)
+    found = _joined(graph, head, new, strategy, fixed)
     if isinstance(found, Version):
+        graph.add(found)
         return replace(settled, head=found, made=(*settled.made, found))
     made = () if found.resolution is None else (found.resolution,)
+    for one in made:
+        graph.add(one)
     return Settled(found.resolution or head, (*settled.made, *made), (*settled.clashes, found))
 
 
 def _standing(graph: Graph, settled: Settled) -> tuple[Clash, ...]:
     """Without those that were open, and whose other side is part of what came later."""
-    known = Graph([*graph.by_id.values(), *settled.made])
-    taken_up = [known.history(settled.head)] if settled.head is not None else []
+    taken_up = 0 if settled.head is None else graph.history(settled.head)
     standing: list[Clash] = []
     for clash in reversed(settled.clashes):
-        is_over = any(clash.theirs.version_id in history for history in taken_up)
+        is_over = taken_up & graph.bit(clash.theirs.version_id)
         if clash.resolution is not None or not is_over:
             standing.append(clash)
         if clash.resolution is None:
-            taken_up.append(known.history(clash.theirs))
+            taken_up |= graph.history(clash.theirs)
     return tuple(reversed(standing))
 
 
