@@ -58,7 +58,8 @@ def merge_snapshot(
     """Merge every row that was read; `read` is None for a void snapshot.
 
     Idempotent, and goes on where a crash cut it off. The last chunk's transaction marks the ledger
-    entry merged. Raises `SnapshotInvalid` for rows that address another system's memories.
+    entry merged. Raises `MemoryLocked` while a memory of another system is locked that it edits,
+    and `SnapshotInvalid` for rows that address another system's memories.
     """
     if read is None:
         step = store.write(lambda connection: _step(connection, spooled, None, None, ticket))
@@ -100,6 +101,7 @@ def _step(
     changed = kept = 0
     if read is not None and rows is not None:
         taken, weighed = arriving.split(connection, entry.place, rows)
+        arriving.check_locks(connection, weighed, ticket.now)
         merged = merge.merge_rows(connection, entry.place, taken, ticket.now)
         changed = merged.changed
         changed += arriving.weigh_all(connection, weighed, ticket.agents, ticket.now)

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recall_daemon.agents.config import Agents
-from recall_daemon.store import deletions, lives, statements, versions, weigh
+from recall_daemon.store import deletions, lives, locks, statements, versions, weigh
 from recall_daemon.store.ledger import Place
 from recall_daemon.store.store import Connection
 from recall_daemon.store.weigh import Held
@@ -90,6 +90,17 @@ def may_edit(
         [name[1], name[0], editor, now],
     ).fetchall()
     return bool(rows)
+
+
+def check_locks(connection: Connection, arrivals: Sequence[Arrival], now: datetime) -> None:
+    """Whether edits of other systems' memories may be made now: a snapshot carries no fence.
+
+    What a system says of its own memories no lock holds up. Raises `MemoryLocked`.
+    """
+    names = [arrival.name for arrival in arrivals if arrival.is_foreign]
+    for name, lock in locks.find_all(connection, names).items():
+        if lock.lives(now):
+            raise locks.locked(name, lock)
 
 
 def weigh_all(
