@@ -137,16 +137,22 @@ class Graph:
         # The way is shorter from what has less that the other has not.
         nearer = min((one, other), key=lambda v: (self.history(v) & ~common).bit_count())
         met = [self.by_id[name] for name in self._edge(nearer, common) if name in self.by_id]
-        # Whatever one of them grew from is common, too.
         newest = [
             version
             for version in met
-            if not any(v is not version and self.grew_from(v, version.version_id) for v in met)
+            if not self._is_on_circle(version)
+            and not any(v is not version and self.grew_from(v, version.version_id) for v in met)
         ]
-        if not newest:  # on a circle each grew from each
+        if not newest:
             known = [v for v in self.by_id.values() if self.bit(v.version_id) & common]
             return sorted(known, key=age)[-1:]
         return sorted(newest, key=age)
+
+    def _is_on_circle(self, version: Version) -> bool:
+        """Then whatever grew from it is as old. A system that says again what it said once may
+        close one."""
+        mine = self.bit(version.version_id)
+        return any(self._history(parent) & mine for parent in self._parents(version))
 
     def _edge(self, one: Version, common: int) -> set[str]:
         """Where the way back from a version first meets these bits."""
