@@ -14,7 +14,7 @@ from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 
 from recall_daemon import logs
-from recall_daemon.operations import HubApi, Json
+from recall_daemon.hub_api import HubApi, Json
 from recall_daemon.settings import load_settings
 from recall_wire.errors import RecallError
 from recall_wire.exits import (

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from recall_daemon.doctor.look import Look
-from recall_daemon.operations import HubApi, Json
+from recall_daemon.hub_api import HubApi, Json
 from recall_wire.doctor.finding import Finding, failed, note, ok, problem, warning
 from recall_wire.errors import RecallError
 from recall_wire.sizes import age_text

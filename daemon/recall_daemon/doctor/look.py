@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recall_daemon.operations import HubApi
+from recall_daemon.hub_api import HubApi
 from recall_daemon.remote import RemoteHub, find_hub
 from recall_daemon.settings import HubSettings
 from recall_daemon.store.store import FILE_NAME

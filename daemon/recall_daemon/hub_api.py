@@ -1,0 +1,76 @@
+"""What the hub can be asked and told, as plain JSON shapes: one set for its port and its commands.
+
+`Operations` (in `operations`) answers from a store this process holds; `RemoteHub` (in `remote`)
+asks the daemon that runs. The command line does not care which one it talks to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from recall_daemon.index.filters import Filters
+from recall_daemon.search.query import SearchRequest
+from recall_daemon.store.ledger import Place, State
+
+Json = dict[str, Any]
+
+
+class HubApi(Protocol):
+    """What every way of reaching a hub offers."""
+
+    def search(self, request: SearchRequest) -> Json: ...
+
+    def status(self) -> Json: ...
+
+    def systems(self) -> Json: ...
+
+    def memory(self, system_id: str, memory_id: str) -> Json: ...
+
+    def recent(self, filters: Filters, limit: int, cursor: str | None = None) -> Json: ...
+
+    def related(self, system_id: str, memory_id: str, filters: Filters, limit: int) -> Json: ...
+
+    def add(self, body: Json) -> Json: ...
+
+    def verify(self, sample: int = 0) -> Json: ...
+
+    def tiers(self) -> Json: ...
+
+    def tiers_due(self) -> Json: ...
+
+    def snapshots(
+        self,
+        system: str | None = None,
+        state: State | None = None,
+        limit: int = 100,
+        offset: int = 0,
+    ) -> Json: ...
+
+    def quarantine_list(self) -> Json: ...
+
+    def quarantine_show(self, place: Place) -> Json: ...
+
+    def quarantine_retry(self, place: Place) -> Json: ...
+
+    def quarantine_drop(self, place: Place) -> Json: ...
+
+    def jobs(self) -> Json: ...
+
+    def events(
+        self, limit: int, kinds: Sequence[str] = (), systems: Sequence[str] = ()
+    ) -> Json: ...
+
+    def model(self) -> Json: ...
+
+    def tokens(self) -> Json: ...
+
+    def token_create(self, body: Json) -> Json: ...
+
+    def token_revoke(self, token_id: str) -> Json: ...
+
+    def audit(
+        self, limit: int = 100, before: int | None = None, action: str | None = None
+    ) -> Json: ...
+
+    def audit_verify(self) -> Json: ...
