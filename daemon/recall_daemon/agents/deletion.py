@@ -90,8 +90,8 @@ class Deleting:
         """`{deleted_ids, deletion_id}`, the memory itself first: all in one transaction.
 
         With all below it by their parents; or, without `cascade`, alone, and its children get its
-        own parent. The actor must be able to change all of them, and none may be locked by
-        another. It can be undone until it is purged. Raises `MemoryNotFound`, `Forbidden`,
+        own parent. What the actor may not change stays as it is, with all below it: else whoever
+        sees a memory could keep it from being deleted. None may be locked by another. It can be undone until it is purged. Raises `MemoryNotFound`, `Forbidden`,
         `MemoryLocked`, `StaleFence`, `AgentInvalid`, `KeyReused`, and `TransientError` where the
         text of a cold one cannot be fetched, with nothing changed.
         """
@@ -120,7 +120,8 @@ class Deleting:
     def _delete(self, connection: Connection, actor: Actor, asked: _Asked, now: datetime) -> Json:
         root = self._naming.find_writable(connection, actor, asked.name)
         doomed, lifted = _subtree(connection, root, cascade=asked.cascade)
-        self._naming.check_writable(connection, actor, [*doomed, *lifted])
+        doomed = _own(root, doomed, self._naming.sight.writable(connection, actor, doomed))
+        lifted = self._naming.sight.writable(connection, actor, lifted)
         names = [identity(memory) for memory in (*doomed, *lifted)]
         locks.check(connection, names, holder=actor.holder, fences=asked.fence, now=now)
         _check_texts([*doomed, *lifted], asked.far)
@@ -246,6 +247,19 @@ def _subtree(
     names = [(root.system_id, one) for one in ids]
     rows = rows_of(connection, names)
     return [rows[name] for name in names], []
+
+
+def _own(root: Memory, below: Sequence[Memory], writable: Sequence[Memory]) -> list[Memory]:
+    """The root, and what hangs on it by memories that may all be changed."""
+    may = {memory.memory_id for memory in writable}
+    by_parent: dict[str | None, list[Memory]] = {}
+    for memory in below:
+        if memory.memory_id in may and memory.memory_id != root.memory_id:
+            by_parent.setdefault(memory.parent_id, []).append(memory)
+    own = [root]
+    for memory in own:  # grows meanwhile
+        own += by_parent.pop(memory.memory_id, ())
+    return own
 
 
 def _check_texts(memories: Sequence[Memory], far: Far) -> None:

@@ -24,7 +24,7 @@ from recall_daemon.errors import BackupDamaged, RestoreRefused, StoreFailed
 from recall_daemon.ingest.pipeline import PollReport
 from recall_daemon.jobs import Json
 from recall_daemon.lock import FILE_NAME as LOCK_NAME
-from recall_daemon.store import audit, copy, ledger
+from recall_daemon.store import audit, copy, leasing, ledger
 from recall_daemon.store.schema import check_version
 from recall_daemon.store.store import FILE_NAME, Connection, Store
 from recall_wire import layout
@@ -163,6 +163,7 @@ def _complete(
         too_late = _none_as_old(bucket, hub_id, to) if manifest is None and to else []
         replayed = replay(store, bucket, hub_id, to=to)
         store.write(make_heir)
+    store.write(lambda connection: leasing.void_all(connection))
     prepared = Prepared(
         hub_id=hub_id,
         backup=manifest.backup_id if manifest else None,

@@ -41,6 +41,13 @@ class Proof:
     fence: int
 
 
+def void_all(connection: Connection) -> None:
+    """End every lease and every wait: whoever held one cannot know of this store. The fences stay,
+    as the last that were ever given."""
+    connection.execute("UPDATE locks SET holder = NULL, depth = 0, expires_at = NULL")
+    connection.execute("DELETE FROM lock_waiters")
+
+
 def acquire(connection: Connection, claim: Claim, now: datetime) -> Standing:
     """Take a memory's lease where it is free and nobody waits longer, else stand in its line.
 

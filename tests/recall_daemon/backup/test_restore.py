@@ -13,7 +13,7 @@ from recall_daemon.backup.log_objects import encode
 from recall_daemon.backup.manifest import parse_backup
 from recall_daemon.backup.owner import take_over
 from recall_daemon.errors import BackupDamaged, HubClash, RestoreRefused, StoreTooNew
-from recall_daemon.store import jobs, journal, memories
+from recall_daemon.store import jobs, journal, leasing, locks, memories
 from recall_daemon.store.forget import forget_rows
 from recall_daemon.store.journal import JournalEntry
 from recall_wire import layout
@@ -50,6 +50,16 @@ def test_backup_and_log_give_the_same_hash(keeper: Any, restored: Any) -> None:
         found.archive().log.ship_now()
     with restored(keeper.bucket, "again") as (prepared, _):
         assert prepared.log_entries == 3
+
+
+def test_leases_end_with_a_restore_and_their_fences_stay(keeper: Any, restored: Any) -> None:
+    name, now = ("a", "m1-0"), keeper.clock[0]
+    claim = leasing.Claim(name, "holder", timedelta(days=9999), now)
+    lock = keeper.store.write(lambda connection: leasing.acquire(connection, claim, now)).lock
+    story(keeper)
+    with restored(keeper.bucket, "new") as (_, found), found.store.read() as connection:
+        kept = locks.find_all(connection, [name])[name]
+        assert (kept.fence, kept.holder) == (lock.fence, None)
 
 
 def test_a_forgotten_memory_stays_forgotten_after_a_restore(

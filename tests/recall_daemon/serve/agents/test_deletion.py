@@ -186,14 +186,26 @@ async def test_delete_of_what_oneself_has_locked_takes_the_fence(fleet: Any) -> 
     assert len((await agent.delete("agent/memories/root", fence=fence))["deleted_ids"]) == 5
 
 
-async def test_delete_of_what_is_not_all_ones_own_is_refused(fleet: Any) -> None:
+@pytest.mark.parametrize("cascade", [True, False])
+async def test_what_others_hung_below_it_stays_and_keeps_nobody_from_deleting(
+    fleet: Any, cascade: bool
+) -> None:
+    agent, other = fleet(agent="helper"), fleet(agent="guard")
+    await agent.add("shown to all", memory_id="root", category="user_preferences")
+    await other.add("below", memory_id="x", parent_id="root", category="user_preferences")
+    await agent.add("below that", memory_id="a", parent_id="x")
+    assert await other.refused("DELETE", "agent/memories/root") == (403, "forbidden")
+    told = await agent.delete("agent/memories/root", cascade=cascade)
+    assert told["deleted_ids"] == ["root"]
+    assert set(await content(fleet)) == {"x", "a"}
+    memory = (await other.get("agent/memories/x"))["memory"]
+    assert memory["parent_id"] == "root"
+
+
+async def test_undoing_what_is_not_all_ones_own_is_refused(fleet: Any) -> None:
     agent, other = fleet(agent="helper"), fleet(agent="guard")
     await agent.add("shown to all", memory_id="root", category="user_preferences")
     await other.add("below", memory_id="x", parent_id="root")
-    assert await other.refused("DELETE", "agent/memories/root") == (403, "forbidden")
-    assert await agent.refused("DELETE", "agent/memories/root") == (403, "forbidden")
-    assert await agent.refused("DELETE", "agent/memories/x") == (404, "memory_not_found")
-    assert set(await content(fleet)) == {"root", "x"}
     done = (await fleet().delete("agent/memories/root"))["deletion_id"]
     assert await other.refused("POST", f"agent/deletions/{done}/undo") == (403, "forbidden")
     stranger = fleet(agent="stranger")
