@@ -17,7 +17,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import httpx
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
@@ -34,6 +36,10 @@ PAGES = {
     "search": "/search?q=kafka+lag",
     "memory": "/memory?system=laptop-7&id=m2&start=600&end=900",
     "quarantine": "/quarantine",
+    "agents": "/agents",
+    "agent": "/agents?name=guard",
+    "conflicts": "/conflicts",
+    "shared-memory": "/memory?system=agents&id=both",
     "jobs": "/jobs",
 }
 STOP_MAX_S = 10.0
@@ -64,6 +70,27 @@ def small(publisher: Publisher) -> None:
     publisher.commit("laptop-7", 2, manifest.to_bytes())
 
 
+def share(url: str) -> None:
+    """Two agents: a memory in conflict, related, shared and locked ones."""
+    with httpx.Client(base_url=url, headers={"x-recall-agent": "guard"}) as http:
+
+        def ask(method: str, path: str, body: object) -> dict[str, Any]:
+            answer = http.request(method, f"/v1/{path}", json=body)
+            answer.raise_for_status()
+            told: dict[str, Any] = answer.json()
+            return told
+
+        for name, text in (("both", "Tokens rotate hourly. They are kept."), ("held", HOSTILE)):
+            ask("POST", "agent/memories", {"memory_id": name, "content": text, "category": "auth"})
+        base = http.get("/v1/agent/versions/both").json()["head"]
+        for word in ("daily", "weekly"):
+            edit = {"content": f"Tokens rotate {word}. They are kept.", "base_version": base}
+            ask("PATCH", "agent/memories/both", {**edit, "strategy": "manual_review"})
+        ask("POST", "agent/relationships", {"from_id": "both", "to_id": "held", "type": "explains"})
+        ask("POST", "shares", {"memory_id": "held", "agents": ["helper"]})
+        ask("POST", "locks", {"memory_id": "held"})
+
+
 def thousand(publisher: Publisher) -> None:
     for at in range(1000):
         publisher.publish(f"host-{at:04d}.example", 1, [_record("m0", f"A note of {at}.")])
@@ -79,6 +106,7 @@ def hub(root: Path, port: int) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
         "RECALLD_HTTP_PORT": str(port),
         "RECALLD_POLL_INTERVAL_S": "2",
         "RECALLD_EMBEDDER": "hash",
+        "RECALLD_AGENTS": '[{"name": "guard", "specialities": ["security"]}, {"name": "helper"}]',
     }
     program = Path(sys.executable).parent / "recalld"
     with (root / "log").open("wb") as log:
@@ -142,7 +170,12 @@ def every_page(tried: Tried) -> None:
 
 def nothing_runs(tried: Tried) -> None:
     """What a memory holds is shown as text."""
-    for path in ("/search?q=kafka", "/search", "/memory?system=laptop-7&id=m1"):
+    for path in (
+        "/search?q=kafka",
+        "/search",
+        "/memory?system=laptop-7&id=m1",
+        "/agents?name=guard",
+    ):
         page = tried.page(path)
         expect(page.get_by_text(HOSTILE).first).to_be_visible()
         if page.evaluate("typeof pwned") != "undefined":
@@ -167,8 +200,38 @@ def keyboard(tried: Tried) -> None:
     page.screenshot(path=tried.keep / "explained.png", full_page=True)
     page.goto(tried.url + "/quarantine")
     page.get_by_role("button", name="Drop laptop-7/2").press("Enter")
+    expect(page.get_by_role("dialog", name="Drop laptop-7/2?")).to_be_visible()
     page.get_by_role("button", name="Drop it").press("Enter")
     expect(page.get_by_text("Nothing is in quarantine.")).to_be_visible()
+    page.context.close()
+
+
+def review(tried: Tried) -> None:
+    """A conflict is chosen, undone and merged by the keyboard alone; a lock is taken away."""
+    page = tried.page("/conflicts")
+    name = "agents / both"
+    page.get_by_role("button", name=f"Choose theirs of {name}").press("Enter")
+    expect(page.get_by_text("No conflict waits.")).to_be_visible()
+    page.goto(tried.url + "/conflicts?state=resolved")
+    page.get_by_role("button", name=f"Undo the resolution of {name}").press("Enter")
+    expect(page.get_by_text("There are none.")).to_be_visible()
+    page.goto(tried.url + "/conflicts")
+    page.get_by_role("button", name=f"Merge {name}").press("Enter")
+    field = page.get_by_role("textbox", name="Merged text")
+    expect(field).to_be_focused()
+    page.screenshot(path=tried.keep / "merge.png")
+    violations = Axe().run(page).response["violations"]
+    tried.problems += [f"merge: {each['id']} ({each['impact']})" for each in violations]
+    field.fill("Tokens rotate daily, and weekly.")
+    page.get_by_role("button", name="Store the merged text").press("Enter")
+    expect(page.get_by_text("No conflict waits.")).to_be_visible()
+    page.goto(tried.url + "/memory?system=agents&id=both")
+    expect(page.get_by_text("Tokens rotate daily, and weekly.").first).to_be_visible()
+    page.goto(tried.url + "/agents")
+    page.get_by_role("button", name="Take the lock of agents/held away").press("Enter")
+    page.get_by_role("textbox", name="Why").fill("it is stuck")
+    page.get_by_role("button", name="Take it away").press("Enter")
+    expect(page.get_by_text("Nothing is locked.")).to_be_visible()
     page.context.close()
 
 
@@ -230,7 +293,7 @@ def main(chromium: str, keep: Path) -> int:
     fine = []
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=list(QUIET))
-        for port, fill, systems in ((8692, small, "2"), (8693, thousand, "1,000")):
+        for port, fill, systems in ((8692, small, "3"), (8693, thousand, "1,000")):
             root = Path(folder) / fill.__name__
             (root / "bucket").mkdir(parents=True)
             publisher = Publisher(root / "bucket")
@@ -240,8 +303,14 @@ def main(chromium: str, keep: Path) -> int:
                 if fill is small:
                     tried.page("/").screenshot(path=keep / "empty.png", full_page=True)
                 fill(publisher)
+                if fill is small:
+                    share(url)
                 _until_filled(tried, systems)
-                works = [many] if fill is thousand else [every_page, nothing_runs, theme, keyboard]
+                works = (
+                    [many]
+                    if fill is thousand
+                    else [every_page, nothing_runs, theme, keyboard, review]
+                )
                 for work in works:
                     fine.append(checked(work.__name__, tried, work))
                 if fill is small:
@@ -252,8 +321,6 @@ def main(chromium: str, keep: Path) -> int:
 
 
 def _wait_for(url: str) -> None:
-    import httpx
-
     for _ in range(240):
         try:
             httpx.get(f"{url}/healthz")

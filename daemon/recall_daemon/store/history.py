@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from recall_daemon.store.audit_log import AuditEntry
 from recall_daemon.store.store import Connection
@@ -20,4 +21,9 @@ def acts_on(connection: Connection, system_id: str, memory_id: str) -> list[Audi
         [system_id, quoted, ACTS_MAX],
     ).fetchall()
     found = [AuditEntry(*row) for row in rows]
-    return [entry for entry in found if memory_id in json.loads(entry.body).get("ids", ())]
+    return [entry for entry in found if memory_id in _named(json.loads(entry.body))]
+
+
+def _named(body: dict[str, Any]) -> list[Any]:
+    """The memories that an act says it was about."""
+    return [*body.get("ids", ()), body.get("id"), body.get("memory_id")]

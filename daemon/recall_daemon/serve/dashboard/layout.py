@@ -26,7 +26,13 @@ _TOGGLE = """() => {
   setDark(dark);
   document.cookie = `theme=${dark ? 'dark' : 'light'}; path=/; SameSite=Strict; max-age=31536000`;
 }"""
-_PAGES = (("/", "Fleet"), ("/search", "Search"), ("/quarantine", "Quarantine"))
+_PAGES = (
+    ("/", "Fleet"),
+    ("/search", "Search"),
+    ("/agents", "Agents"),
+    ("/conflicts", "Conflicts"),
+    ("/quarantine", "Quarantine"),
+)
 _ADMIN_PAGES = (("/jobs", "Jobs"),)
 
 
@@ -77,3 +83,13 @@ def _theme() -> None:
 def notice(text: str, kind: str = "") -> Words:
     """A line that is read out when it appears."""
     return Words(text, "p", f"notice {kind}").props("role=status")
+
+
+@contextmanager
+def asking(question: str, classes: str = "") -> Iterator[ui.dialog]:
+    """An open dialog under a heading; what is asked goes inside. Closed, it is gone."""
+    with ui.dialog(value=True) as dialog, ui.card().classes(f"ask {classes}"):
+        dialog._props["aria-label"] = question
+        Words(question, "h2")
+        yield dialog
+    dialog.on("hide", dialog.delete)

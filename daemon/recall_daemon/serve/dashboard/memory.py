@@ -11,6 +11,7 @@ from nicegui import ui
 from recall_daemon.access.caller import Caller
 from recall_daemon.operations import Json, Operations
 from recall_daemon.serve.dashboard import layout
+from recall_daemon.serve.dashboard.beside import show_beside
 from recall_daemon.serve.dashboard.hit import show_memory, target
 from recall_daemon.serve.dashboard.text import Words, heading, link, moment, pairs, table
 from recall_daemon.serve.dashboard.visit import Visit
@@ -37,6 +38,7 @@ async def memory(request: Request) -> None:
         _text(found, visit.asked("start"), visit.asked("end"))
         _fields(found)
         await _history(visit, found)
+        await show_beside(visit, found["system_id"], found["memory_id"])
         await _related(visit, found)
 
 

@@ -21,7 +21,7 @@ from recall_daemon.serve.dashboard.dashboard import Dashboard
 from recall_daemon.serve.guard import App, Message, Receive, Scope, Send
 from recall_daemon.serve.who import caller_of
 
-PAGES = frozenset({"/", "/search", "/memory", "/quarantine", "/jobs"})
+PAGES = frozenset({"/", "/search", "/memory", "/quarantine", "/jobs", "/agents", "/conflicts"})
 # NiceGUI's scripts and styles, and the page's connection.
 _ASSETS, _SOCKET = "/_nicegui/", "/_nicegui_ws/"
 STATE = "dashboard"

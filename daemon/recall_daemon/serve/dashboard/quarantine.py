@@ -10,6 +10,7 @@ from nicegui import ui
 
 from recall_daemon.operations import Json, Operations
 from recall_daemon.serve.dashboard import layout
+from recall_daemon.serve.dashboard.layout import asking
 from recall_daemon.serve.dashboard.text import Words, moment, pairs, size
 from recall_daemon.serve.dashboard.visit import Visit
 from recall_daemon.store.ledger import Place
@@ -92,13 +93,11 @@ class _Quarantine:
             dialog.close()
             await self._do(lambda hub: hub.quarantine_drop(place), f"{place} was given up")
 
-        with ui.dialog(value=True) as dialog, ui.card().classes("ask"):
-            Words(f"Drop {place}?", "h2")
+        with asking(f"Drop {place}?") as dialog:
             Words("Its number counts as settled and its rows do not come. It stays in the bucket.")
             with ui.element("div").classes("actions"):
                 Words("Drop it", "button", "danger").props("type=button").on("click", drop)
                 Words("Keep it", "button").props("type=button autofocus").on("click", dialog.close)
-        dialog.on("hide", dialog.delete)
 
     async def _do(self, work: Callable[[Operations], Json], said: str) -> None:
         if await self._visit.read(lambda hub, _: work(hub)) is not None:

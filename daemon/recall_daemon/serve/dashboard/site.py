@@ -10,7 +10,15 @@ from fastapi import FastAPI
 from nicegui import app as nicegui_app
 from nicegui import ui
 
-from recall_daemon.serve.dashboard import fleet, jobs, memory, quarantine, search
+from recall_daemon.serve.dashboard import (
+    agents,
+    conflicts,
+    fleet,
+    jobs,
+    memory,
+    quarantine,
+    search,
+)
 from recall_daemon.serve.guard import App
 
 _ICON = (Path(__file__).parent / "recalld.svg").read_text(encoding="utf-8")
@@ -34,7 +42,7 @@ def _configure() -> None:
     )
     # Polling is what a page falls back to; its posts are of a type that any form can send.
     nicegui_app.config.socket_io_js_transports = ["websocket"]
-    for page in (fleet, search, memory, quarantine, jobs):
+    for page in (fleet, search, memory, agents, conflicts, quarantine, jobs):
         page.install()
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import urlencode
 
 from nicegui import ui
@@ -30,6 +31,13 @@ def link(text: str, target: str) -> Words:
     element = Words(text, "a")
     element._props["href"] = target
     return element
+
+
+def button(text: str, label: str, act: Callable[[], Any], kind: str = "") -> None:
+    """`label` says of what it is a button: pages have several of the same text."""
+    element = Words(text, "button", kind).props("type=button")
+    element._props["aria-label"] = label
+    element.on("click", act)
 
 
 def address(path: str, **parameters: object) -> str:

@@ -10,6 +10,8 @@ from nicegui import Client, ui
 from starlette.concurrency import run_in_threadpool
 
 from recall_daemon.access.caller import Caller
+from recall_daemon.agents.actor import Actor, actor_for
+from recall_daemon.agents.shared import Shared
 from recall_daemon.errors import Forbidden
 from recall_daemon.operations import Operations
 from recall_daemon.serve.dashboard.dashboard import Dashboard
@@ -78,6 +80,10 @@ class Visit:
         except RecallError as error:
             self._tell(error)
             return None
+
+    async def ask(self, work: Callable[[Shared, Actor], T]) -> T | None:
+        """As `read`, of the memories that agents share."""
+        return await self.read(lambda _, caller: work(self.dashboard.agents, actor_for(caller)))
 
     async def do(self, work: Callable[[Caller], Awaitable[T]]) -> T | None:
         """Do something that only an admin may, on the loop; as `read`."""
