@@ -101,6 +101,9 @@ def _step(
     changed = kept = 0
     if read is not None and rows is not None:
         taken, weighed = arriving.split(connection, entry.place, rows)
+        for arrival in weighed:  # again: a grant may have been taken back since
+            if arrival.is_foreign:
+                _check_target(connection, spooled.system_id, arrival.name, ticket)
         arriving.check_locks(connection, weighed, ticket.now)
         merged = merge.merge_rows(connection, entry.place, taken, ticket.now)
         changed = merged.changed
@@ -200,19 +203,25 @@ def _tell_merged(connection: Connection, entry: Entry, now: datetime) -> None:
 def _check_targets(
     connection: Connection, system_id: str, read: ReadResult, ticket: Ticket
 ) -> None:
+    """Before anything of the snapshot is merged."""
     for chunk in _chunks(read, after=0):
         for target, memory_id, op in arriving.targets(chunk, system_id):
-            name = target, memory_id
-            if not arriving.may_edit(connection, ticket.agents, system_id, name, ticket.now):
-                raise SnapshotInvalid(
-                    f"a row addresses memories of system {target!r}",
-                    hint=f"{system_id} may write its own memories only",
-                )
+            _check_target(connection, system_id, (target, memory_id), ticket)
             if op != "upsert":
                 raise SnapshotInvalid(
                     f"a row would {op} a memory of system {target!r}",
                     hint=f"{system_id} may edit it, and no more",
                 )
+
+
+def _check_target(
+    connection: Connection, system_id: str, name: tuple[str, str], ticket: Ticket
+) -> None:
+    if not arriving.may_edit(connection, ticket.agents, system_id, name, ticket.now):
+        raise SnapshotInvalid(
+            f"a row addresses memories of system {name[0]!r}",
+            hint=f"{system_id} may write its own memories only",
+        )
 
 
 def _chunks(read: ReadResult, *, after: int) -> Iterator[pa.Table]:
