@@ -91,9 +91,10 @@ class Deleting:
 
         With all below it by their parents; or, without `cascade`, alone, and its children get its
         own parent. What the actor may not change stays as it is, with all below it: else whoever
-        sees a memory could keep it from being deleted. None may be locked by another. It can be undone until it is purged. Raises `MemoryNotFound`, `Forbidden`,
-        `MemoryLocked`, `StaleFence`, `AgentInvalid`, `KeyReused`, and `TransientError` where the
-        text of a cold one cannot be fetched, with nothing changed.
+        sees a memory could keep it from being deleted. None may be locked by another. It can be
+        undone until it is purged. Raises `MemoryNotFound`, `Forbidden`, `MemoryLocked`,
+        `StaleFence`, `AgentInvalid`, `KeyReused`, and `TransientError` where the text of a cold one
+        cannot be fetched, with nothing changed.
         """
         return self._changed(
             key, lambda c, far, now: self._delete(c, actor, _Asked(name, cascade, fence, far), now)

@@ -163,7 +163,7 @@ def _complete(
         too_late = _none_as_old(bucket, hub_id, to) if manifest is None and to else []
         replayed = replay(store, bucket, hub_id, to=to)
         store.write(make_heir)
-    store.write(lambda connection: leasing.void_all(connection))
+    store.write(leasing.void_all)
     prepared = Prepared(
         hub_id=hub_id,
         backup=manifest.backup_id if manifest else None,
