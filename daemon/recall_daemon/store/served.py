@@ -52,12 +52,19 @@ def write(
 
 
 def delete(connection: Connection, names: Sequence[Name], now: datetime) -> int:
-    """Leave nothing but the stubs of live memories; returns how many were live.
+    """Leave nothing but stubs of memories, those that never came here too; returns how many were
+    live.
 
     Their content is gone from the row: whoever wants it back has kept it as a version.
     """
     batches = [Batch(Place(system_id, 0, 0), 0, (Record(name),)) for system_id, name in names]
-    live = [one for one in merge_few.known(connection, batches).values() if one.state == "live"]
+    known = merge_few.known(connection, batches)
+    new = [name for name in names if name not in known]
+    for system_id, memory_id in new:
+        write(connection, system_id, Record(memory_id), now)
+    if new:
+        known = merge_few.known(connection, batches)
+    live = [one for one in known.values() if one.state == "live"]
     if not live:
         return 0
     first = take_numbers(connection, {"change_no": len(live)})["change_no"]
@@ -69,7 +76,7 @@ def delete(connection: Connection, names: Sequence[Name], now: datetime) -> int:
         [numbers, rows, *rows],
     )
     merge_few.drop_vectors(connection, {one.text_hash for one in live if one.text_hash})
-    return len(live)
+    return len(live) - len(new)
 
 
 def _known(connection: Connection, system_id: str, record: Record) -> Known | None:

@@ -91,6 +91,8 @@ def load(connection: Connection, system_id: str, memory_id: str) -> list[Version
 
 def home_version(system_id: str, row: Row, record: Record | None, now: datetime) -> Version:
     """What the memory's own system says, as its row has it; `record` where the row's is far."""
+    if not row.is_live:
+        return deleted_version(system_id, row.rank, now)
     said = row.record if record is None else record
     came = now if row.known is None else row.known.merged_at
     return Version(
@@ -107,12 +109,17 @@ def home_version(system_id: str, row: Row, record: Record | None, now: datetime)
     )
 
 
+def deleted_version(system_id: str, rank: Rank, now: datetime) -> Version:
+    """A memory's own system deleted it."""
+    return Version(version_id((), ""), (), "home", "", None, system_id, None, 0, now, rank)
+
+
 def arrived_version(
     system_id: str, record: Record, rank: Rank, *, priority: int, now: datetime
 ) -> Version:
     """What a memory's own system says of it in a snapshot or a post."""
     if record.op != "upsert":
-        return Version(version_id((), ""), (), "home", "", None, system_id, None, 0, now, rank)
+        return deleted_version(system_id, rank, now)
     parents = () if record.base_version is None else (record.base_version,)
     hashed = hash_of(record)
     return Version(

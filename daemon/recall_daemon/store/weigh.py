@@ -69,7 +69,7 @@ def hold(
     row = versions.find_row(connection, system_id, memory_id)
     life = lives.find(connection, system_id, memory_id)
     kept = stored = versions.load(connection, system_id, memory_id)
-    if row is not None and row.is_live and life.head is None:
+    if row is not None and row.state != "forgotten" and not life.is_weighed:
         own = versions.home_version(system_id, row, far, now)
         kept = _with(kept, own)
     kept = [_looked_up(version, agents) for version in kept]
@@ -149,7 +149,7 @@ def _write(
         new=[one for one in kept if one.version_id not in before],
         changed=[one for one in kept if one != before.get(one.version_id, one)],
         serve=None if says is None or _says(held.row, says) else says,
-        delete=gone and held.row is not None and held.row.is_live,
+        delete=gone and (held.row is None or held.row.is_live),
         life=None if life == held.life else life,
         known=None if held.row is None else held.row.known,
     )

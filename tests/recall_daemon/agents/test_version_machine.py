@@ -7,10 +7,9 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import pyarrow as pa
@@ -24,13 +23,14 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-sys.path.insert(0, str(Path(__file__).parent))  # version_model
+sys.path.insert(0, str(Path(__file__).parent))  # snapshots, version_acts, …
 
+from snapshots import deliver
+from version_acts import AGENTS, FIRST, STRATEGIES, Drawn, draw
 from version_model import FIELDS, KEYS, Made, Model, Resolved
 
 from recall_daemon.access.caller import LOCAL
 from recall_daemon.agents.actor import Actor
-from recall_daemon.agents.config import Agents, AgentSetting
 from recall_daemon.agents.decisions import Decision
 from recall_daemon.agents.deletion import Deleting
 from recall_daemon.agents.editing import Editing, Terms
@@ -39,19 +39,16 @@ from recall_daemon.agents.review import Review
 from recall_daemon.agents.sight import Grants
 from recall_daemon.errors import ResolutionInvalid
 from recall_daemon.store import (
-    arriving,
     audit,
     audit_log,
     conflicts,
     journal,
-    ledger,
     posts,
     versions,
     weigh,
 )
 from recall_daemon.store.forget import forget_rows
-from recall_daemon.store.ledger import Entry, Place
-from recall_daemon.store.merge import merge_rows
+from recall_daemon.store.ledger import Place
 from recall_daemon.store.store import Connection, Store
 from recall_daemon.versions.content import hash_of, root_id, version_id
 from recall_daemon.versions.settle import conflict_id
@@ -64,62 +61,7 @@ EXAMPLES = 200 if SOAK else 2  # 10,000 steps, or 100
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 HOME, DESK = "laptop", "desk"
-SETTINGS = [
-    AgentSetting(name="late", priority="high"),
-    AgentSetting(name="best", priority="medium", conflict_strategy="highest_importance"),
-    AgentSetting(name="guard", priority="medium", conflict_strategy="manual_review"),
-    AgentSetting(name="rank", priority="low", conflict_strategy="agent_priority"),
-]
-AGENTS = Agents(SETTINGS)
-STRATEGIES = {one.name: one.conflict_strategy or "latest_wins" for one in SETTINGS}
-
-VALUES = {
-    "text": ["A.", "B.", "C."],
-    "importance": [0.5, 0.25, 0.75],
-    "tags": [(), ("x",), ("y",)],
-    "a": [1, None, 2],
-    "b": [None, 1, 2],
-}
-FIRST = {name: values[0] for name, values in VALUES.items()}
-
-CHOICES = [None, None, None, *STRATEGIES.values(), "merge_content"]
-DECISIONS = [
-    *({"choose": "ours"}, {"choose": "theirs"}, {"text": "By hand."}, {"text": "A."}),
-    *({"strategy": name} for name in (*STRATEGIES.values(), "merge_content")),
-]
-# By their weights. One rule draws them all: of several rules hypothesis leaves some out of a run.
-ACTS = [
-    *(["update"] * 6 + ["edit"] * 4 + ["snapshot"] * 3 + ["resolve"] * 3 + ["undo"] * 2),
-    *("post", "again", "unbased", "delete", "restore", "restore", "home_deletes", "forget"),
-    "restart",
-]
 OF_WHAT_IS_THERE = ("update", "again", "resolve", "undo", "delete", "forget", "home_deletes")
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """What an act may need."""
-
-    pick: int
-    base: int
-    changes: Mapping[str, Any]
-    strategy: Any
-    decision: Mapping[str, Any]
-    own: bool
-
-
-def draw(run: int, number: int) -> tuple[str, Drawn]:
-    """An act, evenly: hypothesis itself would draw the same few for most of a run."""
-    chance = Random(f"{run} {number}")
-    names = chance.sample(FIELDS, chance.choice((0, 1, 1, 1, 2, 2, 3)))
-    return chance.choice(ACTS), Drawn(
-        pick=chance.randrange(8),
-        base=chance.randrange(8),
-        changes={name: chance.choice(VALUES[name]) for name in names},
-        strategy=chance.choice(CHOICES),
-        decision=chance.choice(DECISIONS),
-        own=chance.random() < 0.5,
-    )
 
 
 class Near:
@@ -250,7 +192,7 @@ class Machine(RuleBasedStateMachine):
         if outcome != "conflict":
             return outcome, None
         met = conflict_id(before, version)
-        if version not in model.open and not model.gone:
+        if version not in model.open and before in model.named():
             model.resolved.append(Resolved(met, model.head, version, before, model.met[version]))
         return outcome, met
 
@@ -341,22 +283,9 @@ class Machine(RuleBasedStateMachine):
             self.models[name] = Model(model.strategy, gone=True)
 
     def snapshot_of(self, system: str, record: Record) -> None:
-        """As a merge of a snapshot does it."""
         self.seqs[system] += 1
         place = Place(system, self.seqs[system])
-        rows = self.rows([record])
-
-        def work(connection: Connection) -> None:
-            ledger.see_system(connection, system, self.now())
-            taken, weighed = arriving.split(connection, place, rows)
-            merge_rows(connection, place, taken, self.now())
-            arriving.weigh_all(connection, weighed, AGENTS, self.now())
-            deletes = int(record.op != "upsert")
-            done: Any = {"rows": 1 - deletes, "deletes": deletes, "rows_done": 1}
-            entry = Entry(place, "bucket", "", "merged", self.now(), **done)
-            ledger.record(connection, entry)
-
-        self.store.write(work)
+        deliver(self.store, place, self.rows([record]), AGENTS, self.now())
 
     # What is done about it.
 
