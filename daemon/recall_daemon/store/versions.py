@@ -337,6 +337,8 @@ def _version(memory_id: str, row: Mapping[str, Any]) -> Version:
 
 def joined(known: Version, new: Version) -> Version:
     """One version that came twice: the earliest time, the highest place, said before derived."""
+    # A decision that is made again after it was undone stands again, for both.
+    is_withdrawn = known.withdrawn and new.withdrawn
     rank = max((one.rank for one in (known, new) if one.rank is not None), default=None)
     said = known if known.kind not in DERIVED else new
     said = new if new.kind == "home" and known.kind != "resolution" else said
@@ -346,6 +348,6 @@ def joined(known: Version, new: Version) -> Version:
         written_at=min(known.written_at, new.written_at),
         priority=max(known.priority, new.priority),
         rank=rank,
-        withdrawn=known.withdrawn and new.withdrawn,
-        cut=known.cut,
+        withdrawn=is_withdrawn,
+        cut=known.cut if is_withdrawn else None,
     )

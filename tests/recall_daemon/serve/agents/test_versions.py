@@ -135,8 +135,9 @@ async def test_a_person_resolves_a_conflict_and_any_resolution_can_be_undone(
     undone = await agent.post(f"conflicts/{conflict}/undo", {})
     assert (undone["open"], await content(agent)) == ([conflict], "Mine.")
     fleet.hub.clock[0] += MINUTE
-    await agent.post(f"conflicts/{conflict}/resolve", {"choose": "theirs"})
-    assert await content(agent) == "Yours."
+    again = await agent.post(f"conflicts/{conflict}/resolve", {"choose": "theirs"})
+    assert (again["state"], again["open"], again["resolution"]) == ("resolved", [], again["version"])
+    assert (await content(agent), await conflicts(agent)) == ("Yours.", [])
 
 
 async def test_what_the_hub_resolved_can_be_undone_after_somebody_built_on_it(fleet: Any) -> None:
