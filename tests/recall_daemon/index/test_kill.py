@@ -36,14 +36,17 @@ def test_killed_at_any_instant_the_index_is_the_store(
     monkeypatch.setattr("recall_daemon.index.vectors.TAIL_MIN", 24)
     monkeypatch.setattr("recall_daemon.index.codes.EXACT_MAX", 2)
     data_dir, expected = tmp_path / "hub", Expected(tmp_path / "calm")
-    for _ in range(KILLS):
+    lives = 0
+    # On a busy machine a life may end before it has done anything.
+    while lives < KILLS or (expected.rounds <= 3 and lives < 10 * KILLS):
+        lives += 1
         kill_after(data_dir, chance.uniform(0.0, 0.8))
         hub = Hub(data_dir)
         check(hub, expected, seed)
         hub.index.close()
         hub.store.close()
     expected.store.close()
-    assert expected.rounds > 3, f"only {expected.rounds} rounds in {KILLS} lives"
+    assert expected.rounds > 3, f"only {expected.rounds} rounds in {lives} lives"
 
 
 def kill_after(data_dir: Path, seconds: float) -> None:
