@@ -22,7 +22,7 @@ from recall_daemon.backup.log_objects import (
 from recall_daemon.backup.owner import check_owner, hub_id
 from recall_daemon.errors import HubClash, LogNotShipped
 from recall_daemon.jobs import Progress
-from recall_daemon.store import journal, journal_texts
+from recall_daemon.store import journal, journal_texts, traces
 from recall_daemon.store.arrivals import posted_to
 from recall_daemon.store.journal import JournalEntry
 from recall_daemon.store.store import Store
@@ -76,7 +76,8 @@ class LogShipper:
         """The log's objects that hold content of these memories, with how many rows of it.
 
         Reads the log, up to `most` objects; a longer one is named as a whole, without a number.
-        Without posts of these systems there is nothing to read. Raises what the bucket raises.
+        Without posts and versions of these systems there is nothing to read. Raises what the bucket
+        raises.
         """
         prefix_id = hub_id(self._store)
         keys = self._keys(by_system)
@@ -89,10 +90,11 @@ class LogShipper:
         }
 
     def _keys(self, by_system: Mapping[str, Collection[str]]) -> list[str]:
-        """The log's objects where these systems were ever posted to."""
+        """The log's objects where these systems were ever posted to, or had versions."""
         with self._store.read() as connection:
-            posted = posted_to(connection, list(by_system))
-        return object_keys(self._bucket, hub_id(self._store)) if posted else []
+            systems = list(by_system)
+            has = posted_to(connection, systems) or traces.is_logged(connection, systems)
+        return object_keys(self._bucket, hub_id(self._store)) if has else []
 
     def let_go(self, upto: int) -> None:
         """Delete the objects without an entry above `upto`, which every backup that is kept has.

@@ -7,9 +7,10 @@ from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from recall_wire import layout
@@ -51,13 +52,40 @@ class Holder:
         )
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """Rows with content of these memories, in the snapshots of one system.
+
+    A row is about the system's own memory, or, by its `target_system`, about another's.
+    """
+
+    system_id: str
+    by_system: Mapping[str, Collection[str]]
+
+    COLUMNS: ClassVar = ("memory_id", "op", "target_system")
+
+    def among(self, batch: pa.RecordBatch) -> pa.Array:
+        """Which rows of a batch are such, as a mask. Raises KeyError where a column is missing."""
+        ids = batch.column("memory_id").cast(pa.string())
+        owners = pa.array([self.system_id] * batch.num_rows, pa.string())
+        if "target_system" in batch.schema.names:
+            owners = pc.coalesce(batch.column("target_system").cast(pa.string()), owners)
+        found = pa.array([False] * batch.num_rows, pa.bool_())
+        for system_id, some in self.by_system.items():
+            named = pc.is_in(ids, value_set=pa.array(sorted(some), pa.string()))
+            found = pc.or_(found, pc.and_(named, pc.equal(owners, system_id)))
+        return pc.and_(found, pc.equal(batch.column("op").cast(pa.string()), "upsert"))
+
+
 def in_snapshots(
     bucket: Bucket,
     by_system: Mapping[str, Collection[str]],
+    editors: Collection[str],
     merged: Collection[tuple[str, int]],
     folder: Path,
 ) -> list[Holder]:
-    """The objects of these systems that hold rows with these ids, in the order of the keys.
+    """The objects of these systems that hold rows with these ids, in the order of the systems and
+    the keys, and those of `editors`, whose snapshots have rows about memories of these.
 
     `merged`: the snapshots that were merged. Their Parquet objects are looked into, since a reader
     with limits has read the same bytes; every other object may hold them. Raises what the bucket
@@ -65,7 +93,7 @@ def in_snapshots(
     """
     objects = [
         (system_id, item)
-        for system_id in sorted(by_system)
+        for system_id in sorted({*by_system, *editors})
         for item in _listed(bucket, layout.system_prefix(system_id))
     ]
     looked = [item for system_id, item in objects if _is_readable(item, merged)]
@@ -74,7 +102,7 @@ def in_snapshots(
     def look(system_id: str, item: ObjectInfo) -> int | None:
         if not is_few or not _is_readable(item, merged):
             return None
-        return rows_with(bucket, item, by_system[system_id], folder)
+        return rows_with(bucket, item, Wanted(system_id, by_system), folder)
 
     with ThreadPoolExecutor(LOOKS_AT_ONCE, thread_name_prefix="forget") as pool:
         counts = list(pool.map(lambda one: look(*one), objects))
@@ -115,8 +143,8 @@ def _is_readable(item: ObjectInfo, merged: Collection[tuple[str, int]]) -> bool:
     )
 
 
-def rows_with(bucket: Bucket, item: ObjectInfo, ids: Collection[str], folder: Path) -> int | None:
-    """How many rows with content have one of the ids; None where that cannot be said.
+def rows_with(bucket: Bucket, item: ObjectInfo, wanted: Wanted, folder: Path) -> int | None:
+    """How many rows have content of such memories; None where that cannot be said.
 
     `folder` is for the object while it is read.
     """
@@ -128,29 +156,21 @@ def rows_with(bucket: Bucket, item: ObjectInfo, ids: Collection[str], folder: Pa
             return 0  # deleted since it was listed
         except LimitExceeded:
             return None
-        return _rows_in(path, ids) if _is_named_by(sha256, item) else None
+        return _rows_in(path, wanted) if _is_named_by(sha256, item) else None
 
 
 def _is_named_by(sha256: str, item: ObjectInfo) -> bool:
     return sha256[:16] in item.key.rpartition("/")[2]
 
 
-def _rows_in(path: Path, ids: Collection[str]) -> int | None:
+def _rows_in(path: Path, wanted: Wanted) -> int | None:
     try:
         with pq.ParquetFile(path) as file:
-            batches = file.iter_batches(_BATCH_ROWS, columns=["memory_id", "op"])
-            return sum(_count(batch, ids) for batch in batches)
+            names = [name for name in Wanted.COLUMNS if name in file.schema_arrow.names]
+            batches = file.iter_batches(_BATCH_ROWS, columns=names)
+            return sum(int(pc.sum(wanted.among(batch)).as_py() or 0) for batch in batches)
     except (pa.ArrowException, OSError, KeyError):
         return None
-
-
-def _count(batch: pa.RecordBatch, ids: Collection[str]) -> int:
-    return sum(
-        op == "upsert" and memory_id in ids
-        for memory_id, op in zip(
-            batch.column("memory_id").to_pylist(), batch.column("op").to_pylist(), strict=True
-        )
-    )
 
 
 def _holder(system_id: str, item: ObjectInfo, rows: int | None) -> Holder:

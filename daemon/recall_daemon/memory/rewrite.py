@@ -18,7 +18,7 @@ from recall_daemon.memory.receipt import Left
 from recall_daemon.memory.remains import Holder
 from recall_daemon.memory.select import Selected
 from recall_daemon.memory.snapshots import SnapshotRewriter
-from recall_daemon.store import ledger
+from recall_daemon.store import ledger, traces
 from recall_daemon.store.ledger import Place
 from recall_daemon.store.store import Store
 
@@ -41,9 +41,10 @@ class InBucket:
         """What holds any of them. Read-only. Raises what the bucket raises."""
         by_system, bucket = chosen.by_system, self._archive.bucket
         with self._store.read() as connection:
-            merged = ledger.merged_places(connection, by_system)
+            editors = traces.editors(connection, by_system)
+            merged = ledger.merged_places(connection, {*by_system, *editors})
         with self._scratch() as folder:
-            objects = remains.in_snapshots(bucket, by_system, merged, folder)
+            objects = remains.in_snapshots(bucket, by_system, editors, merged, folder)
         log = self._archive.log.holding(by_system, most=remains.LOOK_OBJECTS)
         objects += [Holder(key, remains.LOG, rows) for key, rows in log.items()]
         objects += remains.other_hubs(bucket, hub_id(self._store))
@@ -81,7 +82,7 @@ class InBucket:
                 if holder.system_id is None or holder.seq is None:
                     return holder
                 place = Place(holder.system_id, holder.seq)
-                return replace(holder, kept=rewriter.take_out(place, by_system[place.system_id]))
+                return replace(holder, kept=rewriter.take_out(place, by_system))
 
             return [taken_out(holder) for holder in left.objects]
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from recall_daemon.memory.remains import Wanted
 from recall_daemon.store import ledger
 from recall_daemon.store.ledger import Entry, Place
 from recall_daemon.store.store import Store
@@ -63,7 +64,7 @@ class SnapshotRewriter:
         self._folder = folder
         self._heads: dict[str, int] = {}
 
-    def take_out(self, place: Place, ids: Collection[str]) -> str | None:
+    def take_out(self, place: Place, by_system: Mapping[str, Collection[str]]) -> str | None:
         """Rewrite a snapshot without the content of these memories; None when that is done.
 
         Otherwise one sentence why it was left alone. Rows that delete or forget stay: they say no
@@ -81,7 +82,8 @@ class SnapshotRewriter:
             manifest = parse_manifest(data, system_id=place.system_id, seq=place.seq)
             why = _why_not(entry, manifest, sha256_hex(data))
             if why is None:
-                self._rewrite(entry, manifest, sha256_hex(data), set(ids))
+                wanted = Wanted(place.system_id, by_system)
+                self._rewrite(entry, manifest, sha256_hex(data), wanted)
             return why
         except (
             ObjectNotFound,
@@ -92,10 +94,10 @@ class SnapshotRewriter:
         ) as error:
             return f"it cannot be read: {error}"
 
-    def _rewrite(self, entry: Entry, manifest: Manifest, sha256: str, ids: set[str]) -> None:
+    def _rewrite(self, entry: Entry, manifest: Manifest, sha256: str, wanted: Wanted) -> None:
         place = entry.place
         with tempfile.TemporaryDirectory(dir=self._folder) as folder:
-            written = [self._write(manifest, file, ids, Path(folder)) for file in manifest.files]
+            written = [self._write(manifest, file, wanted, Path(folder)) for file in manifest.files]
         removed = sum(one.removed for one in written)
         if removed:
             manifest = manifest.model_copy(
@@ -118,13 +120,13 @@ class SnapshotRewriter:
         if entry.etag != etag:
             self._store.write(lambda c: ledger.record(c, replace(entry, etag=etag)))
 
-    def _write(self, manifest: Manifest, file: DataFile, ids: set[str], folder: Path) -> _Written:
+    def _write(self, manifest: Manifest, file: DataFile, wanted: Wanted, folder: Path) -> _Written:
         """The file without those rows, in the bucket under its new name."""
         old, new = folder / "old.parquet", folder / "new.parquet"
         key = layout.data_key(manifest.system_id, manifest.seq, file.name)
         if self._bucket.download(key, old, max_bytes=file.bytes) != file.sha256:
             raise SnapshotInvalid(f"{key} is not what its manifest says")
-        rows, removed = _without(old, new, ids)
+        rows, removed = _without(old, new, wanted)
         if not removed:
             return _Written(file, rows, 0)
         sha256, size = _digest(new), new.stat().st_size
@@ -176,18 +178,15 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _without(old: Path, new: Path, ids: set[str]) -> tuple[int, int]:
-    """Copy a Parquet file but for rows with content of these ids: (rows kept, rows left out)."""
+def _without(old: Path, new: Path, wanted: Wanted) -> tuple[int, int]:
+    """Copy a Parquet file but for rows with such content: (rows kept, rows left out)."""
     kept = removed = 0
-    wanted = pa.array(sorted(ids), pa.string())
     with (
         pq.ParquetFile(old) as file,
         pq.ParquetWriter(new, file.schema_arrow, compression="zstd") as writer,
     ):
         for batch in file.iter_batches(_BATCH_ROWS):
-            named = pc.is_in(batch.column("memory_id").cast(pa.string()), wanted)
-            gone = pc.and_(named, pc.equal(batch.column("op").cast(pa.string()), "upsert"))
-            rest = batch.filter(pc.invert(gone))
+            rest = batch.filter(pc.invert(wanted.among(batch)))
             writer.write_batch(rest)
             kept += rest.num_rows
             removed += batch.num_rows - rest.num_rows

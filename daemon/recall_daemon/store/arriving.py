@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recall_daemon.agents.config import Agents
-from recall_daemon.store import deletions, lives, locks, statements, versions, weigh
+from recall_daemon.store import deletions, lives, locks, statements, traces, versions, weigh
 from recall_daemon.store.ledger import Place
 from recall_daemon.store.store import Connection
 from recall_daemon.store.weigh import Held
@@ -110,6 +110,9 @@ def weigh_all(
 
     Idempotent. What was forgotten stays so, and so does what was deleted and then purged.
     """
+    foreign = {(one.name[0], one.place.system_id) for one in arrivals if one.is_foreign}
+    for system_id, editor in sorted(foreign):
+        traces.note_editor(connection, system_id, editor)
     return sum(_weigh(connection, arrival, agents, now) for arrival in arrivals)
 
 

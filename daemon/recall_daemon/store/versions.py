@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from recall_daemon.store import journal, lives, served, side_tables, statements
+from recall_daemon.store import journal, lives, served, side_tables, statements, traces
 from recall_daemon.store.lives import Life
 from recall_daemon.store.merge_few import Known
 from recall_daemon.store.store import Connection, next_numbers
@@ -227,6 +227,7 @@ def bury(
 
 def remove(connection: Connection, system_id: str, memory_ids: Sequence[str]) -> None:
     """Drop all that is beside forgotten memories; their stubs stay in `memories`."""
+    traces.note_logged(connection, system_id, memory_ids)
     for table in ("memory_versions", "conflicts", "lives", "memory_shares", "group_members"):
         _drop(connection, table, ("system_id", "memory_id"), system_id, memory_ids)
     for end in ("from", "to"):

@@ -14,9 +14,19 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # traces
 
-from traces import DAYS_100, SECRET, documents, holding, kept, records, secret
+from traces import (
+    DAYS_100,
+    SECRET,
+    data_dir,
+    documents,
+    holding,
+    kept,
+    keys,
+    records,
+    restored,
+    secret,
+)
 
-from recall_daemon.backup import restore
 from recall_daemon.errors import ForgetHeld, LogNotShipped
 from recall_daemon.jobs import Progress
 from recall_daemon.memory.criteria import Criteria
@@ -24,7 +34,6 @@ from recall_daemon.memory.snapshots import SnapshotRewriter
 from recall_daemon.search.query import SearchRequest
 from recall_daemon.store.ledger import Place
 from recall_wire import layout
-from recall_wire.buckets import open_bucket
 from recall_wire.errors import BucketUnreachable
 from recall_wire.records import Record
 
@@ -34,11 +43,6 @@ STEP = 1 if "RECALLD_TEST_SOAK" in os.environ else 9
 IDS = tuple(f"a/m{n}" for n in SECRETS)
 
 
-def data_dir(hub: Any) -> Path:
-    folder: Path = hub.hub.core.settings.data_dir
-    return folder
-
-
 def ages(hub: Any) -> Any:
     hub.clock[0] += DAYS_100
     return hub.hub.jobs.run("age")
@@ -46,10 +50,6 @@ def ages(hub: Any) -> Any:
 
 def hub_id(hub: Any) -> str:
     return str(hub.hub.core.tiers.cold.hub_id)
-
-
-def keys(receipt: Any) -> list[str]:
-    return [held["key"] for held in receipt["still_in"]]
 
 
 async def test_on_this_machine_nothing_is_left_in_any_tier(
@@ -166,12 +166,6 @@ async def test_rewrite_leaves_nothing_in_the_bucket(open_test_hub: Any, publishe
     async with open_test_hub("restored") as hub:
         await hub.once()
         assert hub.verify() == before
-
-
-def restored(publisher: Any, folder: Path) -> Any:
-    bucket = open_bucket(f"file://{publisher.root}")
-    found = [h for h in (publisher.root / "hub").iterdir() if (h / "backups").exists()]
-    return restore.prepare(bucket, folder, hub_id=found[0].name, to=None, memory_bytes=1 << 28)
 
 
 async def test_what_was_forgotten_before_is_rewritten_later(
@@ -326,7 +320,7 @@ async def test_a_snapshot_of_which_nothing_is_left_stays_one(
             ).fetchall()
         assert now == sorted(known)  # by which its instance knows it again
         rewriter = SnapshotRewriter(hub.hub.core.store, publisher.bucket, tmp_path)
-        assert rewriter.take_out(Place("a", 1), ["m0"]) is None  # again, with nothing to do
+        assert rewriter.take_out(Place("a", 1), {"a": ["m0"]}) is None  # again, with nothing to do
     async with open_test_hub("new") as hub:
         report = await hub.once()
         assert (report.merged, report.quarantined) == (2, 0)

@@ -13,6 +13,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from recall_daemon.backup import restore
+from recall_wire.buckets import open_bucket
 from recall_wire.records import Record
 
 # In every text that is forgotten, and in none that stays. One word, so that the index has it whole.
@@ -75,3 +77,18 @@ def documents(folder: Path) -> int:
     """How many documents the index's words on the disk have, deleted ones too."""
     metas = [json.loads(path.read_bytes()) for path in folder.glob("index/*/words/meta.json")]
     return sum(segment["max_doc"] for meta in metas for segment in meta["segments"])
+
+
+def data_dir(hub: Any) -> Path:
+    folder: Path = hub.hub.core.settings.data_dir
+    return folder
+
+
+def keys(receipt: Any) -> list[str]:
+    return [held["key"] for held in receipt["still_in"]]
+
+
+def restored(publisher: Any, folder: Path) -> Any:
+    bucket = open_bucket(f"file://{publisher.root}")
+    found = [h for h in (publisher.root / "hub").iterdir() if (h / "backups").exists()]
+    return restore.prepare(bucket, folder, hub_id=found[0].name, to=None, memory_bytes=1 << 28)
