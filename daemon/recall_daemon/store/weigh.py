@@ -193,7 +193,6 @@ def _fixed(known: Iterable[Conflict]) -> dict[str, Strategy]:
     return {
         one.conflict_id: one.strategy if one.resolved_by in (None, HUB) else "manual_review"
         for one in known
-        if one.state != "superseded"
     }
 
 

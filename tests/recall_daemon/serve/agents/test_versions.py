@@ -3,41 +3,23 @@
 from __future__ import annotations
 
 import os
-from datetime import timedelta
+import sys
 from itertools import permutations
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # editing_steps
+
+from editing_steps import MINUTE, added, conflicts, content, update, waiting
 
 from recall_daemon.access.caller import LOCAL
 from recall_daemon.agents.actor import Actor
 from recall_daemon.agents.config import Agents, AgentSetting
 from recall_wire.records import Record
 
-MINUTE = timedelta(minutes=1)
 ADMIN = Actor(LOCAL)
-
-
-async def added(agent: Any, content: str = "One. Two. Three.", **more: Any) -> tuple[str, str]:
-    """A memory's id and its version."""
-    told = await agent.post("agent/memories", {"content": content, "memory_id": "m", **more})
-    return told["memory_id"], told["version"]
-
-
-async def update(agent: Any, fleet: Any, name: str, **body: Any) -> Any:
-    """An update, a minute after what came before."""
-    fleet.hub.clock[0] += MINUTE
-    answer = await agent.ask("PATCH", f"agent/memories/{name}", json=body)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
-
-
-async def content(agent: Any, name: str = "m") -> str:
-    return str((await agent.get(f"agent/memories/{name}"))["memory"]["content"])
-
-
-async def conflicts(agent: Any, **query: Any) -> list[Any]:
-    return list((await agent.get("conflicts", **query))["conflicts"])
 
 
 async def test_equal_to_the_head_advances_and_the_same_again_is_nothing(fleet: Any) -> None:
@@ -98,19 +80,6 @@ async def test_otherwise_a_conflict_keeps_both_branches(fleet: Any) -> None:
     assert {"Mine.", "Yours."} <= {version["content"] for version in kept}
 
 
-async def waiting(agent: Any, fleet: Any) -> str:
-    """A conflict that waits for somebody."""
-    _, first = await added(agent)
-    await update(agent, fleet, "m", content="Mine.", base_version=first)
-    told = await update(
-        agent, fleet, "m", content="Yours.", base_version=first, strategy="manual_review"
-    )
-    assert (told["outcome"], await content(agent)) == ("conflict", "Mine.")
-    [one] = await conflicts(agent)
-    assert one["conflict_id"] == told["conflict_id"]
-    return str(told["conflict_id"])
-
-
 @pytest.mark.parametrize(
     ("decision", "text"),
     [
@@ -136,7 +105,7 @@ async def test_a_person_resolves_a_conflict_and_any_resolution_can_be_undone(
     assert (undone["open"], await content(agent)) == ([conflict], "Mine.")
     fleet.hub.clock[0] += MINUTE
     again = await agent.post(f"conflicts/{conflict}/resolve", {"choose": "theirs"})
-    assert (again["state"], again["open"], again["resolution"]) == ("resolved", [], again["version"])
+    assert (again["state"], again["resolution"]) == ("resolved", again["version"])
     assert (await content(agent), await conflicts(agent)) == ("Yours.", [])
 
 
@@ -196,6 +165,24 @@ async def test_a_conflict_that_was_left_to_a_person_stays_open_whatever_is_writt
     assert (told["outcome"], told["conflict_id"]) == ("advanced", None)
     assert [one["conflict_id"] for one in await conflicts(agent)] == [conflict]
     assert await content(agent) == "Mine."
+
+
+async def test_what_was_left_to_a_person_and_then_decided_by_the_hub_stays_so(fleet: Any) -> None:
+    agent = fleet(agent="helper")
+    _, first = await added(agent)
+    await update(agent, fleet, "m", content="Mine.", base_version=first)
+    terms = {"base_version": first, "strategy": "manual_review"}
+    left = await update(agent, fleet, "m", content="Yours.", **terms)
+    onward = {"base_version": left["version"], "strategy": "latest_wins"}
+    await update(agent, fleet, "m", tags=["x"], **onward)
+    head = (await update(agent, fleet, "m", importance=0.75))["served"]
+    told = await update(agent, fleet, "m", importance=0.25)
+    assert told["outcome"] == "advanced"
+    parents = {
+        one["version_id"]: one["parents"]
+        for one in (await agent.get("agent/versions/m"))["versions"]
+    }
+    assert parents[told["served"]] == [head]
 
 
 async def test_to_choose_what_is_served_takes_back_nothing_that_was_written_since(
