@@ -19,6 +19,9 @@ Answer = dict[str, Any]
 # Shorter than the way there and back of two requests: it is over when another waits for it.
 SHORT_S, LONG_S, WAIT_S = 0.05, 60.0, 60.0
 
+# Half of all acts are about so many memories.
+HOT = 4
+
 
 class Hammerer:
     """One client. `own` is its key in the metadata of every memory, which nobody else writes."""
@@ -42,7 +45,8 @@ class Hammerer:
         acts = [self.increment] * 4 + [self.write_own] * 3 + [self.come_late, self.delete]
         with self.client, self.other:
             for _ in range(rounds):
-                self.chance.choice(acts)(self.chance.choice(self.memories))
+                some = self.chance.choice((self.memories[:HOT], self.memories))
+                self.chance.choice(acts)(self.chance.choice(some))
 
     def worked(self, answer: Answer) -> bool:
         if answer["status"] != "success":
