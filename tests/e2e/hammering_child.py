@@ -9,6 +9,7 @@ import json
 import random
 import sys
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -17,7 +18,7 @@ from recall_client import MemoryClient
 Answer = dict[str, Any]
 
 # Shorter than the way there and back of two requests: it is over when another waits for it.
-SHORT_S, LONG_S, WAIT_S = 0.05, 60.0, 60.0
+SHORT_S, WAIT_S = 0.05, 60.0
 
 # Half of all acts are about so many memories.
 HOT = 4
@@ -26,7 +27,17 @@ HOT = 4
 class Hammerer:
     """One client. `own` is its key in the metadata of every memory, which nobody else writes."""
 
-    def __init__(self, url: str, name: str, memories: list[str], seed: str) -> None:
+    def __init__(
+        self,
+        url: str,
+        name: str,
+        memories: list[str],
+        seed: str,
+        *,
+        lease_s: float = 60.0,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.lease_s, self.say = lease_s, say
         self.url, self.own, self.memories = url, name, memories
         self.client, self.other = self.session(name), self.session(f"{name}-other")
         self.chance = random.Random(seed)
@@ -54,7 +65,7 @@ class Hammerer:
         return bool(answer["status"] == "success")
 
     def locked(self, name: str) -> int | None:
-        answer = self.client.acquire_lock(name, LONG_S, WAIT_S)
+        answer = self.client.acquire_lock(name, self.lease_s, WAIT_S)
         return int(answer["lock"]["fence"]) if self.worked(answer) else None
 
     def increment(self, name: str) -> None:
@@ -65,6 +76,7 @@ class Hammerer:
         read = self.client.get_memory(name)
         if self.worked(read):
             metadata = read["memory"]["metadata"]
+            self.say(f"try {name}")
             told = self.client.update_memory(
                 name,
                 metadata={**metadata, "n": metadata["n"] + 1},
@@ -72,6 +84,7 @@ class Hammerer:
                 fence=fence,
             )
             if self.worked(told):
+                self.say(f"done {name}")
                 self.increments[name] += 1
                 self.note(name, told, "advanced")
         self.client.release_lock(name, fence)
@@ -97,7 +110,7 @@ class Hammerer:
         answer = self.client.acquire_lock(name, SHORT_S, WAIT_S)
         if not self.worked(answer):
             return
-        got = self.other.acquire_lock(name, LONG_S, WAIT_S)
+        got = self.other.acquire_lock(name, self.lease_s, WAIT_S)
         if not self.worked(got):
             return
         late = self.client.update_memory(name, "too late", fence=answer["lock"]["fence"])
