@@ -18,7 +18,7 @@ from recall_client import MemoryClient
 Answer = dict[str, Any]
 
 # Shorter than the way there and back of two requests: it is over when another waits for it.
-SHORT_S, WAIT_S = 0.05, 60.0
+SHORT_S = 0.05
 
 # Half of all acts are about so many memories.
 HOT = 4
@@ -35,9 +35,10 @@ class Hammerer:
         seed: str,
         *,
         lease_s: float = 60.0,
+        wait_s: float = 60.0,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self.lease_s, self.say = lease_s, say
+        self.lease_s, self.wait_s, self.say = lease_s, wait_s, say
         self.url, self.own, self.memories = url, name, memories
         self.client, self.other = self.session(name), self.session(f"{name}-other")
         self.chance = random.Random(seed)
@@ -65,7 +66,7 @@ class Hammerer:
         return bool(answer["status"] == "success")
 
     def locked(self, name: str) -> int | None:
-        answer = self.client.acquire_lock(name, self.lease_s, WAIT_S)
+        answer = self.client.acquire_lock(name, self.lease_s, self.wait_s)
         return int(answer["lock"]["fence"]) if self.worked(answer) else None
 
     def increment(self, name: str) -> None:
@@ -107,10 +108,10 @@ class Hammerer:
 
     def come_late(self, name: str) -> None:
         """Its lease runs out, another has the lock: its write comes too late."""
-        answer = self.client.acquire_lock(name, SHORT_S, WAIT_S)
+        answer = self.client.acquire_lock(name, SHORT_S, self.wait_s)
         if not self.worked(answer):
             return
-        got = self.other.acquire_lock(name, self.lease_s, WAIT_S)
+        got = self.other.acquire_lock(name, self.lease_s, self.wait_s)
         if not self.worked(got):
             return
         late = self.client.update_memory(name, "too late", fence=answer["lock"]["fence"])

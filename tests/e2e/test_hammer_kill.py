@@ -60,14 +60,16 @@ def killed_while_they_work(
 def check(url: str, memories: list[str], lines: Counter[str], when: str) -> None:
     with MemoryClient(url, session_id="after") as client:
         for name in memories:
-            got = client.acquire_lock(name, wait_s=20 * killed_child.LEASE_S)
-            if got["status"] != "success":  # between a delete and its undoing
-                assert got["code"] == "memory_not_found", (got, when)
+            got = client.acquire_lock(name, wait_s=2 * (killed_child.LEASE_S + killed_child.WAIT_S))
+            read = client.get_memory(name)
+            if read["status"] != "success":  # between a delete and its undoing
+                assert read["code"] == "memory_not_found", (read, when)
                 assert client.why_forgotten(name)["state"] == "deleted", when
                 continue
-            read = client.get_memory(name)["memory"]
-            count, own = read["metadata"]["n"], client.get_versions(name)
+            assert got["status"] == "success", (got, when)
+            memory, own = read["memory"], client.get_versions(name)
+            count = memory["metadata"]["n"]
             assert lines[f"done {name}"] <= count <= lines[f"try {name}"], (name, lines, when)
-            assert own["head"] == read["version"], when
+            assert own["head"] == memory["version"], when
             told = client.release_lock(name, got["lock"]["fence"])
             assert told["status"] == "success", when
