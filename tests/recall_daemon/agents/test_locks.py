@@ -150,7 +150,7 @@ async def test_who_goes_away_leaves_the_line(waited: Waited) -> None:
     bob.cancel()
     await waited.until(lambda: waited.line() == [CID.holder])
     waited.locks.release(ANN, "m", ann["fence"])
-    await cid
+    assert (await cid)["fence"] > ann["fence"]
 
 
 async def test_who_goes_away_at_the_last_moment_gives_the_lock_back(waited: Waited) -> None:

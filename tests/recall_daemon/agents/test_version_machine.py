@@ -76,6 +76,8 @@ class Near:
 class Machine(RuleBasedStateMachine):
     """The hub says what the model says, after each step."""
 
+    rows: Callable[[list[Record]], pa.Table]
+
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
@@ -91,9 +93,6 @@ class Machine(RuleBasedStateMachine):
 
     def made(self, folder: Path) -> None:
         """Put a store without rows into the folder."""
-
-    def rows(self, records: list[Record]) -> pa.Table:
-        raise NotImplementedError
 
     def open(self) -> None:
         self.store = Store(Path(self.folder.name))
@@ -366,12 +365,13 @@ def said_by(record: Record) -> dict[str, Any]:
 def test_versions_and_conflicts_do_what_the_model_does(
     with_store: Callable[[Path], Path], rows: Any
 ) -> None:
+    given = rows
+
     class Here(Machine):
+        rows = staticmethod(given)
+
         def made(self, folder: Path) -> None:
             with_store(folder)
-
-        def rows(self, records: list[Record]) -> pa.Table:
-            return rows(records)
 
     run_state_machine_as_test(
         Here,
