@@ -15,7 +15,7 @@ demo: .venv
 	$(BIN)/python demo $(if $(KEEP),--keep $(KEEP))
 
 test: .venv
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 # The dashboard in a real Chromium, where there is one (Debian: apt-get install chromium).
 browser: .venv

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from time import monotonic
 
 import structlog
 
 from recall_daemon.embed.base import Embedder
 from recall_daemon.embed.passages import Span
-from recall_daemon.store import vectors
+from recall_daemon.store import vanished, vectors
+from recall_daemon.store.audit import last_change
 from recall_daemon.store.store import Connection, Store
 from recall_daemon.store.vectors import Embedded, Pending
 from recall_wire.errors import RecallError, TransientError
@@ -22,6 +25,9 @@ LOOK_UP_TEXTS = 2048
 BATCH_TEXTS = 512
 # Or one text, which has at most 1,024.
 BATCH_WINDOWS = 512
+
+# Between two looks at every row's hash; between them it is the changed rows that are looked at.
+COMPLETE_S = 60.0
 
 # The texts of cold rows, by row id; one that can never be had is absent. Raises `TransientError`
 # where they cannot be had now.
@@ -83,6 +89,9 @@ class Backlog:
         self._cold_texts = cold_texts
         # Per space: another model may take what one could not.
         self._hopeless: defaultdict[str, set[str]] = defaultdict(set)
+        # Per space: the change up to which nothing waits, and when every row was last looked at.
+        self._done: dict[str, int] = {}
+        self._complete_at: dict[str, float] = {}
 
     def hopeless(self, space_id: str) -> list[str]:
         """The hashes of the texts that this process found it cannot embed."""
@@ -97,23 +106,50 @@ class Backlog:
         """Embed until nothing waits or `stop()`; returns how many texts. Blocking.
 
         A text that the model cannot take is logged, and neither counted nor tried again by this
-        process; the others go on. Those that cannot be fetched now wait for the next call.
+        process; the others go on. Those that cannot be fetched now wait for the next call. Drops
+        the vectors of texts that vanished, too.
         """
+        self._done.pop(embedder.space.space_id, None)
+        self._complete_at[embedder.space.space_id] = monotonic()
+        if self._vanished():
+            self._store.write(vanished.drop)
+        return self._drain(embedder, stop)
+
+    def keep_up(self, embedder: Embedder, *, stop: Callable[[], bool] = _never) -> int:
+        """As `drain`, which takes a look at every row's hash; this only now and then, and besides
+        at the rows that changed."""
+        complete_at = self._complete_at.get(embedder.space.space_id, -math.inf)
+        is_due = monotonic() - complete_at >= COMPLETE_S
+        return self.drain(embedder, stop=stop) if is_due else self._drain(embedder, stop)
+
+    def _vanished(self) -> bool:
+        with self._store.read() as connection:
+            return vanished.waiting(connection)
+
+    def _drain(self, embedder: Embedder, stop: Callable[[], bool]) -> int:
         done, space_id = 0, embedder.space.space_id
         away: set[str] = set()
-        while texts := self._look_up(space_id, away):
+        while True:
+            upto, texts = self._look_up(space_id, away)
+            if not texts:
+                break
             for start in range(0, len(texts), BATCH_TEXTS):
                 batch = self._with_texts(texts[start : start + BATCH_TEXTS], space_id, away)
                 for part in _parts(batch, embedder):
                     if stop():
                         return done
                     done += self._embed(embedder, part)
+        if not away:
+            self._done[space_id] = upto
         return done
 
-    def _look_up(self, space_id: str, away: set[str]) -> list[Pending]:
+    def _look_up(self, space_id: str, away: set[str]) -> tuple[int, list[Pending]]:
+        """The last change that this look saw, and what waits."""
+        besides = self._hopeless[space_id] | away
+        after = self._done.get(space_id, 0)
         with self._store.read() as connection:
-            return vectors.backlog(
-                connection, space_id, LOOK_UP_TEXTS, besides=[*self._hopeless[space_id], *away]
+            return last_change(connection), vectors.backlog(
+                connection, space_id, LOOK_UP_TEXTS, besides=besides, after=after
             )
 
     def _with_texts(self, batch: Sequence[Pending], space_id: str, away: set[str]) -> list[Pending]:
@@ -189,6 +225,8 @@ def _encoded(embedder: Embedder, cuts: Sequence[_Cut]) -> list[Embedded]:
     matrix = embedder.encode(passages)
     texts, at = [], 0
     for cut in cuts:
-        texts.append(Embedded(cut.pending.text_hash, cut.spans, matrix[at : at + len(cut.spans)]))
+        vectors_ = matrix[at : at + len(cut.spans)]
+        pending = cut.pending
+        texts.append(Embedded(pending.text_hash, cut.spans, vectors_, pending.row_id))
         at += len(cut.spans)
     return texts

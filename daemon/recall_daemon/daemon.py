@@ -176,7 +176,7 @@ class Daemon:
 
     def _drain(self, embedder: Embedder) -> None:
         with self._hub.lags.reaching("vectors"):
-            self._hub.backlog.drain(embedder, stop=lambda: self._stopping)
+            self._hub.backlog.keep_up(embedder, stop=lambda: self._stopping)
 
     def _told_once(self, event: str, error: RecallError, before: str | None) -> str:
         """Logs and tells a failure that is not the one before; returns what it says."""

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from structlog.testing import capture_logs
 
@@ -15,15 +20,16 @@ from recall_daemon import backlog
 from recall_daemon.backlog import Backlog, BacklogSize
 from recall_daemon.embed.errors import EmbeddingFailed
 from recall_daemon.embed.passages import Span
-from recall_daemon.store import vectors
+from recall_daemon.store import audit, merge_few, vectors
 from recall_daemon.store.ledger import Place
 from recall_daemon.store.merge import merge_rows
-from recall_daemon.store.store import Connection, Store
+from recall_daemon.store.store import Connection, Store, take_numbers
 from recall_wire.errors import BucketUnreachable
 from recall_wire.manifest import EmbeddingSpace
-from recall_wire.records import Record
+from recall_wire.records import Record, text_hash
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
+EXAMPLES = 1_000 if os.environ.get("RECALLD_TEST_SOAK") else 25
 Rows = Callable[[Sequence[Record]], pa.Table]
 
 
@@ -233,3 +239,139 @@ def test_its_size_is_counted_anew_once_something_was_committed(
     assert asked == [space_id, space_id, "another"]
     Backlog(store, on_embedded=lambda: None).drain(embedder)
     assert size.of(space_id) == 0
+
+
+def waiting_for_a_look(store: Store) -> list[object]:
+    with store.read() as connection:
+        return connection.execute("SELECT DISTINCT text_hash FROM vanished_texts").fetchall()
+
+
+def embedded_texts(store: Store) -> set[object]:
+    """The texts that have passages, and the hashes of those that no row says."""
+    with store.read() as connection:
+        found = connection.execute(
+            "SELECT DISTINCT coalesce(m.text, p.text_hash) FROM passages p "
+            "LEFT JOIN memories m ON m.text_hash = p.text_hash AND m.state = 'live'"
+        ).fetchall()
+    return {text for (text,) in found}
+
+
+def post(store: Store, seq: int, record: Record) -> None:
+    """As a post merges it, which only notes the text that it replaces."""
+
+    def write(connection: Connection) -> None:
+        batches = [merge_few.Batch(Place("a", seq), 0, (record,))]
+        plan = merge_few.planned(batches, merge_few.known(connection, batches))
+        numbers = take_numbers(connection, {"row_id": plan.new, "change_no": plan.changes})
+        merge_few.apply(connection, plan, numbers["row_id"], numbers["change_no"], NOW)
+
+    store.write(write)
+
+
+def test_the_vectors_of_a_text_that_vanished_go_unless_another_says_it(
+    store: Store, rows: Rows
+) -> None:
+    merge(store, rows([Record(name, text=text) for name, text in zip("123", "aab", strict=True)]))
+    embedder = Picky()
+    work = Backlog(store, on_embedded=lambda: None)
+    work.drain(embedder)
+    post(store, 2, Record("1", text="c"))
+    post(store, 3, Record("3", text="d"))
+
+    assert work.keep_up(embedder) == 2
+    assert len(waiting_for_a_look(store)) == 2
+    assert embedded_texts(store) == {"a", "c", "d", text_hash("b")}
+    assert problems_of(store) == []
+    assert work.drain(embedder) == 0
+    assert waiting_for_a_look(store) == []
+    assert embedded_texts(store) == {"a", "c", "d"}
+    assert problems_of(store) == []
+
+
+def problems_of(store: Store) -> list[str]:
+    with store.read() as connection:
+        return [said for said in audit.problems(connection) if "vectors" in said]
+
+
+def test_keeping_up_looks_at_what_changed_and_now_and_then_at_all(
+    store: Store, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    merge(store, rows([Record(str(n), text=f"text {n}") for n in range(3)]))
+    embedder = Picky()
+    work = Backlog(store, on_embedded=lambda: None)
+    assert work.keep_up(embedder) == 3
+
+    def lose(text: str) -> None:
+        store.write(
+            lambda connection: connection.execute(
+                "DELETE FROM passages WHERE text_hash = ?", [text_hash(text)]
+            ).fetchall()
+        )
+
+    lose("text 1")
+    post(store, 2, Record("9", text="text 9"))
+    assert work.keep_up(embedder) == 1
+    monkeypatch.setattr(backlog, "COMPLETE_S", 0.0)
+    assert work.keep_up(embedder) == 1
+    assert embedder.asked[-2:] == ["text 9", "text 1"]
+
+
+def test_what_was_away_is_asked_for_again_though_nothing_changed(store: Store, rows: Rows) -> None:
+    embedder, is_away = Picky(), [False]
+
+    def fetch(row_ids: Sequence[int]) -> dict[int, str]:
+        if is_away[0]:
+            raise BucketUnreachable("the bucket is away")
+        return dict.fromkeys(row_ids, "cold")
+
+    work = Backlog(store, on_embedded=lambda: None, cold_texts=fetch)
+    assert work.keep_up(embedder) == 0
+    merge(store, rows([Record("1", text="cold")]))
+    make_cold(store)
+    is_away[0] = True
+    assert work.keep_up(embedder) == 0
+    is_away[0] = False
+    assert work.keep_up(embedder) == 1
+
+
+names = st.sampled_from("123")
+texts = st.sampled_from(["a", "b", "c. d", "bad"])
+posted = st.tuples(st.just("post"), names, texts)
+forgotten = st.tuples(st.just("forget"), names, st.just(""))
+gave = st.tuples(st.just("give"), names, texts)
+many = st.tuples(st.just("many"), names, texts)
+
+
+def test_keeping_up_leaves_nothing_to_wait_whatever_changes(
+    tmp_path: Path, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vectors, "FEW_CHANGED", 2)
+    stores = iter(Store(tmp_path / str(number)) for number in range(EXAMPLES * 2))
+
+    @settings(max_examples=EXAMPLES, deadline=None, database=None)
+    @given(st.lists(posted | forgotten | gave | many, min_size=1, max_size=8))
+    def keep_up(steps: list[tuple[str, str, str]]) -> None:
+        with contextlib.closing(next(stores)) as store:
+            embedder, work = Picky("bad"), Backlog(store, on_embedded=lambda: None)
+            for seq, step in enumerate(steps, 1):
+                change(store, rows, seq, step)
+                work.keep_up(embedder)
+                assert work.size(embedder.space.space_id) == 0
+            assert problems_of(store) == []
+
+    keep_up()
+
+
+def change(store: Store, rows: Rows, seq: int, step: tuple[str, str, str]) -> None:
+    what, name, text = step
+    if what == "post":
+        post(store, seq, Record(name, text=text))
+        return
+    if what == "give":
+        give(store, rows, [text])
+        return
+    op = "forget" if what == "forget" else "upsert"
+    records = [Record(name, op=op, text=text or None)]
+    records += [Record(f"{seq}-{n}", text=f"{seq} {n}") for n in range(4 if what == "many" else 0)]
+    table = rows(records)
+    store.write(lambda connection: merge_rows(connection, Place("a", seq), table, NOW))

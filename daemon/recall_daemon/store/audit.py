@@ -81,7 +81,8 @@ _CHECKS = {
         WHERE change_no > (SELECT value FROM counters WHERE name = 'change_no')""",
     "vectors of texts that no live row has": """
         SELECT count(*) FROM passages WHERE text_hash NOT IN (
-            SELECT text_hash FROM memories WHERE state = 'live' AND text_hash IS NOT NULL)""",
+            SELECT text_hash FROM memories WHERE state = 'live' AND text_hash IS NOT NULL)
+          AND text_hash NOT IN (SELECT text_hash FROM vanished_texts)""",
     "vectors of another length than their space's": """
         SELECT count(*) FROM passages
         WHERE coalesce(len(vector), len(code))

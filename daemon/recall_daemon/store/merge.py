@@ -11,7 +11,7 @@ from datetime import datetime
 
 import pyarrow as pa
 
-from recall_daemon.store import earlier, journal_texts, purge, versions
+from recall_daemon.store import earlier, journal_texts, purge, vanished, versions
 from recall_daemon.store.ledger import Place
 from recall_daemon.store.store import Connection, next_numbers
 
@@ -111,19 +111,11 @@ INSERT INTO store.memories BY NAME
 SELECT * EXCLUDE (place, in_place) FROM changes WHERE NOT in_place ORDER BY change_no
 """
 
-# What a row no longer says must not stay behind as its vector. Only the hashes that this merge
-# took from a row are looked at, and a text that another live row has keeps its vector.
-_DROP_VECTORS = """
-DELETE FROM store.passages WHERE text_hash IN (
-    SELECT text_hash FROM (
-        SELECT DISTINCT old_text_hash AS text_hash FROM winners
-        WHERE NOT same AND (state <> 'live' OR text_hash IS DISTINCT FROM old_text_hash)
-    ) gone
-    WHERE text_hash IS NOT NULL AND text_hash NOT IN (
-        SELECT text_hash FROM store.memories
-        WHERE state = 'live' AND text_hash IN (SELECT old_text_hash FROM winners WHERE NOT same)
-    )
-)
+# What a row no longer says must not stay behind as its vector.
+_VANISHED = """
+INSERT INTO store.vanished_texts SELECT DISTINCT old_text_hash FROM winners
+WHERE NOT same AND old_text_hash IS NOT NULL
+  AND (state <> 'live' OR text_hash IS DISTINCT FROM old_text_hash)
 """
 
 
@@ -181,7 +173,8 @@ def merge_rows(connection: Connection, place: Place, rows: pa.Table, now: dateti
             connection.execute(_DELETE).fetchall()
         connection.execute(_INSERT).fetchall()
         if changed > new:
-            connection.execute(_DROP_VECTORS).fetchall()
+            connection.execute(_VANISHED).fetchall()
+            vanished.drop(connection)
     if taken:
         purge.ask(connection)
         journal_texts.scrub(connection, place.system_id, set(forgotten))

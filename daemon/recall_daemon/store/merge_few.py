@@ -6,12 +6,12 @@ three temporary tables, which 50,000 rows need and one does not.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from recall_daemon.store import earlier, statements
+from recall_daemon.store import earlier, statements, vanished
 from recall_daemon.store.content_hash import content_hash
 from recall_daemon.store.ledger import Place
 from recall_daemon.store.store import Connection
@@ -37,14 +37,6 @@ _TOUCH = """
 UPDATE store.memories SET seq = ?, sub = ?,
     row_no = (?::BIGINT[])[list_position(?::BIGINT[], rowid)]
 WHERE rowid IN {}
-"""
-
-_VANISHED = """
-DELETE FROM store.passages WHERE text_hash IN (
-    SELECT text_hash FROM (SELECT unnest(?::VARCHAR[]) AS text_hash) gone
-    WHERE text_hash NOT IN (
-        SELECT text_hash FROM store.memories
-        WHERE state = 'live' AND text_hash IN (SELECT unnest(?::VARCHAR[]))))
 """
 
 
@@ -187,7 +179,7 @@ def apply(
         rows.append(_row(winner, first_row, change_no, own, now))
         first_row += winner.known is None
     _insert(connection, rows)
-    _drop_vectors(connection, plan.changed, hashes)
+    vanished.note(connection, _replaced(plan.changed, hashes))
 
 
 def _touch(connection: Connection, touched: Sequence[_Winner]) -> None:
@@ -224,19 +216,7 @@ def _insert(connection: Connection, rows: Sequence[Sequence[Any]]) -> None:
         appender.append_rows(rows)
 
 
-def _drop_vectors(
-    connection: Connection, changed: Sequence[_Winner], hashes: Sequence[str | None]
-) -> None:
-    """Of texts that no live row has any more."""
-    vanished = {
-        winner.known.text_hash
-        for winner, own in zip(changed, hashes, strict=True)
-        if winner.known is not None and winner.known.text_hash not in (None, own)
-    }
-    drop_vectors(connection, {one for one in vanished if one is not None})
-
-
-def drop_vectors(connection: Connection, text_hashes: Collection[str]) -> None:
-    """Of those texts that no live row has any more."""
-    if text_hashes:
-        statements.run(connection, _VANISHED, [sorted(text_hashes)] * 2)
+def _replaced(changed: Sequence[_Winner], hashes: Sequence[str | None]) -> set[str]:
+    """The texts that rows said before and say no more."""
+    before = (None if winner.known is None else winner.known.text_hash for winner in changed)
+    return {old for old, own in zip(before, hashes, strict=True) if old is not None and old != own}

@@ -224,7 +224,12 @@ ALTER TABLE systems ADD COLUMN run_sub BIGINT;
 ALTER TABLE systems ADD COLUMN run_rows BIGINT;
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD, _FOURTH, SHARED_MEMORIES)
+# Texts with vectors that a row said and says no more, until it is looked at whether another does.
+_SIXTH = """
+CREATE TABLE vanished_texts (text_hash VARCHAR NOT NULL);
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _SECOND, _THIRD, _FOURTH, SHARED_MEMORIES, _SIXTH)
 
 
 def migrate(connection: duckdb.DuckDBPyConnection) -> None:

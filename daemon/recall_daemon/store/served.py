@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from recall_daemon.store import merge_few, runs, statements
+from recall_daemon.store import merge_few, runs, statements, vanished
 from recall_daemon.store.ledger import Place
 from recall_daemon.store.merge_few import Batch, Known
 from recall_daemon.store.store import Connection, take_numbers
@@ -75,7 +75,7 @@ def delete(connection: Connection, names: Sequence[Name], now: datetime) -> int:
         _GONE.format(statements.places(1, len(rows))),
         [numbers, rows, *rows],
     )
-    merge_few.drop_vectors(connection, {one.text_hash for one in live if one.text_hash})
+    vanished.note(connection, {one.text_hash for one in live if one.text_hash})
     return len(live) - len(new)
 
 

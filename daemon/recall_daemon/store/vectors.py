@@ -10,6 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from recall_daemon.index.seen import Seen
+from recall_daemon.store import statements
 from recall_daemon.store.seen import condition
 from recall_daemon.store.store import Connection, next_numbers
 
@@ -21,11 +22,15 @@ BACKLOG_BYTES = 64 << 20
 
 @dataclass(frozen=True)
 class Embedded:
-    """A text's passages: characters [start, end) of each, and their vectors (len(spans), dim)."""
+    """A text's passages: characters [start, end) of each, and their vectors (len(spans), dim).
+
+    `row_id`: a row that said it when it was read; where it still does, nobody has to look for one.
+    """
 
     text_hash: str
     spans: Sequence[tuple[int, int]]
     vectors: NDArray[np.float32]
+    row_id: int = 0
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,19 @@ SELECT coalesce(min(place) FILTER (NOT is_cold), min(place)), bool_or(given)
 FROM waiting GROUP BY text_hash ORDER BY min(change_no) LIMIT $limit
 """
 
+# Of a few changed rows, the texts, which `_SETTLED` then finds by its index.
+FEW_CHANGED = 256
+_CHANGED = """
+SELECT text_hash, coalesce(min(rowid) FILTER (tier <> 'cold'), min(rowid)), bool_and(tier = 'cold')
+FROM memories
+WHERE change_no > ? AND state = 'live' AND text_hash IS NOT NULL
+GROUP BY text_hash ORDER BY min(change_no) LIMIT ?
+"""
+_SETTLED = """
+SELECT text_hash, passages IS NULL AS given FROM passages
+WHERE space_id = ? AND passage = 0 AND text_hash IN {}
+"""
+
 _LOOK_UP = f"""
 WITH wanted AS (
     SELECT unnest($places::BIGINT[]) AS place, unnest($given::BOOLEAN[]) AS given,
@@ -91,15 +109,23 @@ ORDER BY number
 
 
 def backlog(
-    connection: Connection, space_id: str, limit: int, *, besides: Collection[str] = ()
+    connection: Connection,
+    space_id: str,
+    limit: int,
+    *,
+    besides: Collection[str] = (),
+    after: int = 0,
 ) -> list[Pending]:
     """At most `limit` distinct texts that wait for their passages, oldest change first.
 
     Past the first, at most `BACKLOG_BYTES` of text. Those whose hash is in `besides` are left
-    out. Of a text longer than `EMBEDDED_CHARS` the beginning comes back.
+    out. Of a text longer than `EMBEDDED_CHARS` the beginning comes back. `after`: nothing waits of
+    the rows up to this change, so that they need no look unless many changed since.
     """
-    wanted = {"space_id": space_id, "limit": limit, "besides": list(besides)}
-    found = connection.execute(_FIND, wanted).fetchall()
+    found = _changed(connection, space_id, after, besides) if after else None
+    if found is None:
+        wanted = {"space_id": space_id, "limit": limit, "besides": list(besides)}
+        found = connection.execute(_FIND, wanted).fetchall()
     if not found:
         return []
     places, given = zip(*found, strict=True)
@@ -107,6 +133,24 @@ def backlog(
         _LOOK_UP, {"places": list(places), "given": list(given), "max_bytes": BACKLOG_BYTES}
     ).fetchall()
     return [Pending(*row) for row in rows]
+
+
+def _changed(
+    connection: Connection, space_id: str, after: int, besides: Collection[str]
+) -> list[tuple[int, bool]] | None:
+    """As `_FIND`, of the rows that changed after `after`; None where these are many."""
+    rows = connection.execute(_CHANGED, [after, FEW_CHANGED + 1]).fetchall()
+    if len(rows) > FEW_CHANGED:
+        return None
+    hashes = [text_hash for text_hash, _, _ in rows]
+    settled = _SETTLED.format(statements.places(1, len(hashes)))
+    given = dict(connection.execute(settled, [space_id, *hashes]).fetchall()) if hashes else {}
+    return [
+        (place, text_hash in given)
+        for text_hash, place, is_cold in rows
+        if text_hash not in besides
+        and (text_hash not in given or (given[text_hash] and not is_cold))
+    ]
 
 
 def backlog_size(connection: Connection, space_id: str, *, besides: Collection[str] = ()) -> int:
@@ -161,7 +205,9 @@ def put(connection: Connection, space_id: str, texts: Sequence[Embedded]) -> Non
     """
     if any(not text.spans or len(text.spans) != len(text.vectors) for text in texts):
         raise ValueError("each text needs one span for each of its vectors, and at least one")
-    temperature = _temperature(connection, [text.text_hash for text in texts])
+    temperature = _hot(connection, [text.row_id for text in texts if text.row_id])
+    others = [text.text_hash for text in texts if text.text_hash not in temperature]
+    temperature.update(_temperature(connection, others) if others else {})
     kept = {text.text_hash: text for text in texts if text.text_hash in temperature}
     if not kept:
         return
@@ -298,6 +344,16 @@ def _decoded(
     factors = scales.drop_null().to_numpy()[:, None]
     matrix[is_coded] = small.flatten().to_numpy().reshape(-1, dim) * factors
     return matrix
+
+
+def _hot(connection: Connection, row_ids: Sequence[int]) -> dict[str, bool]:
+    """The texts of those rows that are live and hot, each with True."""
+    rows = connection.execute(
+        "SELECT text_hash FROM store.memories WHERE state = 'live' AND tier = 'hot' "
+        "AND text_hash IS NOT NULL AND row_id IN (SELECT unnest(?::BIGINT[]))",
+        [list(row_ids)],
+    ).fetchall()
+    return dict.fromkeys((text_hash for (text_hash,) in rows), True)
 
 
 def _temperature(connection: Connection, text_hashes: Sequence[str]) -> dict[str, bool]:

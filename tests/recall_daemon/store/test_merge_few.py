@@ -12,6 +12,7 @@ import pyarrow as pa
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from recall_daemon.store import vanished
 from recall_daemon.store.content_hash import content_hash
 from recall_daemon.store.ledger import Place
 from recall_daemon.store.merge import CONTENT_HASH_SQL, merge_rows
@@ -75,6 +76,7 @@ def as_few(connection: Connection, place: Place, rows: Sequence[Record], now: da
         as_tables(connection, place, rows, now)
     elif rows:
         merge_batches(connection, [Batch(place, 0, tuple(rows))], now)
+        vanished.drop(connection)
 
 
 def done(

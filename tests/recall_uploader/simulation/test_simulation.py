@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-SEEDS = 1_000 if os.environ.get("RECALLD_TEST_SOAK") == "1" else 50
+SEEDS = 1_000 if os.environ.get("RECALLD_TEST_SOAK") == "1" else 25
 BATCH = 25
 FOLDER = Path(__file__).parent
 

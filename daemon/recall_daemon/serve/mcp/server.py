@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -20,6 +21,8 @@ from mcp_types import (
     Tool,
     ToolAnnotations,
 )
+from pydantic import BaseModel
+from pydantic.json_schema import JsonSchemaMode
 from starlette.requests import Request
 
 from recall_daemon.serve.mcp.tool import Answer, Hints, Toolbox
@@ -98,10 +101,15 @@ def _listed(tool: HubTool) -> Tool:
         name=tool.name,
         title=tool.title,
         description=tool.description,
-        input_schema=tool.arguments.model_json_schema(),
-        output_schema=tool.result.model_json_schema(mode="serialization"),
+        input_schema=_schema(tool.arguments, "validation"),
+        output_schema=_schema(tool.result, "serialization"),
         annotations=_annotations(tool.hints),
     )
+
+
+@lru_cache(maxsize=256)
+def _schema(model: type[BaseModel], mode: JsonSchemaMode) -> dict[str, Any]:
+    return model.model_json_schema(mode=mode)
 
 
 def _annotations(hints: Hints) -> ToolAnnotations:
