@@ -107,7 +107,9 @@ class RunningHub:
         self._process = self.fleet.start("recalld", "run", talking=True)
         ready, _, _ = select.select([self._process.stdout], [], [], 60)
         assert ready
-        self.url = self._process.stdout.readline().split()[-1]
+        line = self._process.stdout.readline()
+        assert line, f"it ended before it was ready, with {self._process.wait(10)}"
+        self.url = line.split()[-1]
         self.wait_until(lambda: httpx.get(f"{self.url}/readyz").status_code == 200)
 
     def kill(self) -> None:

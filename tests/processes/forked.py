@@ -6,6 +6,7 @@ its own environment, pipes and exit status, and can be killed.
 
 from __future__ import annotations
 
+import faulthandler
 import multiprocessing
 import os
 import runpy
@@ -161,6 +162,7 @@ def _run(command: list[str], environment: dict[str, str], streams: list[_Descrip
     for number, stream in enumerate(streams, start=1):
         os.dup2(stream.number, number)
         os.close(stream.number)
+    faulthandler.enable()
     sys.argv = command
     sys.path.insert(0, str(Path(command[0]).parent))
     runpy.run_path(command[0], run_name="__main__")

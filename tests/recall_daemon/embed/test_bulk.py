@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
-from recall_daemon.embed.amx_session import AmxEmbedder, has_amx
 from recall_daemon.embed.base import Embedder, Vectors
 from recall_daemon.embed.bulk import OPEN_AFTER_TEXTS, BulkEmbedder
 from recall_daemon.embed.errors import ModelDamaged
 from recall_daemon.embed.hashing import HashEmbedder
-from recall_daemon.embed.locate import ModelFiles
-from recall_daemon.embed.onnx_session import OnnxEmbedder
-from recall_daemon.embed.torch_model import TorchEmbedder
 from recall_daemon.embed.workers import single_core_workers
 
 
@@ -80,22 +76,6 @@ def test_a_bulk_embedder_that_cannot_be_opened_is_no_failure(error: Exception) -
         BulkEmbedder(queries, refuse).encode(["text"] * OPEN_AFTER_TEXTS)
     assert queries.calls == [OPEN_AFTER_TEXTS]
     assert [entry["reason"] for entry in logs] == [str(error)]
-
-
-def test_bulk_equals_sentence_transformers_with_tiles_and_without(
-    files: ModelFiles,
-    onnx: OnnxEmbedder,
-    reference: TorchEmbedder,
-    texts: list[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("recall_daemon.embed.bulk.OPEN_AFTER_TEXTS", len(texts))
-    open_amx: Callable[[], Embedder] = lambda: AmxEmbedder(files)  # noqa: E731
-    with capture_logs() as logs:
-        vectors = BulkEmbedder(onnx, open_amx).encode(texts)
-    cosines = np.sum(vectors * reference.encode(texts), axis=1)
-    assert cosines.min() >= 0.9999
-    assert not (logs and has_amx())
 
 
 def test_the_workers_leave_torch_s_own_threads_alone() -> None:

@@ -9,24 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recall_daemon.embed.base import Vectors
 from recall_daemon.embed.errors import EmbeddingFailed, ModelDamaged
 from recall_daemon.embed.locate import ModelFiles, locate
 from recall_daemon.embed.onnx_session import OnnxEmbedder
-from recall_daemon.embed.reference import CHECK_TEXTS
-from recall_daemon.embed.torch_model import TorchEmbedder
-
-
-def _cosines(one: Vectors, other: Vectors) -> Vectors:
-    cosines: Vectors = np.sum(one * other, axis=1)
-    return cosines
-
-
-def test_it_equals_sentence_transformers(
-    onnx: OnnxEmbedder, reference: TorchEmbedder, texts: list[str]
-) -> None:
-    every = [*texts, *CHECK_TEXTS]
-    assert _cosines(onnx.encode(every), reference.encode(every)).min() >= 0.9999
 
 
 def test_a_text_has_one_vector_alone_and_in_company(onnx: OnnxEmbedder, texts: list[str]) -> None:

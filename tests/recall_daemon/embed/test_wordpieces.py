@@ -1,4 +1,4 @@
-"""Windows in the model's own tokens: each one's vector is the reference's for its characters."""
+"""Windows in the model's own tokens."""
 
 from __future__ import annotations
 
@@ -8,12 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recall_daemon.embed.locate import MAX_TOKENS, ModelFiles
-from recall_daemon.embed.onnx_session import OnnxEmbedder
 from recall_daemon.embed.passages import MAX_WINDOWS, WINDOW_CHARS
-from recall_daemon.embed.torch_model import TorchEmbedder
 from recall_daemon.embed.wordpieces import WordPieces
 
-PROSE = "The write-ahead log was moved to another volume. Grüße aus Köln!\nNaïve façade… "
 PIECES = [
     *("word ", "unbelievable", "漢字", "é", "e\u0301", "\u0301", "  ", "\0", "! ", "\u200b"),
     *(
@@ -28,36 +25,11 @@ PIECES = [
         "z" * 99,
     ),
 ]
-LONG = {
-    "words": "word " * 900,
-    "prose": PROSE * 60,
-    "chinese": "数据库在夜间备份时磁盘已满。" * 90,
-    "hangul": "한국어 텍스트 조각을 나눕니다. " * 90,
-    "decomposed": "cafe\u0301 nai\u0308ve fac\u0327ade. " * 90,
-    "code": "def add(a: int, b: int) -> int:\n    return a + b\n\n" * 60,
-    "nul and surrogates": "nul \0 here, \ud800 there; " * 90,
-    "one word": "x" * 70_000 + " and a tail",
-    "emoji": "🎉 shipped 🚀🚀 " * 120,
-}
 
 
 @pytest.fixture(scope="session")
 def pieces(files: ModelFiles) -> WordPieces:
     return WordPieces(files.tokenizer)
-
-
-@pytest.mark.parametrize("text", LONG.values(), ids=LONG)
-def test_vectors_of_windows_are_the_references(
-    pieces: WordPieces, onnx: OnnxEmbedder, reference: TorchEmbedder, text: str
-) -> None:
-    (spans,) = pieces.windows([text])
-    assert len(spans) > 1
-    passages = [text[span.start : span.end] for span in spans]
-    cosines = np.sum(onnx.encode(passages) * reference.encode(passages), axis=1)
-    assert cosines.min() >= 0.999
-    # Nothing of a window is cut off: the reference would read no more if it could.
-    lengths = [len(row) for row in pieces._tokenizer.encode_batch(passages_readable(passages))]
-    assert max(lengths) <= MAX_TOKENS
 
 
 def passages_readable(passages: list[str]) -> list[str]:
@@ -82,11 +54,11 @@ def test_any_text_is_covered_by_windows_that_fit(pieces: WordPieces, chosen: lis
 
 
 def test_pieces_of_a_text_meet_without_a_seam(
-    pieces: WordPieces, monkeypatch: pytest.MonkeyPatch
+    pieces: WordPieces, long_texts: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = pieces.windows(list(LONG.values())[:6])
+    whole = pieces.windows(list(long_texts.values())[:6])
     monkeypatch.setattr("recall_daemon.embed.wordpieces.PIECE_CHARS", 97)
-    assert pieces.windows(list(LONG.values())[:6]) == whole
+    assert pieces.windows(list(long_texts.values())[:6]) == whole
 
 
 @pytest.mark.parametrize(
@@ -101,7 +73,7 @@ def test_any_text_will_do(pieces: WordPieces, text: str) -> None:
 
 
 def test_a_long_text_is_read_only_as_far_as_its_windows_reach(
-    pieces: WordPieces, monkeypatch: pytest.MonkeyPatch
+    pieces: WordPieces, long_texts: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[int] = []
     real = WordPieces._piece
@@ -118,5 +90,6 @@ def test_a_long_text_is_read_only_as_far_as_its_windows_reach(
 
 
 def test_short_and_long_texts_keep_their_order(pieces: WordPieces) -> None:
-    texts = ["short", PROSE * 60, "", PROSE, "x" * 300]
+    prose = "The write-ahead log was moved to another volume.\n"
+    texts = ["short", prose * 90, "", prose, "x" * 300]
     assert [len(spans) > 1 for spans in pieces.windows(texts)] == [False, True, False, False, False]
