@@ -6,8 +6,8 @@ In a store of the corpus, with `--shared` memories of an agent beside it, each w
 Reads of one memory by its name, in turns and in one process: as the plain route does it, which asks
 for no version, and as the agents' route does it, with the version that is served, the lock of none,
 and what the agent may see; `overhead` is how much longer that one takes. Then adds and updates over
-HTTP by 1 and 16 clients, each durable when it is answered; each update is of another memory than
-the ones that go on beside it.
+HTTP by 1 and 16 clients, each durable when it is answered, while the hub embeds what they write;
+each update is of another memory than the ones that go on beside it.
 """
 
 from __future__ import annotations
@@ -124,9 +124,11 @@ def _writes(folder: Path, options: Options, shared: int, seconds: float) -> dict
         address = Address.of(daemon.url)
         numbers = itertools.count()
         for clients in CLIENTS:
+            daemon.until_embedded(min(1.0, seconds))
             progress(f"adds by {clients} clients")
             added = _run(address, clients, seconds, lambda _: _add(next(numbers)))
             found[f"adds_{clients}_clients"] = _told(added)
+            daemon.until_embedded(min(1.0, seconds))
             progress(f"updates by {clients} clients")
             changed = _run(address, clients, seconds, lambda n: _update(n % shared), method="PATCH")
             found[f"updates_{clients}_clients"] = _told(changed)

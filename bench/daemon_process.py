@@ -65,9 +65,10 @@ class DaemonProcess:
         answer.raise_for_status()
         return dict(answer.json())
 
-    def backlog(self) -> int:
-        """How many texts wait to be embedded."""
-        return int(self._http.get("/v1/status").json()["backlog"])
+    def until_embedded(self, look_s: float = 1.0) -> None:
+        """Until no text waits to be embedded. To be asked takes what embedding needs: it is rare."""
+        while self._http.get("/v1/status").json()["backlog"]:
+            time.sleep(look_s)
 
     def store(self, system_id: str, memory_id: str, text: str) -> None:
         """Post a memory; returns when it is acknowledged."""

@@ -102,8 +102,7 @@ class Serve:
             searches = self._searches(address)
             posts = self._posts(address)
             progress("what was posted is embedded")
-            while daemon.backlog():  # not asked all the time: that takes what embedding needs
-                time.sleep(min(1.0, self._seconds))
+            daemon.until_embedded(min(1.0, self._seconds))
             unkind = asyncio.run(self._beside_the_unkind(address))
             resident = daemon.resident()
         return {
