@@ -66,7 +66,7 @@ class DaemonProcess:
         return dict(answer.json())
 
     def until_embedded(self, look_s: float = 1.0) -> None:
-        """Until no text waits to be embedded. To be asked takes what embedding needs: it is rare."""
+        """Until no text waits to be embedded. Asked rarely: it takes what embedding needs."""
         while self._http.get("/v1/status").json()["backlog"]:
             time.sleep(look_s)
 

@@ -18,7 +18,6 @@ import itertools
 import resource
 import tempfile
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
