@@ -41,6 +41,9 @@ log = structlog.get_logger(__name__)
 
 ERROR_MAX_CHARS = 1_000
 
+# Between two looks for texts to embed: those of a batch cost less than each by itself.
+EMBED_PAUSE_S = 1.0
+
 Announce = Callable[[str], None]
 Load = Callable[[], HubSettings]
 
@@ -123,6 +126,7 @@ class Daemon:
             self._merged.clear()
             await asyncio.to_thread(self._catch_up)
             self.answers.set()
+            self._to_embed.set()
             if self._hub.core.index.counts.lacking_rows:
                 self._lacking.set()
 
@@ -166,6 +170,7 @@ class Daemon:
                 self._embed_failure = self._told_once(
                     "embedding.failed", error, self._embed_failure
                 )
+            await asyncio.sleep(EMBED_PAUSE_S)
 
     async def _embed_all(self) -> None:
         embedder = await asyncio.to_thread(self._hub.core.embedder.get)

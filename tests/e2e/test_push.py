@@ -114,3 +114,12 @@ def test_a_body_that_ends_early_leaves_nothing(fleet: Any, hub: Any) -> None:
     hub.wait_until(lambda: not list(parts.iterdir()))
     assert put_manifest(hub).json()["have"] == []
     assert [step(hub).status_code for step in STEPS] == [200] * len(STEPS)
+
+
+def test_what_is_posted_is_embedded_without_a_poll(hub: Any, fleet: Any) -> None:
+    fleet.extra["POLL_INTERVAL_S"] = "3600"
+    hub.restart()
+    memory = {"system": "a", "memory_id": "m", "text": "posted between two polls"}
+    with httpx.Client(base_url=hub.url) as client:
+        client.post("/v1/memories", json=memory).raise_for_status()
+        hub.wait_until(lambda: client.get("/v1/status").json()["backlog"] == 0)
