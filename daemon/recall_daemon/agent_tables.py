@@ -121,6 +121,24 @@ def print_shares(console: Console, answer: Json) -> None:
     _more(console, "--before", answer["next_before"])
 
 
+def print_rules(console: Console, answer: Json) -> None:
+    if not answer["rules"]:
+        console.print("no rule shares anything")
+        return
+    rows = [
+        (
+            str(one["rule_id"]),
+            one["source_agent"] or "anybody",
+            one["category"] or "any",
+            one["tag"] or "any",
+            ", ".join(one["targets"]),
+            one["made_by"],
+        )
+        for one in answer["rules"]
+    ]
+    _print_table(console, ("rule", "of", "category", "tag", "for", "by"), rows)
+
+
 def print_locks(console: Console, answer: Json) -> None:
     if not answer["locks"] and not answer["waiting"]:
         console.print("nothing is locked")

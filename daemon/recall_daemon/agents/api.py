@@ -11,6 +11,7 @@ from recall_daemon.agents.actor import Actor
 from recall_daemon.agents.decisions import Decision
 from recall_daemon.agents.review_pages import LIMIT as CONFLICTS
 from recall_daemon.agents.review_pages import Asked, conflict_page
+from recall_daemon.agents.share_rules import RuleAsked
 from recall_daemon.agents.shared import Shared
 from recall_daemon.agents.sharing import LIMIT as SHARES
 from recall_daemon.agents.slices import LIMIT as SLICE
@@ -48,6 +49,12 @@ class AgentsApi(Protocol):
     ) -> Json: ...
 
     def revoke_share(self, share_id: int) -> Json: ...
+
+    def share_rules(self) -> Json: ...
+
+    def add_share_rule(self, asked: RuleAsked) -> Json: ...
+
+    def revoke_share_rule(self, rule_id: int) -> Json: ...
 
     def versions(self, memory: str) -> Json: ...
 
@@ -108,6 +115,15 @@ class AgentsHere:
 
     def revoke_share(self, share_id: int) -> Json:
         return self._shared.sharing.revoke(self._actor, share_id)
+
+    def share_rules(self) -> Json:
+        return self._shared.share_rules.list(self._actor)
+
+    def add_share_rule(self, asked: RuleAsked) -> Json:
+        return self._shared.share_rules.add(self._actor, asked)
+
+    def revoke_share_rule(self, rule_id: int) -> Json:
+        return self._shared.share_rules.revoke(self._actor, rule_id)
 
     def versions(self, memory: str) -> Json:
         return self._shared.review.versions(self._actor, memory)

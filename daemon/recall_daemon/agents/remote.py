@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, Protocol
 from urllib.parse import quote, urlencode
 
 from recall_daemon.agents.review_pages import LIMIT as CONFLICTS
 from recall_daemon.agents.review_pages import Asked
+from recall_daemon.agents.share_rules import RuleAsked
 from recall_daemon.agents.sharing import LIMIT as SHARES
 from recall_daemon.agents.slices import LIMIT as SLICE
 
@@ -66,6 +68,15 @@ class RemoteAgents:
 
     def revoke_share(self, share_id: int) -> Json:
         return self._call("DELETE", f"/v1/shares/{share_id}")
+
+    def share_rules(self) -> Json:
+        return self._call("GET", "/v1/share-rules")
+
+    def add_share_rule(self, asked: RuleAsked) -> Json:
+        return self._call("POST", "/v1/share-rules", asdict(asked))
+
+    def revoke_share_rule(self, rule_id: int) -> Json:
+        return self._call("DELETE", f"/v1/share-rules/{rule_id}")
 
     def versions(self, memory: str) -> Json:
         return self._call("GET", f"/v1/agent/versions/{_quoted(memory)}")

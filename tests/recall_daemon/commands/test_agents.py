@@ -64,6 +64,8 @@ def story(recalld: Any, filled: dict[str, Any]) -> None:
     assert recalld.json("shares", "revoke", str(filled["share"]))["revoked"]
     assert recalld.said("shares") == "nothing is shared\n"
 
+    _rules(recalld)
+
     (lock,) = recalld.json("locks")["locks"]
     assert (lock["memory_id"], lock["holder"]) == ("shared", "local/guard")
     assert "local/guard" in recalld.said("locks")
@@ -85,6 +87,16 @@ def story(recalld: Any, filled: dict[str, Any]) -> None:
     assert recalld.json("audit", "verify")["ok"]
     actions = {entry["action"] for entry in recalld.json("audit", "list")["entries"]}
     assert {"conflict.resolved", "conflict.undone", "share.revoked", "memory.restored"} <= actions
+
+
+def _rules(recalld: Any) -> None:
+    number = recalld.json("shares", "add-rule", "helper", "guard", "--tag", "doors")["rule_id"]
+    (rule,) = recalld.json("shares", "rules")["rules"]
+    assert (rule["rule_id"], rule["tag"], rule["category"]) == (number, "doors", None)
+    assert rule["targets"] == ["helper", "guard"]
+    assert "doors" in recalld.said("shares", "rules")
+    assert recalld.json("shares", "revoke-rule", str(number))["revoked"]
+    assert recalld.said("shares", "rules") == "no rule shares anything\n"
 
 
 def _agents(recalld: Any) -> None:
@@ -135,6 +147,8 @@ def _refused(recalld: Any, conflict: str) -> None:
         (("why", "never"), "no such memory"),
         (("undelete", "99"), "no such deletion"),
         (("shares", "revoke", "99"), "no such share"),
+        (("shares", "revoke-rule", "99"), "no such rule"),
+        (("shares", "add-rule", "helper"), "a category, a tag, or both"),
         (("locks", "force-release", "shared", "--reason", "x"), "nobody holds a lock"),
     ):
         code, out, err = recalld(*refused)
@@ -161,6 +175,7 @@ def test_without_a_daemon(
     assert "From elsewhere." in recalld.said("versions", "in conflict")
     assert len(recalld.json("shares", "--memory", "shared")["shares"]) == 1
     assert recalld.json("shares", "revoke", str(filled["share"]))["revoked"]
+    _rules(recalld)
     assert len(recalld.json("locks")["locks"]) == 1
     recalld.json("locks", "force-release", "shared", "--reason", "it is stuck")
     assert recalld.json("why", "gone")["state"] == "deleted"

@@ -96,7 +96,7 @@ def _agent(one: Json) -> None:
 
 
 class _Live:
-    """Locks and shares as they are now."""
+    """Locks, shares and share rules as they are now."""
 
     def __init__(self, visit: Visit) -> None:
         self._visit = visit
@@ -115,6 +115,8 @@ class _Live:
             self._locks(told)
             heading("Shares")
             self._shares(told["shares"])
+            heading("Share rules")
+            self._rules(told["rules"])
 
     def _locks(self, told: Json) -> None:
         if not told["locks"]:
@@ -155,6 +157,31 @@ class _Live:
         if len(shares) > SHOWN_MAX:
             layout.notice("And more: `recalld shares`.")
 
+    def _rules(self, rules: list[Json]) -> None:
+        if not rules:
+            layout.notice("Nothing is shared by a rule.")
+        for rule in rules[:SHOWN_MAX]:
+            with ui.element("article").classes("memory"):
+                Words(f"Rule {rule['rule_id']}", "h3")
+                pairs(
+                    (
+                        ("Category", rule["category"]),
+                        ("Tag", rule["tag"]),
+                        ("Of", rule["source_agent"] or "anybody"),
+                        ("For", ", ".join(rule["targets"])),
+                        ("By", rule["made_by"]),
+                        ("Since", moment(rule["made_at"])),
+                    )
+                )
+                if self._visit.is_admin:
+                    label = f"Revoke rule {rule['rule_id']}"
+                    button("Revoke", label, partial(self._revoke_rule, rule["rule_id"]))
+        if len(rules) > SHOWN_MAX:
+            layout.notice("And more: `recalld shares rules`.")
+
+    async def _revoke_rule(self, rule_id: int) -> None:
+        await self._do(lambda shared, actor: shared.share_rules.revoke(actor, rule_id), "Revoked")
+
     async def _revoke(self, share_id: int) -> None:
         await self._do(lambda shared, actor: shared.sharing.revoke(actor, share_id), "Revoked")
 
@@ -183,8 +210,8 @@ class _Live:
 
 
 def _live(shared: Shared, actor: Actor) -> Json:
-    locks = shared.locks.listed(actor)
-    return {**locks, "shares": shared.sharing.list(actor, limit=SHOWN_MAX + 1)["shares"]}
+    shares = shared.sharing.list(actor, limit=SHOWN_MAX + 1)
+    return {**shared.locks.listed(actor), **shares, **shared.share_rules.list(actor)}
 
 
 async def _slice(visit: Visit, name: str) -> None:

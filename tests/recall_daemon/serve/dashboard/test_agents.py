@@ -12,6 +12,7 @@ from recall_daemon.access.caller import LOCAL
 from recall_daemon.access.tokens import Asked
 from recall_daemon.agents.actor import Actor
 from recall_daemon.agents.editing import Terms
+from recall_daemon.agents.share_rules import RuleAsked
 
 GUARD = Actor(LOCAL, "guard", "u-1")
 HOSTILE = "<img src=x onerror='pwned()'> {{7*7}} `x`"
@@ -127,6 +128,20 @@ async def test_a_share_is_revoked(open_filled: Any, serve_pages: Any) -> None:
             await browser.click(client, page, label)
             await _until(lambda: not filled.shared.sharing.list(GUARD, "held")["shares"])
         assert "Nothing is shared one by one." in (await browser.get("/agents")).texts
+
+
+async def test_a_rule_is_revoked(open_filled: Any, serve_pages: Any) -> None:
+    async with open_filled() as hub, serve_pages(hub) as site:
+        filled = await _fill(hub)
+        rules = filled.shared.share_rules
+        number = rules.add(Actor(LOCAL), RuleAsked(["helper"], tag=HOSTILE))["rule_id"]
+        browser = site.browser()
+        page = await browser.get("/agents")
+        assert {HOSTILE, "anybody", "helper"} <= set(page.texts)
+        async with browser.connected(page) as client:
+            await browser.click(client, page, f"Revoke rule {number}")
+            await _until(lambda: not rules.list(Actor(LOCAL))["rules"])
+        assert "Nothing is shared by a rule." in (await browser.get("/agents")).texts
 
 
 async def test_users_and_readers_see_what_they_may(open_filled: Any, serve_pages: Any) -> None:

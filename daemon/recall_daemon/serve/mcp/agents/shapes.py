@@ -185,6 +185,31 @@ class Shares(BaseModel):
     next_before: int | None
 
 
+class ShareRule(BaseModel):
+    """Null: whoever wrote it, whatever category or tag it has. `targets`: `*` is every agent."""
+
+    rule_id: int
+    source_agent: str | None
+    category: str | None
+    tag: str | None
+    targets: list[str]
+    made_by: str
+    made_at: str
+
+
+class ShareRules(BaseModel):
+    rules: list[ShareRule]
+
+
+class RuleMade(BaseModel):
+    rule_id: int
+
+
+class RuleRevoked(BaseModel):
+    rule_id: int
+    revoked: bool
+
+
 class SyncMetadata(BaseModel):
     is_locked: bool
     lock_holder: str | None

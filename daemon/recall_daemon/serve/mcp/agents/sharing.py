@@ -8,6 +8,7 @@ from pydantic import Field
 
 from recall_daemon.agents import sharing, slices
 from recall_daemon.agents.actor import NAME_MAX_CHARS, Actor
+from recall_daemon.agents.share_rules import LABEL_MAX_CHARS, RuleAsked
 from recall_daemon.agents.shared import Shared
 from recall_daemon.agents.slices import SearchAsked
 from recall_daemon.operations import Json
@@ -27,6 +28,7 @@ from recall_daemon.store.answers import Key
 from recall_daemon.store.shares import Permission
 
 _Agent = Annotated[str, Field(min_length=1, max_length=NAME_MAX_CHARS)]
+_Label = Annotated[str, Field(min_length=1, max_length=LABEL_MAX_CHARS)]
 _Limit = Annotated[int, Field(ge=1, le=LIMIT_MAX)]
 
 
@@ -47,6 +49,20 @@ class ListShares(Asked):
     memory_id: MemoryName | None = None
     limit: Annotated[int, Field(ge=1, le=sharing.LIMIT_MAX)] = sharing.LIMIT
     before: Annotated[Number | None, Field(description="next_before of the page before.")] = None
+
+
+class AddRule(Changing):
+    targets: Annotated[
+        tuple[_Agent, ...],
+        Field(min_length=1, max_length=sharing.TARGETS_MAX, description="Agents; * is every one."),
+    ]
+    source_agent: Annotated[_Agent | None, Field(description="Whose; anybody's without.")] = None
+    category: _Label | None = None
+    tag: _Label | None = None
+
+
+class RevokeRule(Changing):
+    rule_id: Number
 
 
 class OfAgent(Asked):
@@ -82,6 +98,7 @@ class SharingTools:
 
     def __init__(self, shared: Shared) -> None:
         self._sharing = shared.sharing
+        self._rules = shared.share_rules
         self._slices = shared.slices
         self._statistics = shared.statistics
 
@@ -108,6 +125,22 @@ class SharingTools:
                 hints=UPSERTS,
             ),
             reading("list_shares", ListShares, shapes.Shares, self.shares, words.shares),
+            changing(
+                "add_share_rule",
+                AddRule,
+                shapes.RuleMade,
+                self.add_rule,
+                words.rule_made,
+            ),
+            changing(
+                "revoke_share_rule",
+                RevokeRule,
+                shapes.RuleRevoked,
+                self.revoke_rule,
+                words.rule_revoked,
+                hints=UPSERTS,
+            ),
+            reading("list_share_rules", Asked, shapes.ShareRules, self.rules, words.rules),
             reading("list_agents", Asked, shapes.Agents, self.agents, words.agents),
             reading(
                 "get_memory_allocation", OfAgent, shapes.Allocation, self.allocation, words.counts
@@ -166,6 +199,19 @@ class SharingTools:
     def shares(self, actor: Actor, asked: ListShares) -> Json:
         """The live shares of a memory; without one those that are for you, newest first."""
         return self._sharing.list(actor, asked.memory_id, limit=asked.limit, before=asked.before)
+
+    def add_rule(self, actor: Actor, asked: AddRule, key: Key | None) -> Json:
+        """Let agents see whatever has a category, a tag, or both. For admins."""
+        rule = RuleAsked(asked.targets, asked.source_agent, asked.category, asked.tag)
+        return self._rules.add(actor, rule, key=key)
+
+    def revoke_rule(self, actor: Actor, asked: RevokeRule, key: Key | None) -> Json:
+        """Take a share rule back: at the next read it is gone. For admins."""
+        return self._rules.revoke(actor, asked.rule_id, key=key)
+
+    def rules(self, actor: Actor, asked: Asked) -> Json:
+        """The live share rules, oldest first; to an agent those that are for it."""
+        return self._rules.list(actor)
 
     def agents(self, actor: Actor, asked: Asked) -> Json:
         """The agents that the hub is set up for."""

@@ -123,6 +123,25 @@ def shares(told: shapes.Shares) -> str:
     return _lines(lines) or "There are no shares."
 
 
+def rules(told: shapes.ShareRules) -> str:
+    return _lines([_rule(one) for one in told.rules]) or "There are no share rules."
+
+
+def _rule(one: shapes.ShareRule) -> str:
+    named = (("category", one.category), ("tag", one.tag))
+    what = " and ".join(f"{what} {label}" for what, label in named if label is not None)
+    by = one.source_agent or "anybody"
+    return f"{one.rule_id}: {what} of {by} for {', '.join(one.targets)}, by {one.made_by}"
+
+
+def rule_made(told: shapes.RuleMade) -> str:
+    return f"Rule {told.rule_id} counts from the next read on."
+
+
+def rule_revoked(told: shapes.RuleRevoked) -> str:
+    return f"Rule {told.rule_id} is taken back."
+
+
 def hits(told: shapes.AgentHits) -> str:
     blocks = [_hit(number, one) for number, one in enumerate(told.results, 1)]
     notes = ["(Found by words alone: the hub has no model at present.)"] if told.degraded else []

@@ -50,6 +50,9 @@ ROWS: Final = (
     Row("search_agent_memories", arguments={"query": "tide"}),
     Row("get_agent_memory_slice", arguments={"agent": "guard"}),
     Row("list_shares"),
+    Row("list_share_rules"),
+    Row("add_share_rule", ("admin",), (), {"targets": ["analyst"], "tag": "public"}),
+    Row("revoke_share_rule", ("admin",), (), {"rule_id": 999}, ok=404),
     Row("list_agents"),
     Row("get_memory_allocation", arguments={"agent": "guard"}),
     # The reader reads one system, the others speak for somebody or read their own.

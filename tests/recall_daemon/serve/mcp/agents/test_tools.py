@@ -20,12 +20,14 @@ READ = {
     *("get_memory_allocation", "get_sync_statistics", "get_coordinator_status", "list_locks"),
     *("batch_get_memories", "get_children", "why_forgotten", "get_memory_versions"),
     *("get_related_memories", "get_memories_by_group", "list_conflicts", "get_conflict"),
+    "list_share_rules",
 }
 DESTRUCTIVE = {"delete_memory", "force_release_lock"}
 CHANGE = {
     *("add_memory", "batch_add_memories", "update_memory", "undo_delete", "reinforce_memory"),
     *("share_with_agents", "revoke_share", "add_relationship", "remove_relationship"),
     *("create_context_group", "add_to_group", "create_session", "resolve_conflict"),
+    *("add_share_rule", "revoke_share_rule"),
     *("undo_resolution", "acquire_lock", "renew_lock", "release_lock", *DESTRUCTIVE),
 }
 GUARD, HELPER = {"agent_id": "guard"}, {"agent_id": "helper"}
@@ -152,6 +154,7 @@ async def test_the_tools_answer_what_the_services_answer(tools: Any) -> None:
     await guard("add_relationship", from_id=parent, to_id=child, type="explains", strength=0.5)
     group = await guard("create_context_group", name="g", memory_ids=[parent, child])
     await guard("share_with_agents", memory_id=child, agents=["helper"], expires_in_s=60)
+    await guard("add_share_rule", targets=["guard"], tag="doors")
     await guard("acquire_lock", memory_id=child)
     gone = await guard.add("Gone.")
     await guard("delete_memory", memory_id=gone)
@@ -165,6 +168,7 @@ async def test_the_tools_answer_what_the_services_answer(tools: Any) -> None:
         ("get_memories_by_group", group, shared.groups.memories(actor, group["group_id"])),
         ("why_forgotten", {"memory_id": gone}, shared.fates.fate(actor, gone)),
         ("list_shares", {"memory_id": child}, shared.sharing.list(actor, child)),
+        ("list_share_rules", {}, shared.share_rules.list(actor)),
         ("list_agents", {}, shared.statistics.agents(actor)),
         ("list_locks", {}, shared.locks.listed(actor)),
         ("get_memory_allocation", {}, shared.statistics.get_memory_allocation(actor, "guard")),
