@@ -12,10 +12,11 @@ import structlog
 
 from recall_daemon.embed.base import Embedder
 from recall_daemon.embed.passages import Span
-from recall_daemon.store import vanished, vectors
+from recall_daemon.store import pending, vanished, vectors
 from recall_daemon.store.audit import last_change
+from recall_daemon.store.pending import Pending
 from recall_daemon.store.store import Connection, Store
-from recall_daemon.store.vectors import Embedded, Pending
+from recall_daemon.store.vectors import Embedded
 from recall_wire.errors import RecallError, TransientError
 
 log = structlog.get_logger(__name__)
@@ -65,7 +66,7 @@ class BacklogSize:
         known_space_id, known_commits, size = self._known
         if (known_space_id, known_commits) != (space_id, commits):
             with self._store.read() as connection:
-                size = vectors.backlog_size(connection, space_id)
+                size = pending.backlog_size(connection, space_id)
             self._known = (space_id, commits, size)
         return size
 
@@ -100,7 +101,7 @@ class Backlog:
     def size(self, space_id: str) -> int:
         """How many distinct texts wait, without those this process found it cannot embed."""
         with self._store.read() as connection:
-            return vectors.backlog_size(connection, space_id, besides=self.hopeless(space_id))
+            return pending.backlog_size(connection, space_id, besides=self.hopeless(space_id))
 
     def drain(self, embedder: Embedder, *, stop: Callable[[], bool] = _never) -> int:
         """Embed until nothing waits or `stop()`; returns how many texts. Blocking.
@@ -148,22 +149,22 @@ class Backlog:
         besides = self._hopeless[space_id] | away
         after = self._done.get(space_id, 0)
         with self._store.read() as connection:
-            return last_change(connection), vectors.backlog(
+            return last_change(connection), pending.backlog(
                 connection, space_id, LOOK_UP_TEXTS, besides=besides, after=after
             )
 
     def _with_texts(self, batch: Sequence[Pending], space_id: str, away: set[str]) -> list[Pending]:
         """The batch with the texts of its cold ones; those that cannot be had now go to `away`."""
-        cold = [pending for pending in batch if pending.text is None]
+        cold = [one for one in batch if one.text is None]
         texts = self._fetched(cold, space_id, away) if cold else {}
         return [
-            pending if pending.text is not None else replace(pending, text=texts[pending.row_id])
-            for pending in batch
-            if pending.text is not None or pending.row_id in texts
+            one if one.text is not None else replace(one, text=texts[one.row_id])
+            for one in batch
+            if one.text is not None or one.row_id in texts
         ]
 
     def _fetched(self, cold: Sequence[Pending], space_id: str, away: set[str]) -> Mapping[int, str]:
-        hashes = {pending.row_id: pending.text_hash for pending in cold}
+        hashes = {one.row_id: one.text_hash for one in cold}
         try:
             texts = self._cold_texts(list(hashes))
         except TransientError as error:
@@ -205,14 +206,14 @@ class Backlog:
 
 def _parts(batch: Sequence[Pending], embedder: Embedder) -> Iterator[list[_Cut]]:
     """The batch cut into windows, in parts of at most `BATCH_WINDOWS` windows or one text."""
-    texts = [pending.text or "" for pending in batch]
+    texts = [one.text or "" for one in batch]
     part: list[_Cut] = []
     windows = 0
-    for pending, text, spans in zip(batch, texts, embedder.windows(texts), strict=True):
+    for one, text, spans in zip(batch, texts, embedder.windows(texts), strict=True):
         if part and windows + len(spans) > BATCH_WINDOWS:
             yield part
             part, windows = [], 0
-        part.append(_Cut(pending, text, spans))
+        part.append(_Cut(one, text, spans))
         windows += len(spans)
     if part:
         yield part
@@ -226,7 +227,7 @@ def _encoded(embedder: Embedder, cuts: Sequence[_Cut]) -> list[Embedded]:
     texts, at = [], 0
     for cut in cuts:
         vectors_ = matrix[at : at + len(cut.spans)]
-        pending = cut.pending
-        texts.append(Embedded(pending.text_hash, cut.spans, vectors_, pending.row_id))
+        one = cut.pending
+        texts.append(Embedded(one.text_hash, cut.spans, vectors_, one.row_id))
         at += len(cut.spans)
     return texts

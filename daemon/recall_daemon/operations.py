@@ -24,7 +24,7 @@ from recall_daemon.memory.read import Memories
 from recall_daemon.memory.whose import as_spoken, whose
 from recall_daemon.search.engine import Search
 from recall_daemon.search.query import SearchRequest
-from recall_daemon.store import audit_log, events, ledger, memories, reconciling, vectors
+from recall_daemon.store import audit_log, events, ledger, memories, pending, reconciling
 from recall_daemon.store import jobs as job_table
 from recall_daemon.store.arrivals import arrivals
 from recall_daemon.store.audit_log import AuditEntry
@@ -101,7 +101,7 @@ class Operations:
         if reach.is_everything:
             return self._backlog_size.of(space_id)
         reach = reach.fixed()
-        return vectors.backlog_within(
+        return pending.backlog_within(
             connection, space_id, reach.systems, reach.projects, reach.seen
         )
 

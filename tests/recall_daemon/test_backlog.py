@@ -20,7 +20,7 @@ from recall_daemon import backlog
 from recall_daemon.backlog import Backlog, BacklogSize
 from recall_daemon.embed.errors import EmbeddingFailed
 from recall_daemon.embed.passages import Span
-from recall_daemon.store import audit, merge_few, vectors
+from recall_daemon.store import audit, merge_few, pending, vectors
 from recall_daemon.store.ledger import Place
 from recall_daemon.store.merge import merge_rows
 from recall_daemon.store.store import Connection, Store, take_numbers
@@ -223,13 +223,13 @@ def test_its_size_is_counted_anew_once_something_was_committed(
     store: Store, rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
-    count = vectors.backlog_size
+    count = pending.backlog_size
 
     def counted(connection: Connection, space_id: str) -> int:
         asked.append(space_id)
         return count(connection, space_id)
 
-    monkeypatch.setattr(vectors, "backlog_size", counted)
+    monkeypatch.setattr(pending, "backlog_size", counted)
     embedder = Picky()
     size = BacklogSize(store)
     space_id = embedder.space.space_id
@@ -345,7 +345,7 @@ many = st.tuples(st.just("many"), names, texts)
 def test_keeping_up_leaves_nothing_to_wait_whatever_changes(
     tmp_path: Path, rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(vectors, "FEW_CHANGED", 2)
+    monkeypatch.setattr(pending, "FEW_CHANGED", 2)
     stores = iter(Store(tmp_path / str(number)) for number in range(EXAMPLES * 2))
 
     @settings(max_examples=EXAMPLES, deadline=None, database=None)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from recall_daemon.store import vectors
+from recall_daemon.store import pending
 from recall_daemon.store.store import Connection
 
 SpaceState = Literal["serving", "building"]
@@ -62,7 +62,7 @@ def switch(connection: Connection, space_id: str, now: datetime, *, besides: lis
     False where it lacks one, which may have come since it was last looked. The space that served
     is no longer listed: its passages are left to `drop_unlisted`.
     """
-    if vectors.backlog_size(connection, space_id, besides=besides):
+    if pending.backlog_size(connection, space_id, besides=besides):
         return False
     serving = listed(connection).get("serving")
     if serving is not None and serving.space_id != space_id:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from recall_daemon.store import vectors
+from recall_daemon.store import pending
 from recall_daemon.store.store import Connection
 
 
@@ -38,5 +38,5 @@ def totals(connection: Connection, space_id: str) -> Totals:
         change_no=last_change(connection),
         rows=int(merged),
         texts=int(embedded),
-        backlog=vectors.backlog_size(connection, space_id),
+        backlog=pending.backlog_size(connection, space_id),
     )

@@ -21,7 +21,7 @@ import pyarrow as pa
 from recall_daemon.index import codes
 from recall_daemon.index import vectors as index_vectors
 from recall_daemon.index.follower import Index
-from recall_daemon.store import ledger, vectors
+from recall_daemon.store import ledger, pending, vectors
 from recall_daemon.store.ledger import Entry, Place
 from recall_daemon.store.memories import StoreFeed
 from recall_daemon.store.merge import merge_rows
@@ -70,7 +70,7 @@ def merge(connection: Connection, round_: int) -> None:
 
 
 def embed(connection: Connection, space_id: str) -> None:
-    waiting = vectors.backlog(connection, space_id, 10_000)
+    waiting = pending.backlog(connection, space_id, 10_000)
     texts = [pending.text for pending in waiting if pending.text is not None]
     embedded = [
         Embedded(

@@ -11,11 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from recall_daemon.store import audit, vectors
+from recall_daemon.store import audit, pending, vectors
 from recall_daemon.store.ledger import Place
 from recall_daemon.store.merge import merge_rows
+from recall_daemon.store.pending import Pending
 from recall_daemon.store.store import Connection, Store
-from recall_daemon.store.vectors import Embedded, Pending
+from recall_daemon.store.vectors import Embedded
 from recall_wire.records import Record, text_hash
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -29,7 +30,7 @@ def merge(store: Store, seq: int, table: pa.Table) -> None:
 
 def waiting(store: Store, space: str = SPACE) -> list[str | None]:
     with store.read() as connection:
-        return [pending.text for pending in vectors.backlog(connection, space, 10)]
+        return [pending.text for pending in pending.backlog(connection, space, 10)]
 
 
 def test_each_distinct_text_waits_once_and_only_in_spaces_that_lack_it(
@@ -50,8 +51,8 @@ def test_each_distinct_text_waits_once_and_only_in_spaces_that_lack_it(
     assert waiting(store) == []
     assert waiting(store, "another@r:3") == ["same  text", "other"]
     with store.read() as connection:
-        assert vectors.backlog_size(connection, SPACE) == 0
-        assert vectors.backlog_size(connection, "") == 2
+        assert pending.backlog_size(connection, SPACE) == 0
+        assert pending.backlog_size(connection, "") == 2
 
 
 def test_a_deleted_row_waits_for_nothing(store: Store, rows: Rows) -> None:
@@ -221,18 +222,18 @@ def test_those_named_are_neither_looked_up_nor_counted(store: Store, rows: Rows)
     besides = [str(text_hash("one")), "unknown"]
 
     with store.read() as connection:
-        found = vectors.backlog(connection, SPACE, 1, besides=besides)
+        found = pending.backlog(connection, SPACE, 1, besides=besides)
         assert [pending.text for pending in found] == ["two"]
-        assert vectors.backlog_size(connection, SPACE, besides=besides) == 2
+        assert pending.backlog_size(connection, SPACE, besides=besides) == 2
 
 
 def test_counting_the_backlog_reads_no_text(store: Store, rows: Rows) -> None:
     merge(store, 1, rows([Record("1", text="one")]))
     with store.read() as connection:
         asked = Asked(connection)
-        vectors.backlog(asked, SPACE, 1)  # type: ignore[arg-type]
+        pending.backlog(asked, SPACE, 1)  # type: ignore[arg-type]
         assert "text" in asked.columns_read()
-        vectors.backlog_size(asked, SPACE)  # type: ignore[arg-type]
+        pending.backlog_size(asked, SPACE)  # type: ignore[arg-type]
         assert "text_hash" in asked.columns_read()
         assert "text" not in asked.columns_read()
 
@@ -273,7 +274,7 @@ def test_vectors_that_came_along_are_kept_once_per_text(store: Store, rows: Rows
     assert given(store, table) == 2
     assert [row[2:] for row in fed(store)] == [(0, 0, None, [1, 0, 0])]
     with store.read() as connection:
-        assert vectors.backlog(connection, SPACE, 10) == [
+        assert pending.backlog(connection, SPACE, 10) == [
             Pending(str(text_hash("t")), "t", given=True, row_id=1),
             Pending(str(text_hash("bare")), "bare", row_id=4),
         ]
@@ -327,8 +328,8 @@ def test_a_cold_text_waits_only_where_the_space_has_nothing_of_it(store: Store, 
 
     assert waiting(store) == ["u"]
     with store.read() as connection:
-        assert vectors.backlog_size(connection, SPACE) == 1
-        assert vectors.backlog(connection, "new@r:3", 10) == [
+        assert pending.backlog_size(connection, SPACE) == 1
+        assert pending.backlog(connection, "new@r:3", 10) == [
             Pending(str(text_hash("t")), None, cold_file=7, cold_row=3, row_id=1),
             Pending(str(text_hash("u")), "u", row_id=2),
         ]
@@ -347,13 +348,13 @@ def test_a_look_up_brings_a_bounded_number_of_bytes(
     texts = ["x" * 60, "ü" * 10, "z", "y" * 30]
     merge(store, 1, rows([Record(text, text=text) for text in texts]))
 
-    monkeypatch.setattr(vectors, "BACKLOG_BYTES", 80)
+    monkeypatch.setattr(pending, "BACKLOG_BYTES", 80)
     assert waiting(store) == texts[:2]
-    monkeypatch.setattr(vectors, "BACKLOG_BYTES", 50)
+    monkeypatch.setattr(pending, "BACKLOG_BYTES", 50)
     assert waiting(store) == texts[:1]
 
 
 def test_of_a_long_text_only_the_beginning_is_looked_up(store: Store, rows: Rows) -> None:
     merge(store, 1, rows([Record("1", text="word " * 900_000)]))
 
-    assert len(waiting(store)[0] or "") == vectors.EMBEDDED_CHARS
+    assert len(waiting(store)[0] or "") == pending.EMBEDDED_CHARS

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from recall_daemon.settings import HubSettings
-from recall_daemon.store import audit, ledger, vectors
+from recall_daemon.store import audit, ledger, pending, vectors
 from recall_daemon.store.ledger import Entry, Place
 from recall_daemon.store.memories import StoredRow, by_row_ids
 from recall_daemon.store.merge import merge_rows
@@ -96,7 +96,7 @@ class World:
 
     def embed(self) -> None:
         with self.store.read() as connection:
-            waiting = vectors.backlog(connection, SPACE, 100_000)
+            waiting = pending.backlog(connection, SPACE, 100_000)
         texts = [
             Embedded(p.text_hash, [(0, len(p.text))], vector_of(p.text)[None, :])
             for p in waiting
