@@ -88,6 +88,11 @@ def share(url: str) -> None:
             ask("PATCH", "agent/memories/both", {**edit, "strategy": "manual_review"})
         ask("POST", "agent/relationships", {"from_id": "both", "to_id": "held", "type": "explains"})
         ask("POST", "shares", {"memory_id": "held", "agents": ["helper"]})
+        ask(
+            "POST",
+            "share-rules",
+            {"targets": ["*"], "tag": "doors", "category": "system_knowledge"},
+        )
         ask("POST", "locks", {"memory_id": "held"})
 
 
