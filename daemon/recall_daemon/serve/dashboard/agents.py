@@ -26,6 +26,7 @@ from recall_daemon.serve.dashboard.text import (
     size,
 )
 from recall_daemon.serve.dashboard.visit import Visit
+from recall_daemon.store.shares import EVERYONE
 
 INTERVAL_S: Final = 5.0
 SHOWN_MAX: Final = 50
@@ -168,7 +169,12 @@ class _Live:
                         ("Category", rule["category"]),
                         ("Tag", rule["tag"]),
                         ("Of", rule["source_agent"] or "anybody"),
-                        ("For", ", ".join(rule["targets"])),
+                        (
+                            "For",
+                            "every agent"
+                            if EVERYONE in rule["targets"]
+                            else ", ".join(rule["targets"]),
+                        ),
                         ("By", rule["made_by"]),
                         ("Since", moment(rule["made_at"])),
                     )
