@@ -1,116 +1,28 @@
-"""Who sees which memory: the named rules, and every read against a reference of a few lines."""
+"""Who sees which memory: the named rules."""
 
 from __future__ import annotations
 
-import itertools
-import os
-from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass, replace
+import sys
+from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from recall_daemon.access.caller import LOCAL, Caller
-from recall_daemon.agents.actor import Actor
-from recall_daemon.agents.share_rules import RuleAsked
+sys.path.insert(0, str(Path(__file__).parent))  # sight_house
+
+from sight_house import AGENTS, SYSTEM, WORDS, House, memory
+
 from recall_daemon.errors import Forbidden, MemoryNotFound
 from recall_daemon.index.filters import NO_FILTERS
 from recall_daemon.search.query import SearchRequest
-from recall_wire.records import Record
-
-SYSTEM = "agents"
-AGENTS = (
-    {"name": "primary"},
-    {"name": "analyst", "restricted_categories": ["secret"]},
-    {"name": "guard", "restricted_categories": ["user_preferences"]},
-)
-WORDS = "harbour"
-SOAK = "RECALLD_TEST_SOAK" in os.environ
-
-
-@dataclass
-class House:
-    """A hub with configured agents, and what each sees of it, whichever way it looks."""
-
-    hub: Any
-
-    @property
-    def core(self) -> Any:
-        return self.hub.hub.core
-
-    def caller(self, agent: str | None, user: str | None = None, base: Caller = LOCAL) -> Caller:
-        return base.speaking_for(agent, user, self.core.grants.sight)
-
-    def actor(self, agent: str | None, user: str | None = None) -> Actor:
-        return Actor(self.caller(agent, user), agent, user)
-
-    def put(self, *records: Record) -> None:
-        """Each text is found by its own words, and by `WORDS`."""
-        said = [replace(r, text=r.text or f"{WORDS} {r.memory_id}") for r in records]
-        self.core.operations._posts.store(SYSTEM, said, actor="test")
-        self.core.follow()
-
-    async def embedded(self) -> None:
-        """Every text has its vector."""
-        assert await self.hub.hub.finish() == 0
-
-    def share(self, name: str, *agents: str, by: str | None = None, **terms: Any) -> list[int]:
-        told = self.hub.hub.shared.sharing.share_with_agents(self.actor(by), name, agents, **terms)
-        return list(told["share_ids"])
-
-    def revoke(self, share_id: int) -> None:
-        self.hub.hub.shared.sharing.revoke(self.actor(None), share_id)
-
-    def rule(self, *targets: str, **asked: Any) -> int:
-        told = self.hub.hub.shared.share_rules.add(self.actor(None), RuleAsked(targets, **asked))
-        return int(told["rule_id"])
-
-    def found(self, agent: str | None, user: str | None = None, **asked: Any) -> set[str]:
-        reach = self.caller(agent, user).reach
-        request = SearchRequest(WORDS, limit=100, fold=False, **asked)
-        with_reach = self.core.operations.seen_by(self.caller(agent, user))
-        assert reach == with_reach._caller.reach
-        return {hit["memory_id"] for hit in with_reach.search(request)["hits"]}
-
-    def listed(self, agent: str | None, user: str | None = None) -> set[str]:
-        answer = self.core.memories.recent(limit=100, reach=self.caller(agent, user).reach)
-        return {one["memory_id"] for one in answer["memories"]}
-
-    def got(self, agent: str | None, names: Iterable[str], user: str | None = None) -> set[str]:
-        reach = self.caller(agent, user).reach
-        found = set()
-        for name in names:
-            try:
-                found.add(self.core.memories.get(SYSTEM, name, reach)["memory_id"])
-            except MemoryNotFound:
-                continue
-        return found
-
-    def named(self, agent: str | None, names: Iterable[str], user: str | None = None) -> set[str]:
-        """By the ids of the agents' side."""
-        with self.core.store.look_up() as connection:
-            actor = self.actor(agent, user)
-            return set(self.hub.hub.shared.naming.find_all(connection, actor, list(names)))
-
-    def related(self, agent: str | None, to: str, user: str | None = None) -> set[str]:
-        answer = self.core.memories.related(
-            SYSTEM, to, limit=100, reach=self.caller(agent, user).reach
-        )
-        parts = [answer["before"], answer["after"], answer["nearest"]]
-        return {one["memory_id"] for part in parts for one in part}
 
 
 @pytest.fixture
 async def house(open_test_hub: Any) -> AsyncIterator[House]:
     async with open_test_hub(agents=AGENTS) as hub:
         yield House(hub)
-
-
-def memory(name: str, agent: str | None = None, user: str | None = None, **more: Any) -> Record:
-    categories = more.pop("categories", ())
-    tags = (*more.pop("tags", ()), *(f"category:{name}" for name in categories))
-    return Record(name, agent_id=agent, user_id=user, tags=tags, **more)
 
 
 def everywhere(house: House, agent: str | None, name: str, user: str | None = None) -> set[bool]:
@@ -307,106 +219,3 @@ async def test_reads_across_agents_are_in_the_audit_log_once_a_request(house: Ho
     house.found(None)
     assert len(entries()) == 3
     assert house.core.operations.audit_verify()["ok"]
-
-
-# The matrix: each read of each agent, against a reference that was written from the rules.
-
-CATEGORIES = (None, "secret", "user_preferences", "system_knowledge", "news")
-OWNERS = ("primary", "analyst", "guard", None) if SOAK else ("primary", "analyst", None)
-USERS = (None, "ann", "bob") if SOAK else (None, "ann")
-GRANTS = ("none", "share", "revoked", "expired") if SOAK else ("none", "share", "revoked")
-MODES = ("words", "meaning", "hybrid")
-RESTRICTED = {"analyst": {"secret"}, "guard": {"user_preferences"}}
-GLOBAL = {"user_preferences", "system_knowledge", "security_alerts", "behavioral_patterns"}
-
-
-@dataclass(frozen=True)
-class Case:
-    owner: str | None
-    user: str | None
-    category: str | None
-    tag: str | None
-    grant: str
-
-    @property
-    def name(self) -> str:
-        return "-".join(str(part) for part in (*vars(self).values(),))
-
-
-CASES = [
-    Case(*parts) for parts in itertools.product(OWNERS, USERS, CATEGORIES, (None, "wide"), GRANTS)
-]
-
-
-def may_see(case: Case, agent: str | None, user: str | None) -> bool:
-    """Of the rules: `wide` of primary for analyst, `news` of anybody for every agent."""
-    if agent is None:
-        return user is None or case.user in (None, user)
-    if case.category in RESTRICTED.get(agent, ()) or case.user not in (None, user):
-        return False
-    granted = case.grant == "share" and agent in ("analyst", "stranger")
-    is_global = case.category in GLOBAL and agent in ("primary", "analyst", "guard")
-    by_rule = case.category == "news" or (
-        agent == "analyst" and case.tag == "wide" and case.owner == "primary"
-    )
-    return case.owner == agent or granted or is_global or by_rule
-
-
-async def test_every_read_of_every_agent_shows_what_the_rules_say(house: House) -> None:
-    house.put(
-        *(
-            memory(
-                case.name,
-                case.owner,
-                case.user,
-                categories=[case.category] if case.category else [],
-                tags=[case.tag] if case.tag else [],
-                session_id="one",
-                text=f"{WORDS} {number}",
-            )
-            for number, case in enumerate(CASES)
-        )
-    )
-    await house.embedded()
-    house.rule("analyst", tag="wide", source_agent="primary")
-    house.rule("*", category="news")
-    for case in CASES:
-        if case.grant != "none":
-            life = 60 if case.grant == "expired" else None
-            ids = house.share(case.name, "analyst", "stranger", expires_in_s=life)
-            for share_id in ids if case.grant == "revoked" else []:
-                house.revoke(share_id)
-    house.hub.clock[0] += timedelta(seconds=61)
-    names = [case.name for case in CASES]
-    viewers = itertools.product(("primary", "analyst", "guard", "stranger", None), USERS)
-    for number, (agent, user) in enumerate(viewers):
-        expected = {case.name for case in CASES if may_see(case, agent, user)}
-        assert _all_listed(house, agent, user) == expected, (agent, user)
-        assert house.named(agent, names, user) == expected, (agent, user)
-        for mode in MODES if SOAK else (MODES[number % 3],):
-            assert _all_found(house, agent, user, mode) == expected, (agent, user, mode)
-        some = names[:: len(names) // 20]
-        assert house.got(agent, some, user) == expected & set(some)
-        if expected:
-            assert house.related(agent, min(expected), user) <= expected
-
-
-def _all_listed(house: House, agent: str | None, user: str | None) -> set[str]:
-    found, cursor = set[str](), None
-    while True:
-        reach = house.caller(agent, user).reach
-        page = house.core.memories.recent(limit=100, cursor=cursor, reach=reach)
-        found |= {one["memory_id"] for one in page["memories"]}
-        cursor = page["next_cursor"]
-        if cursor is None:
-            return found
-
-
-def _all_found(house: House, agent: str | None, user: str | None, mode: Any) -> set[str]:
-    found, at = set[str](), 0
-    hub = house.core.operations.seen_by(house.caller(agent, user))
-    while at is not None:
-        page = hub.search(SearchRequest(WORDS, limit=100, offset=at, fold=False, mode=mode))
-        found |= {hit["memory_id"] for hit in page["hits"]}
-        at = page["next_offset"]
-    return found
