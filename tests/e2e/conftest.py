@@ -109,6 +109,7 @@ class RunningHub:
         assert ready
         line = self._process.stdout.readline()
         assert line, f"it ended before it was ready, with {self._process.wait(10)}"
+        assert line.startswith("recalld answers at "), (line, self._process.stdout.readline())
         self.url = line.split()[-1]
         self.wait_until(lambda: httpx.get(f"{self.url}/readyz").status_code == 200)
 

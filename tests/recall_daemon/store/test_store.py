@@ -113,6 +113,19 @@ def test_there_are_no_function_defaults_in_the_schema() -> None:
     assert not any(" DEFAULT " in sql.upper() for sql in MIGRATIONS)
 
 
+def test_no_bar_is_drawn_where_no_file_is_run(tmp_path: Path) -> None:
+    """`python -c`, and whatever forks such a process: its lines are for programs."""
+    asks = (
+        "import sys, pathlib\n"
+        "from recall_daemon.store.store import Store\n"
+        "store = Store(pathlib.Path(sys.argv[1]))\n"
+        "asked = store._root.execute(\"SELECT current_setting('enable_progress_bar')\")\n"
+        "print(asked.fetchall())"
+    )
+    command = [sys.executable, "-c", asks, str(tmp_path)]
+    assert subprocess.check_output(command, text=True) == "[(False,)]\n"
+
+
 def test_closing_waits_for_readers_and_then_refuses(tmp_path: Path) -> None:
     store = Store(tmp_path)
     inside, leave = threading.Event(), threading.Event()
