@@ -74,7 +74,7 @@ class Store:
         )
         try:
             self._root.execute("SET GLOBAL TimeZone = 'UTC'")  # each cursor's, too
-            # Where no file is run, DuckDB takes standard output for a person's and draws bars on it.
+            # Where no file is run, DuckDB takes standard output for a person's, and draws bars.
             self._root.execute("SET enable_progress_bar = false")
             # The writer does it, where there is room; DuckDB would not look.
             self._root.execute("PRAGMA disable_checkpoint_on_shutdown")

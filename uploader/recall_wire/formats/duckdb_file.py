@@ -148,7 +148,7 @@ class DuckDBFile:
             allowed = ", ".join(literal(str(reachable)) for reachable in self._reachable())
             connection.execute(f"SET allowed_paths = [{allowed}]")
             connection.execute("SET enable_external_access = false")
-            # Where no file is run, DuckDB takes standard output for a person's and draws bars on it.
+            # Where no file is run, DuckDB takes standard output for a person's, and draws bars.
             connection.execute("SET enable_progress_bar = false")
             connection.execute("SET lock_configuration = true")
             connection.execute(f"ATTACH {path} AS {_ALIAS} (READ_ONLY, TYPE duckdb)")
