@@ -75,9 +75,9 @@ class Model:
                 left += self.made[name].parents
         return found
 
-    def base(self, name: str) -> Content | None:
-        """What a version and the one that is served have in common."""
-        main = self.ancestors(self.head)
+    def base(self, name: str, side: str = "") -> Content | None:
+        """What a version and the one that is served, or another side, have in common."""
+        main = self.ancestors(side or self.head)
         while name not in main:
             if not self.made[name].parents:
                 return None
@@ -151,7 +151,7 @@ class Model:
         winner = self.winner(decision["strategy"], side, name)
         if winner is None:
             return None
-        base = self.base(name)
+        base = self.base(name, side)
         kept = {f: v for f, v in standing.items() if _changed(base, standing, f)}
         return by_theirs if winner == name else self.merged(name) | kept
 
