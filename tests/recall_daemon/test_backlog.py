@@ -29,7 +29,7 @@ from recall_wire.manifest import EmbeddingSpace
 from recall_wire.records import Record, text_hash
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
-EXAMPLES = 1_000 if os.environ.get("RECALLD_TEST_SOAK") else 25
+EXAMPLES = 1_000 if os.environ.get("RECALLD_TEST_SOAK") else 12
 Rows = Callable[[Sequence[Record]], pa.Table]
 
 

@@ -19,7 +19,7 @@ from recall_wire.errors import BucketUnreachable
 from recall_wire.records import Record
 
 # Of the calls and commits; of those whose answer is lost, others than of those that are not made.
-EVERY = 1 if "RECALLD_TEST_SOAK" in os.environ else 3
+EVERY = 1 if "RECALLD_TEST_SOAK" in os.environ else 6
 LOST = BucketUnreachable("the connection broke")
 
 

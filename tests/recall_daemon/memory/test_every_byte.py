@@ -39,7 +39,7 @@ from recall_wire.records import Record
 
 SECRETS = (2, 3, 11)
 # Which of the bucket's calls fail, one after the other; in the soak each.
-STEP = 1 if "RECALLD_TEST_SOAK" in os.environ else 9
+STEP = 1 if "RECALLD_TEST_SOAK" in os.environ else 18
 IDS = tuple(f"a/m{n}" for n in SECRETS)
 
 

@@ -25,7 +25,7 @@ from recall_daemon.store.store import Store
 from recall_daemon.versions.content import hash_of, root_id, version_id
 from recall_wire.records import Record
 
-EXAMPLES = 300 if "RECALLD_TEST_SOAK" in os.environ else 6
+EXAMPLES = 300 if "RECALLD_TEST_SOAK" in os.environ else 4
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 LATER = START + timedelta(days=1)

@@ -20,7 +20,7 @@ from recall_daemon.store.merge_few import Batch, apply, known, planned
 from recall_daemon.store.store import Connection, Store, take_numbers
 from recall_wire.records import Record, text_hash, to_batch
 
-EXAMPLES = 1_000 if os.environ.get("RECALLD_TEST_SOAK") else 25
+EXAMPLES = 1_000 if os.environ.get("RECALLD_TEST_SOAK") else 12
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 texts = st.text(st.characters(codec="utf-8"), max_size=6)

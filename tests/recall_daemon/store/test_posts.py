@@ -22,7 +22,7 @@ from recall_daemon.store.merge import merge_rows
 from recall_daemon.store.store import Connection, Store
 from recall_wire.records import Record
 
-EXAMPLES = 300 if os.environ.get("RECALLD_TEST_SOAK") else 15
+EXAMPLES = 300 if os.environ.get("RECALLD_TEST_SOAK") else 8
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SYSTEMS, IDS = ("a", "b"), ("m", "n", "o")
 Rows = Callable[[list[Record]], Any]

@@ -15,7 +15,7 @@ from recall_wire.errors import TransientError
 from recall_wire.records import Record
 
 # Of the calls; of those whose answer is lost, others than of those that are not made.
-EVERY = 1 if "RECALLD_TEST_SOAK" in os.environ else 3
+EVERY = 1 if "RECALLD_TEST_SOAK" in os.environ else 6
 
 
 def upload_once(*arguments: Any, **options: Any) -> str:
