@@ -183,6 +183,68 @@ def print_fate(console: Console, answer: Json) -> None:
         _print_table(console, ("when", "what", "deletion", "by"), rows)
 
 
+def print_memories(console: Console, answer: Json) -> None:
+    """Every field that says something, the text last."""
+    for one in answer["memories"]:
+        said = one["content"] or one["text_missing"] or ""
+        fields = {name: value for name, value in one.items() if value not in (None, [], {})}
+        fields.pop("content", None)
+        fields.pop("text_missing", None)
+        print_fields(console, fields)
+        console.print(_printable(said), markup=False, soft_wrap=True, end="\n\n")
+    for name in answer["missing"]:
+        console.print(f"there is no {_printable(name)}, or none that you may see", markup=False)
+
+
+def print_results(console: Console, answer: Json) -> None:
+    rows = [(*_lead(one), _text(one)) for one in answer["results"]]
+    _print_memories(console, (), rows)
+
+
+def print_agent_hits(console: Console, answer: Json) -> None:
+    rows = [
+        (
+            *_lead(one["memory"]),
+            one["source_agent"] or "-",
+            one["seen_by"],
+            "-" if one["score"] is None else f"{one['score']:.3f}",
+            _text(one["memory"]),
+        )
+        for one in answer["results"]
+    ]
+    _print_memories(console, ("of", "seen by", "score"), rows)
+    if answer["degraded"]:
+        console.print("[yellow]degraded: no model, words only[/]")
+
+
+def print_related(console: Console, answer: Json) -> None:
+    rows = [
+        (
+            *_lead(one["memory"]),
+            str(one["relationship"]["relationship_id"]),
+            one["relationship"]["type"],
+            f"{one['relationship']['strength']:.2f}",
+            one["relationship"]["direction"],
+            _text(one["memory"]),
+        )
+        for one in answer["related_memories"]
+    ]
+    _print_memories(console, ("relationship", "type", "strength", "direction"), rows)
+
+
+def _lead(memory: Json) -> tuple[str, str, str]:
+    return _name(memory), _when(memory["created_at"]), f"{memory['importance']:.2f}"
+
+
+def _print_memories(
+    console: Console, between: Sequence[str], rows: Sequence[Sequence[str]]
+) -> None:
+    if rows:
+        _print_table(console, ("memory", "created", "importance", *between, "text"), rows)
+    else:
+        console.print("nothing that you may see")
+
+
 def _print_table(console: Console, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """The first column in one piece: it is to be copied into the next command."""
     table = Table(box=None, pad_edge=False)

@@ -208,6 +208,10 @@ class AgentInvalid(TerminalError):
     """A request to the agents' side that says something that cannot be."""
 
 
+class ReadNotNoted(TransientError):
+    """What other agents wrote is not told, since the audit log could not take it down."""
+
+
 class MemoryLocked(TransientError):
     """Another holds the lock of a memory."""
 

@@ -13,7 +13,10 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import httpx
 
+from recall_daemon.agents.actor import AGENT_HEADER, SESSION_HEADER, USER_HEADER, Actor
+from recall_daemon.agents.locks import WAIT_MAX_S
 from recall_daemon.agents.remote import RemoteAgents
+from recall_daemon.agents.remote_acting import RemoteActing
 from recall_daemon.errors import HubUnreachable
 from recall_daemon.index.filters import Filters
 from recall_daemon.lock import running_at
@@ -24,6 +27,8 @@ from recall_daemon.store.ledger import Place, State
 from recall_wire.errors import TerminalError, TransientError
 
 TIMEOUT_S = 120
+# A lock may be waited for.
+ACTING_TIMEOUT_S = TIMEOUT_S + WAIT_MAX_S
 # A stream of events gives a sign of life every 15 seconds.
 SILENCE_S = 60.0
 CONNECT_S = 5.0
@@ -95,6 +100,20 @@ class RemoteHub:
     def agents(self) -> RemoteAgents:
         """The agents' side of the same daemon."""
         return RemoteAgents(self._call)
+
+    def acting(self, actor: Actor) -> RemoteActing:
+        """The same side for whoever speaks for an agent, a user, in a session."""
+        names = {
+            AGENT_HEADER: actor.agent_id,
+            USER_HEADER: actor.user_id,
+            SESSION_HEADER: actor.session_id,
+        }
+        headers = [(k.encode(), value.encode()) for k, value in names.items() if value is not None]
+
+        def call(method: str, path: str, body: Json | None = None) -> Json:
+            return self._call(method, path, body, headers=headers, timeout_s=ACTING_TIMEOUT_S)
+
+        return RemoteActing(call)
 
     def search(self, request: SearchRequest) -> Json:
         body = {name: _plain(value) for name, value in asdict(request).items()}
@@ -227,11 +246,14 @@ class RemoteHub:
         path: str,
         body: Json | None = None,
         *,
+        headers: Sequence[tuple[bytes, bytes]] = (),
         timeout_s: float | None = TIMEOUT_S,
         refused: bool = True,
     ) -> Json:
         try:
-            response = self._http.request(method, path, json=body, timeout=timeout_s)
+            response = self._http.request(
+                method, path, json=body, headers=headers, timeout=timeout_s
+            )
             answer = response.json()
         except (httpx.HTTPError, ValueError) as error:
             raise HubUnreachable(f"the hub at {self._url} does not answer: {error}") from error

@@ -9,6 +9,10 @@ from recall_daemon.access.caller import Caller
 from recall_daemon.errors import AgentInvalid, Forbidden
 
 NAME_MAX_CHARS: Final = 200
+# What says over HTTP for whom a request is made.
+AGENT_HEADER: Final = "x-recall-agent"
+USER_HEADER: Final = "x-recall-user"
+SESSION_HEADER: Final = "x-recall-session"
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What agents read that others wrote, in the audit log: one entry a request."""
+"""What agents read that others wrote, in the audit log: one entry a request, before its answer."""
 
 from __future__ import annotations
 
@@ -6,53 +6,57 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from concurrent.futures import wait as wait_for
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
-import structlog
-
+from recall_daemon.errors import ReadNotNoted
 from recall_daemon.search.reach import Told
 from recall_daemon.store import audit_log
 from recall_daemon.store.audit_log import Act
 from recall_daemon.store.store import Connection, Store, next_numbers
 from recall_wire.errors import RecallError
 
-log = structlog.get_logger(__name__)
-
 ACTION: Final = "memories.read_across"
-# An answer waits so long for its entry; under load that is a commit that others share.
-WAIT_S: Final = 0.05
+# A commit takes milliseconds; behind 50,000 rows that are being merged, and a checkpoint, seconds.
+WAIT_S: Final = 10.0
 IDS_MAX: Final = 100
 
 
-class ReadLog:
-    """Safe from many threads. Entries that wait at the same time share one statement.
+class _Entry(NamedTuple):
+    act: Act
+    durable: Future[None]
 
-    An answer waits for its entry to be durable, but no longer than `WAIT_S`: a hub that is killed
-    right after may lack the entries of the answers that it gave in the last moment before, where
-    the store was busy for longer than that.
-    """
+
+class ReadLog:
+    """Safe from many threads. Entries that wait at the same time share one statement."""
 
     def __init__(self, store: Store, *, now: Callable[[], datetime]) -> None:
         self._store = store
         self._now = now
         self._lock = threading.Lock()
-        self._waiting: list[Act] = []
+        self._waiting: list[_Entry] = []
 
     def note(self, actor: str, agent_id: str, user_id: str | None, told: Sequence[Told]) -> None:
-        """`told`: distinct memories. What cannot be noted is logged, and fails no read."""
-        with self._lock:
-            self._waiting.append(_act(actor, agent_id, user_id, told))
-        try:
-            future = self._store.submit(_Group(self._claim, self._now))
-        except RecallError as error:
-            log.warning("reads.not_noted", error=str(error))
-            return
-        future.add_done_callback(_settled)
-        wait_for([future], WAIT_S)
+        """Returns once the entry is durable. `told`: distinct memories.
 
-    def _claim(self) -> list[Act]:
+        Raises `ReadNotNoted` where it is not within `WAIT_S`: nothing is to be told then. An entry
+        that comes later stands for a read that was refused.
+        """
+        entry = _Entry(_act(actor, agent_id, user_id, told), Future())
+        group = _Group(self._claim, self._now)
+        with self._lock:
+            self._waiting.append(entry)
+        try:
+            self._store.submit(group).add_done_callback(group.settle)
+            entry.durable.result(WAIT_S)
+        except (RecallError, TimeoutError) as error:
+            raise ReadNotNoted(
+                "this shows what other agents wrote, which the audit log cannot take down now:"
+                f" {str(error) or 'the store is busy'}",
+                hint="try again",
+            ) from error
+
+    def _claim(self) -> list[_Entry]:
         with self._lock:
             claimed, self._waiting = self._waiting, []
             return claimed
@@ -61,23 +65,27 @@ class ReadLog:
 class _Group:
     """A work of the store's writer: every entry that waits when it is run for the first time."""
 
-    def __init__(self, claim: Callable[[], list[Act]], now: Callable[[], datetime]) -> None:
+    def __init__(self, claim: Callable[[], list[_Entry]], now: Callable[[], datetime]) -> None:
         self._claim = claim
         self._now = now
-        self._acts: list[Act] | None = None
+        self._entries: list[_Entry] | None = None
 
     def __call__(self, connection: Connection) -> None:
-        if self._acts is None:
-            self._acts = self._claim()
-        if self._acts:
-            first = next_numbers(connection, "audit", len(self._acts))
-            audit_log.append_all(connection, self._acts, self._now(), first=first)
+        if self._entries is None:
+            self._entries = self._claim()
+        if self._entries:
+            acts = [entry.act for entry in self._entries]
+            first = next_numbers(connection, "audit", len(acts))
+            audit_log.append_all(connection, acts, self._now(), first=first)
 
-
-def _settled(future: Future[None]) -> None:
-    error = future.exception()
-    if error is not None:
-        log.warning("reads.not_noted", error=str(error))
+    def settle(self, committed: Future[None]) -> None:
+        """Tell whoever waits for an entry of this how it went; one that never ran took none."""
+        entries = self._claim() if self._entries is None else self._entries
+        for entry in entries:
+            if error := committed.exception():
+                entry.durable.set_exception(error)
+            else:
+                entry.durable.set_result(None)
 
 
 def _act(actor: str, agent_id: str, user_id: str | None, told: Sequence[Told]) -> Act:

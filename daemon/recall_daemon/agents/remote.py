@@ -32,11 +32,11 @@ class RemoteAgents:
         return self._call("GET", "/v1/agents")
 
     def slice(self, agent: str, limit: int = SLICE, cursor: str | None = None) -> Json:
-        asked = _query(limit=limit, cursor=cursor)
-        return self._call("GET", f"/v1/agents/{_quoted(agent)}/slice{asked}")
+        asked = query_of(limit=limit, cursor=cursor)
+        return self._call("GET", f"/v1/agents/{quoted(agent)}/slice{asked}")
 
     def allocation(self, agent: str) -> Json:
-        return self._call("GET", f"/v1/agents/{_quoted(agent)}/allocation")
+        return self._call("GET", f"/v1/agents/{quoted(agent)}/allocation")
 
     def statistics(self) -> Json:
         return self._call("GET", "/v1/agents/statistics")
@@ -47,23 +47,23 @@ class RemoteAgents:
     def conflicts(
         self, state: Asked = "open", limit: int = CONFLICTS, cursor: str | None = None
     ) -> Json:
-        asked = _query(state=state, limit=limit, cursor=cursor)
+        asked = query_of(state=state, limit=limit, cursor=cursor)
         return self._call("GET", f"/v1/conflicts{asked}")
 
     def conflict(self, conflict_id: str) -> Json:
-        return self._call("GET", f"/v1/conflicts/{_quoted(conflict_id)}")
+        return self._call("GET", f"/v1/conflicts/{quoted(conflict_id)}")
 
     def resolve(self, conflict_id: str, body: Mapping[str, Any]) -> Json:
-        return self._call("POST", f"/v1/conflicts/{_quoted(conflict_id)}/resolve", dict(body))
+        return self._call("POST", f"/v1/conflicts/{quoted(conflict_id)}/resolve", dict(body))
 
     def undo_resolution(self, conflict_id: str, fence: int | None = None) -> Json:
-        return self._call("POST", f"/v1/conflicts/{_quoted(conflict_id)}/undo", {"fence": fence})
+        return self._call("POST", f"/v1/conflicts/{quoted(conflict_id)}/undo", {"fence": fence})
 
     def shares(
         self, memory: str | None = None, limit: int = SHARES, before: int | None = None
     ) -> Json:
         return self._call(
-            "GET", f"/v1/shares{_query(memory_id=memory, limit=limit, before=before)}"
+            "GET", f"/v1/shares{query_of(memory_id=memory, limit=limit, before=before)}"
         )
 
     def revoke_share(self, share_id: int) -> Json:
@@ -79,10 +79,10 @@ class RemoteAgents:
         return self._call("DELETE", f"/v1/share-rules/{rule_id}")
 
     def versions(self, memory: str) -> Json:
-        return self._call("GET", f"/v1/agent/versions/{_quoted(memory)}")
+        return self._call("GET", f"/v1/agent/versions/{quoted(memory)}")
 
     def fate(self, memory: str) -> Json:
-        return self._call("GET", f"/v1/agent/fate/{_quoted(memory)}")
+        return self._call("GET", f"/v1/agent/fate/{quoted(memory)}")
 
     def undelete(self, deletion_id: int, fence: int | None = None) -> Json:
         return self._call("POST", f"/v1/agent/deletions/{deletion_id}/undo", {"fence": fence})
@@ -95,10 +95,10 @@ class RemoteAgents:
         return self._call("POST", "/v1/locks/force-release", body)
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
     return quote(name, safe="")
 
 
-def _query(**asked: object) -> str:
+def query_of(**asked: object) -> str:
     given = {name: value for name, value in asked.items() if value is not None}
     return f"?{urlencode(given)}" if given else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Literal
@@ -10,7 +9,15 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 from rich.console import Console
 
-from recall_daemon.commands.program import AsJson, Config, app, open_hub_api, print_answer
+from recall_daemon.commands.program import (
+    AsJson,
+    Config,
+    Text,
+    app,
+    given_text,
+    open_hub_api,
+    print_answer,
+)
 from recall_daemon.errors import MemoryInvalid
 from recall_daemon.operations import Json
 
@@ -84,7 +91,7 @@ def related(
 
 @app.command
 def add(
-    text: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    text: Text,
     /,
     *,
     system: str,
@@ -106,7 +113,7 @@ def add(
     """
     body: Json = {
         "system": system,
-        "text": _given(text),
+        "text": given_text(text),
         "memory_id": memory_id,
         "kind": kind,
         "project": project,
@@ -118,17 +125,6 @@ def add(
         answer = hub.add(body)
     name = f"{answer['system_id']}/{answer['memory_id']}"
     print_answer(answer, json_, lambda console: console.print(f"stored {name}", markup=False))
-
-
-def _given(text: str) -> str:
-    """An option that was mistyped is no text."""
-    if text == "-":
-        return sys.stdin.read()
-    if text.startswith("-"):
-        raise MemoryInvalid(
-            f"{text[:40]!r} is no option", hint="a text that begins so is read with `-`"
-        )
-    return text
 
 
 def _parted(name: str) -> tuple[str, str]:

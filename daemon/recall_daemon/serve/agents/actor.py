@@ -7,11 +7,15 @@ from typing import Annotated
 from fastapi import Depends, Header
 from starlette.requests import Request
 
-from recall_daemon.agents.actor import Actor, actor_for
+from recall_daemon.agents.actor import (
+    AGENT_HEADER,
+    SESSION_HEADER,
+    USER_HEADER,
+    Actor,
+    actor_for,
+)
 from recall_daemon.errors import AgentInvalid
 from recall_daemon.serve.who import Who
-
-AGENT, USER, SESSION = "x-recall-agent", "x-recall-user", "x-recall-session"
 
 _Named = Annotated[str | None, Header(max_length=800)]
 
@@ -28,7 +32,7 @@ async def actor_of(
     The parameters are there for the OpenAPI document: a header that comes twice shows in the
     request alone. Raises `AgentInvalid`, `Forbidden`.
     """
-    names = (_only(request, name) for name in (AGENT, USER, SESSION))
+    names = (_only(request, name) for name in (AGENT_HEADER, USER_HEADER, SESSION_HEADER))
     return actor_for(caller, *names)
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
+import pytest
+
 from recall_daemon.access.tokens import Asked
+from recall_daemon.agents import read_log
 
 
 async def settled(fleet: Any) -> None:
@@ -72,11 +76,40 @@ async def test_each_request_that_reads_across_agents_is_one_entry(fleet: Any) ->
         start=1,
     ):
         await read()
-        fleet.hub.hub.core.store.write(lambda _: None)  # the entry is written before this
         entries = log(action="memories.read_across")["entries"]
         assert len(entries) == number
         assert entries[0]["body"]["ids"] == [f"agents/{shared}"]
         assert entries[0]["body"]["of"] == {"guard": 1}
+
+
+async def test_what_the_audit_log_cannot_take_down_is_not_told(
+    fleet: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guard, helper = fleet(agent="guard"), fleet(agent="helper")
+    shared = await guard.add("harbour shared")
+    await guard.post("shares", {"memory_id": shared, "agents": ["helper"]})
+    await settled(fleet)
+    monkeypatch.setattr(read_log, "WAIT_S", 0.05)
+    goes_on = threading.Event()
+    busy = fleet.hub.hub.core.store.submit(lambda _: goes_on.wait(30))
+    try:
+        for method, path, body in (
+            ("GET", f"agent/memories/{shared}", None),
+            ("POST", "agent/memories/get", {"ids": [shared]}),
+            ("POST", "agent/search", {"query": "harbour"}),
+            ("POST", "search", {"query": "harbour"}),
+            ("GET", f"memories/agents/{shared}", None),
+            ("GET", "agents/guard/slice", None),
+        ):
+            answer = await helper.ask(method, path, json=body)
+            assert answer.status_code == 503, path
+            assert "the audit log cannot take down" in answer.json()["detail"]
+            assert "harbour" not in answer.text
+        assert (await guard.get(f"agent/memories/{shared}"))["memory"]["content"]
+    finally:
+        goes_on.set()
+        busy.result(10)
+    assert [hit["source_agent"] for hit in (await found(helper)).values()] == ["guard"]
 
 
 async def test_a_search_is_narrowed_before_the_best_are_taken(fleet: Any) -> None:
