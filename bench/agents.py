@@ -25,7 +25,7 @@ from typing import Any
 
 import http_clients
 from corpus import NEWEST, Corpus, add_options, open_corpus, options_of
-from daemon_process import DaemonProcess
+from daemon_process import DaemonProcess, settle
 from http_clients import Address, Answers
 from load import Loader
 from recall_daemon.access.caller import LOCAL
@@ -115,7 +115,9 @@ def _writes(folder: Path, options: Options, shared: int, seconds: float) -> dict
         "RECALLD_BUCKET_URL": f"file://{folder / 'bucket'}",
         "RECALLD_EMBEDDER": options.embedder,
         "RECALLD_RATE_PER_MINUTE": "0",
+        "RECALLD_COLD_AFTER_S": "1e9",
     }
+    settle(folder / "hub", environment, LIMIT_S)
     found = {}
     with ExitStack() as stack:
         daemon = DaemonProcess(folder / "hub", environment)

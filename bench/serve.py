@@ -5,9 +5,10 @@
 `recalld run` as a process over a store of the corpus. Searches by 1, 16 and 64 clients, each with a
 question of its own (a sentence of the corpus, so that its embedding is part of the time), while a
 snapshot of `--ingest` rows a second comes in through the bucket, its vectors along with it. Then
-posts without anything else: one memory a request, and batches; each durable when it is answered.
-Then searches by one client alone, beside slow clients, idle connections and endless bodies: `ratio`
-is the p99 over that of before. Last, `--kills` rounds of kill -9 right after an acknowledgement.
+searches by one client alone, beside slow clients, idle connections and endless bodies: `ratio` is
+the p99 over that of before. Then posts without anything else but the embedding of what is posted:
+one memory a request, and batches; each durable when it is answered. Last, `--kills` rounds of
+kill -9 right after an acknowledgement. The hub has aged and backed up its rows before.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ import pyarrow as pa
 
 import http_clients
 from corpus import NEWEST, Corpus, add_options, open_corpus, options_of
-from daemon_process import DaemonProcess
+from daemon_process import DaemonProcess, settle
 from http_clients import Address, Answers, Body
 from load import Loader
 from publishing import publish_snapshot
@@ -90,25 +91,27 @@ class Serve:
             "RECALLD_EMBEDDER": options.embedder,
             "RECALLD_POLL_INTERVAL_S": "1",
             "RECALLD_RATE_PER_MINUTE": "0",
+            "RECALLD_COLD_AFTER_S": "1e9",
         }
 
     def measure(self) -> dict[str, Any]:
         progress(f"filling a store with {self._rows} rows")
         in_process(_build, self._options, self._hub, self._rows)
+        progress("what is due once is done")
+        settle(self._hub, self._environment, LIMIT_S)
         with self._daemon() as (daemon, address):
             daemon.until(lambda: not daemon.search("warm")["degraded"], LIMIT_S)
             self._run(address, 1, self._search, seconds=min(3.0, self._seconds))
             searches = self._searches(address)
-            posts = self._posts(address)
-            progress("what was posted is embedded")
-            daemon.until_embedded(min(1.0, self._seconds))
+            daemon.until_still(min(1.0, self._seconds))
             unkind = asyncio.run(self._beside_the_unkind(address))
+            posts = self._posts(address)
             resident = daemon.resident()
         return {
             "rows_ingested_a_second_beside_searches": self._ingest,
             "searches": searches,
-            "posts": posts,
             "beside_unkind_clients": unkind,
+            "posts": posts,
             "kills": self._killed() if self._kills else None,
             **resident,
         }

@@ -240,6 +240,43 @@ def review(tried: Tried) -> None:
     page.context.close()
 
 
+def act(tried: Tried) -> None:
+    """A memory is edited, reinforced, shared, deleted and brought back, by the keyboard alone."""
+    page = tried.page("/memory?system=agents&id=both")
+    name = "agents/both"
+    page.get_by_role("button", name=f"Edit {name}").press("Enter")
+    field = page.get_by_role("textbox", name="Text")
+    expect(field).to_be_focused()
+    page.screenshot(path=tried.keep / "edit.png")
+    field.fill("Tokens rotate at noon.")
+    page.get_by_role("button", name="Store the text").press("Enter")
+    expect(page.locator("div.text.whole")).to_have_text("Tokens rotate at noon.")
+    page.get_by_role("button", name=f"Reinforce {name}").press("Enter")
+    expect(page.get_by_text("Its importance is")).to_be_visible()
+    page.get_by_role("button", name=f"Share {name}").press("Enter")
+    page.get_by_role("textbox", name="Agents").fill("helper, analyst")
+    page.get_by_role("checkbox", name="They may change it, too").press("Space")
+    page.wait_for_timeout(500)  # the dialog has come in
+    page.screenshot(path=tried.keep / "share.png")
+    violations = Axe().run(page).response["violations"]
+    tried.problems += [f"share: {each['id']} ({each['impact']})" for each in violations]
+    page.get_by_role("button", name="Share it").press("Enter")
+    expect(page.get_by_role("cell", name="analyst")).to_be_visible()
+    expect(page.get_by_role("cell", name="write").first).to_be_visible()
+    page.get_by_role("button", name=f"Delete {name}").press("Enter")
+    page.screenshot(path=tried.keep / "delete.png")
+    page.get_by_role("button", name="Delete it").press("Enter")
+    expect(page.get_by_text("It is deleted:")).to_be_visible()
+    page.wait_for_timeout(500)
+    page.screenshot(path=tried.keep / "deleted.png", full_page=True)
+    violations = Axe().run(page).response["violations"]
+    tried.problems += [f"deleted: {each['id']} ({each['impact']})" for each in violations]
+    page.get_by_role("button", name=f"Bring {name} back").press("Enter")
+    expect(page.locator("div.text.whole")).to_have_text("Tokens rotate at noon.")
+    page.screenshot(path=tried.keep / "acts.png", full_page=True)
+    page.context.close()
+
+
 def theme(tried: Tried) -> None:
     """The switch turns the page dark, and it stays dark."""
     page = tried.page("/")
@@ -314,7 +351,7 @@ def main(chromium: str, keep: Path) -> int:
                 works = (
                     [many]
                     if fill is thousand
-                    else [every_page, nothing_runs, theme, keyboard, review]
+                    else [every_page, nothing_runs, theme, keyboard, review, act]
                 )
                 for work in works:
                     fine.append(checked(work.__name__, tried, work))

@@ -10,6 +10,7 @@ from recall_daemon.agents.actor import Actor
 from recall_daemon.agents.shared import Shared
 from recall_daemon.operations import Json
 from recall_daemon.serve.dashboard import layout
+from recall_daemon.serve.dashboard.acts import Acts, Redraw
 from recall_daemon.serve.dashboard.text import (
     Words,
     address,
@@ -25,7 +26,7 @@ VERSIONS_MAX: Final = 50
 _BRIEF_CHARS: Final = 160
 
 
-async def show_beside(visit: Visit, system_id: str, memory_id: str) -> None:
+async def show_beside(visit: Visit, system_id: str, memory_id: str, redraw: Redraw) -> None:
     """As far as whoever looks may see it."""
     name = f"{system_id}/{memory_id}"
 
@@ -42,6 +43,7 @@ async def show_beside(visit: Visit, system_id: str, memory_id: str) -> None:
     if told is None:
         return
     _stands(told)
+    Acts(visit, told["memory"], redraw).show()
     _versions(told["versions"])
     _related(told["related"])
     _shares(told["shares"])

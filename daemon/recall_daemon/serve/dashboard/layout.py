@@ -26,6 +26,8 @@ _TOGGLE = """() => {
   setDark(dark);
   document.cookie = `theme=${dark ? 'dark' : 'light'}; path=/; SameSite=Strict; max-age=31536000`;
 }"""
+# Behind white words that say how something went.
+_TOLD = {"positive": "#17663f", "negative": "#b3261e"}
 _PAGES = (
     ("/", "Fleet"),
     ("/search", "Search"),
@@ -41,6 +43,7 @@ def page(visit: Visit, title: str) -> Iterator[None]:
     """The frame of a page; its content goes inside."""
     ui.page_title(f"{title} · recalld")
     ui.add_head_html(f"<style>{_CSS}</style><script>{_SCRIPT}</script>")
+    ui.colors(**_TOLD)
     ui.dark_mode(visit.theme)
     with ui.header(fixed=False).classes("top"):
         _skip()

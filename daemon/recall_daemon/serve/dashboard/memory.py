@@ -1,4 +1,7 @@
-"""A memory's page: its text and fields, where it came from, what happened to it, what is near."""
+"""A memory's page: its text and fields, where it came from, what happened to it, what is near.
+
+One that is not there any more: what became of it, and having it back.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,10 @@ from fastapi import Request
 from nicegui import ui
 
 from recall_daemon.access.caller import Caller
+from recall_daemon.errors import MemoryNotFound
 from recall_daemon.operations import Json, Operations
 from recall_daemon.serve.dashboard import layout
+from recall_daemon.serve.dashboard.acts import Redraw, show_fate
 from recall_daemon.serve.dashboard.beside import show_beside
 from recall_daemon.serve.dashboard.hit import show_memory, target
 from recall_daemon.serve.dashboard.text import Words, heading, link, moment, pairs, table
@@ -26,20 +31,37 @@ def install() -> None:
 
 async def memory(request: Request) -> None:
     visit = Visit(request)
-    name = (visit.asked("system"), request.query_params.get("id", ""))
     with layout.page(visit, "Memory"):
-        found = await visit.read(
-            lambda _, caller: visit.dashboard.memories.get(*name, caller.reach)
-        )
-        if found is None:
+        place = ui.element("div")
+
+    async def draw() -> None:
+        place.clear()
+        with place:
+            await _draw(visit, draw)
+
+    await draw()
+
+
+async def _draw(visit: Visit, redraw: Redraw) -> None:
+    name = (visit.asked("system"), visit.asked_exactly("id"))
+    found = await visit.read(lambda _, caller: _find(visit, caller, *name))
+    if found is None:
+        if not await show_fate(visit, "/".join(name), redraw):
             layout.notice("There is no such memory, or none that you may see.", "bad")
-            return
-        Words(found["memory_id"], "p", "id")
-        _text(found, visit.asked("start"), visit.asked("end"))
-        _fields(found)
-        await _history(visit, found)
-        await show_beside(visit, found["system_id"], found["memory_id"])
-        await _related(visit, found)
+        return
+    Words(found["memory_id"], "p", "id")
+    _text(found, visit.asked("start"), visit.asked("end"))
+    _fields(found)
+    await _history(visit, found)
+    await show_beside(visit, found["system_id"], found["memory_id"], redraw)
+    await _related(visit, found)
+
+
+def _find(visit: Visit, caller: Caller, system_id: str, memory_id: str) -> Json | None:
+    try:
+        return visit.dashboard.memories.get(system_id, memory_id, caller.reach)
+    except MemoryNotFound:
+        return None
 
 
 def _text(found: Json, start: str, end: str) -> None:

@@ -69,6 +69,10 @@ class Visit:
         """A parameter of the page's address; "" where it has none."""
         return self._request.query_params.get(name, "").strip()
 
+    def asked_exactly(self, name: str) -> str:
+        """As `asked`, white space at its ends and all."""
+        return self._request.query_params.get(name, "")
+
     async def read(self, work: Callable[[Operations, Caller], T]) -> T | None:
         """Do blocking work in a thread, as whoever looks at the page; None where it fails, which
         the page is told."""
@@ -94,6 +98,11 @@ class Visit:
         except RecallError as error:
             self._tell(error)
             return None
+
+    def say(self, text: str) -> None:
+        """Tell the page that something is done."""
+        with self._client:
+            ui.notify(text, type="positive")
 
     def _tell(self, error: RecallError) -> None:
         with self._client:

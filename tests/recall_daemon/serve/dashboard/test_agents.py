@@ -144,6 +144,48 @@ async def test_a_rule_is_revoked(open_filled: Any, serve_pages: Any) -> None:
         assert "Nothing is shared by a rule." in (await browser.get("/agents")).texts
 
 
+async def test_a_memory_is_reinforced_on_its_page(open_filled: Any, serve_pages: Any) -> None:
+    async with open_filled() as hub, serve_pages(hub) as site:
+        filled = await _fill(hub)
+        browser = site.browser()
+        page = await browser.get("/memory", system=SYSTEM, id="both")
+        for act in ("Edit", "Reinforce", "Share", "Delete"):
+            assert page.button(f"{act} {SYSTEM}/both")
+
+        def importance() -> float:
+            return float(filled.shared.memories.get(GUARD, "both")["memory"]["importance"])
+
+        before = importance()
+        async with browser.connected(page) as client:
+            await browser.click(client, page, f"Reinforce {SYSTEM}/both")
+            await _until(lambda: importance() > before)
+
+
+async def test_what_was_deleted_is_brought_back_on_its_page(
+    open_filled: Any, serve_pages: Any
+) -> None:
+    async with open_filled() as hub, serve_pages(hub) as site:
+        filled = await _fill(hub)
+        filled.shared.deleting.delete(GUARD, "both")
+        instance = {"role": "instance", "system_id": SYSTEM}
+        for token in (
+            filled.token(role="reader", systems=("laptop",)),
+            filled.token(**instance, user_id="u-2"),
+        ):
+            page = await site.browser(token).get("/memory", system=SYSTEM, id="both")
+            assert "There is no such memory, or none that you may see." in page.texts
+        reader = site.browser(filled.token(role="reader", systems=(SYSTEM,)))
+        page = await reader.get("/memory", system=SYSTEM, id="both")
+        assert any(text.startswith("It is deleted: ") for text in page.texts)
+        assert "Bring it back" not in page.texts
+        browser = site.browser(filled.token(role="admin"))
+        page = await browser.get("/memory", system=SYSTEM, id="both")
+        async with browser.connected(page) as client:
+            await browser.click(client, page, f"Bring {SYSTEM}/both back")
+            await _until(lambda: filled.shared.fates.fate(GUARD, "both")["state"] == "live")
+        assert "Versions" in (await browser.get("/memory", system=SYSTEM, id="both")).texts
+
+
 async def test_users_and_readers_see_what_they_may(open_filled: Any, serve_pages: Any) -> None:
     async with open_filled() as hub, serve_pages(hub) as site:
         filled = await _fill(hub)
@@ -173,6 +215,9 @@ async def test_users_and_readers_see_what_they_may(open_filled: Any, serve_pages
             page = await reader.get(path)
             buttons = {"Choose ours", "Merge…", "Take away…", "Revoke", "Undo"}
             assert not buttons & set(page.texts)
+        page = await reader.get("/memory", system=SYSTEM, id="both")
+        assert "Versions" in page.texts
+        assert not {"Edit…", "Reinforce", "Share…", "Delete…"} & set(page.texts)
         assert "Our word." in (await reader.get("/conflicts")).texts
         user = site.browser(filled.token(**instance, user_id="u-1"))
         page = await user.get("/conflicts")
