@@ -1,13 +1,12 @@
-"""Clients of the hub's port that cost little themselves, kind ones and unkind ones."""
+"""Clients of the hub's port that cost little themselves."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -59,7 +58,7 @@ async def run(
                 path, told = body(next(numbers))
                 begun_s = time.perf_counter()
                 data = json.dumps(told).encode()
-                head = _head(address, path, len(data), method)
+                head = head_of(address, path, len(data), method)
                 status = await _ask(reader, writer, head + data)
                 if 200 <= status < 300:
                     answers.seconds.append(time.perf_counter() - begun_s)
@@ -84,78 +83,9 @@ async def _ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, asked
     return int(head.split(b" ", 2)[1])
 
 
-def _head(address: Address, path: str, length: int, method: str = "POST") -> bytes:
+def head_of(address: Address, path: str, length: int, method: str = "POST") -> bytes:
+    """The head of a request with a JSON body of that length."""
     return (
         f"{method} {path} HTTP/1.1\r\nhost: {address.name}\r\ncontent-type: application/json\r\n"
         f"content-length: {length}\r\n\r\n"
     ).encode()
-
-
-@contextlib.asynccontextmanager
-async def idle(address: Address, count: int) -> AsyncIterator[int]:
-    """So many connections that say nothing; yields how many the hub let in."""
-    writers = []
-    for _ in range(count):
-        try:
-            _, writer = await asyncio.open_connection(address.host, address.port)
-        except OSError:
-            break
-        writers.append(writer)
-    try:
-        yield len(writers)
-    finally:
-        for writer in writers:
-            writer.close()
-
-
-@contextlib.asynccontextmanager
-async def slow(address: Address, count: int, every_s: float = 0.2) -> AsyncIterator[None]:
-    """So many clients that send the body of a search byte by byte; a new one for each that is cut
-    off."""
-    async with _unkind(
-        count, lambda: _trickle(address, _head(address, "/v1/search", 2_000), every_s)
-    ):
-        yield
-
-
-@contextlib.asynccontextmanager
-async def endless(address: Address, count: int) -> AsyncIterator[None]:
-    """So many clients whose bodies have no length and no end."""
-    head = (
-        f"POST /v1/memories/batch HTTP/1.1\r\nhost: {address.name}\r\n"
-        "content-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
-    ).encode()
-    async with _unkind(
-        count, lambda: _trickle(address, head, 0.005, b"400\r\n" + b" " * 1024 + b"\r\n")
-    ):
-        yield
-
-
-@contextlib.asynccontextmanager
-async def _unkind(count: int, one: Callable[[], Any]) -> AsyncIterator[None]:
-    async def again() -> None:
-        while True:
-            with contextlib.suppress(OSError):
-                await one()
-            await asyncio.sleep(0.05)
-
-    tasks = [asyncio.create_task(again()) for _ in range(count)]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _trickle(address: Address, head: bytes, every_s: float, piece: bytes = b" ") -> None:
-    reader, writer = await asyncio.open_connection(address.host, address.port)
-    try:
-        writer.write(head)
-        while not reader.at_eof():
-            writer.write(piece)
-            await writer.drain()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(reader.read(1), every_s)
-    finally:
-        writer.close()

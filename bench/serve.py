@@ -5,7 +5,7 @@
 `recalld run` as a process over a store of the corpus. Searches by 1, 16 and 64 clients, each with a
 question of its own (a sentence of the corpus, so that its embedding is part of the time), while a
 snapshot of `--ingest` rows a second comes in through the bucket, its vectors along with it. Then
-searches by one client alone, beside slow clients, idle connections and endless bodies: `ratio` is
+searches by one client alone, beside slow clients, endless bodies and idle connections: `ratio` is
 the p99 over that of before. Then posts without anything else but the embedding of what is posted:
 one memory a request, and batches; each durable when it is answered. Last, `--kills` rounds of
 kill -9 right after an acknowledgement. The hub has aged and backed up its rows before.
@@ -40,6 +40,7 @@ from recall_wire.records import RECORD_SCHEMA
 from report import machine, percentiles, progress, publish
 from restart import in_process
 from sources import Options
+from unkind import endless, idle, slow, unkind
 
 CLIENTS = (1, 16, 64)
 BATCHES = (10, 100, 1_000)
@@ -104,13 +105,13 @@ class Serve:
             self._run(address, 1, self._search, seconds=min(3.0, self._seconds))
             searches = self._searches(address)
             daemon.until_still(min(1.0, self._seconds))
-            unkind = asyncio.run(self._beside_the_unkind(address))
+            beside = self._beside_the_unkind(address)
             posts = self._posts(address)
             resident = daemon.resident()
         return {
             "rows_ingested_a_second_beside_searches": self._ingest,
             "searches": searches,
-            "beside_unkind_clients": unkind,
+            "beside_unkind_clients": beside,
             "posts": posts,
             "kills": self._killed() if self._kills else None,
             **resident,
@@ -145,23 +146,23 @@ class Serve:
             found[f"batch_of_{size}"] = told | {"memories_a_second": told["a_second"] * size}
         return found
 
-    async def _beside_the_unkind(self, address: Address) -> dict[str, Any]:
-        async def p99(name: str) -> float:
+    def _beside_the_unkind(self, address: Address) -> dict[str, Any]:
+        def p99(name: str) -> float:
             progress(f"searches by one client: {name}")
-            answers = await http_clients.run(address, 1, self._seconds, self._search)
+            answers = self._run(address, 1, self._search)
             told[name] = _told(answers)
             return float(told[name]["p99_ms"])
 
         told: dict[str, Any] = {}
-        alone = await p99("alone")
-        async with http_clients.slow(address, UNKIND):
-            told["slow_ratio"] = round(await p99("beside_slow") / alone, 2)
-        async with http_clients.endless(address, UNKIND):
-            told["endless_ratio"] = round(await p99("beside_endless") / alone, 2)
+        alone = p99("alone")
+        with unkind(slow, address, UNKIND):
+            told["slow_ratio"] = round(p99("beside_slow") / alone, 2)
+        with unkind(endless, address, UNKIND):
+            told["endless_ratio"] = round(p99("beside_endless") / alone, 2)
         _allow_files(self._idle + 1_000)
-        async with http_clients.idle(address, self._idle) as connected:
+        with unkind(idle, address, self._idle) as connected:
             told["idle_connections"] = connected
-            told["idle_ratio"] = round(await p99("beside_idle") / alone, 2)
+            told["idle_ratio"] = round(p99("beside_idle") / alone, 2)
         return told
 
     def _killed(self) -> dict[str, Any]:
