@@ -94,7 +94,8 @@ def undone(
     """Have a resolved conflict open again: only an explicit call resolves it from now on.
 
     Where somebody built on the resolution, what they said is served on, and the other side is in
-    question against it. Raises `ResolutionInvalid`.
+    question against it; where they built on the other side, that is what is in question. Raises
+    `ResolutionInvalid`.
     """
     made = Graph(held.versions).by_id.get(conflict.resolution or "")
     if conflict.state != "resolved" or made is None:
@@ -102,10 +103,15 @@ def undone(
     undone_one = replace(made, withdrawn=True, cut=conflict.theirs)
     by_hand = [conflict.conflict_id]
     weighed = weigh.change(connection, held, undone_one, strategy, now, manual=by_hand)
-    if conflict.theirs not in {one.theirs for one in weighed.open}:
+    waiting = [one for one in weighed.settled.clashes if one.resolution is None]
+    graph = Graph((*held.versions, *weighed.settled.made, undone_one))
+    if not any(graph.grew_from(one.theirs, conflict.theirs) for one in waiting):
         raise ResolutionInvalid(
             "somebody has built on both sides since", hint="update the memory instead"
         )
+    if all(one.conflict_id != conflict.conflict_id for one in waiting):
+        # What was built on the other side is what is in question now.
+        conflicts.put(connection, [replace(conflict, state="superseded", manual=True)], now)
     return weighed
 
 
@@ -123,6 +129,8 @@ def _said(
             "manual_review leaves the decision to a person", hint="choose a side, or send content"
         )
     won, record = decide(decision.strategy, ours, theirs, base_record(graph, ours, theirs))
+    if won is not None:
+        return won, said_by(won)
     if record is None:
         raise ResolutionInvalid(
             "the two edits overlap, so no strategy can merge them",

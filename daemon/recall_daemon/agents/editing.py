@@ -131,7 +131,7 @@ class Editing:
         life = held.life if weighed is None else weighed.life
         is_served = _serves_importance(weighed, record)
         _beside(connection, life, asked.changes, now, is_served=is_served)
-        conflict = _conflict_of(weighed)
+        conflict = _conflict_of(weighed, edit)
         told = {
             "memory_id": memory_id,
             "system_id": system_id,
@@ -151,7 +151,7 @@ class Editing:
         if chosen is None:
             return weigh.weigh(connection, held, [edit], self._strategy, now)
         weighed = weigh.weigh(connection, held, [edit], lambda _: "manual_review", now)
-        conflict = _conflict_of(weighed)
+        conflict = _conflict_of(weighed, edit)
         if conflict is None or conflict.state != "open" or chosen == "manual_review":
             return weighed
         by = By(actor.name, actor.agent_id, edit.priority, now, self._strategy)
@@ -231,13 +231,15 @@ def _says_the_same(held: Held, record: Record) -> bool:
 def _outcome(weighed: Weighed | None, edit: Version) -> str:
     if weighed is None:
         return "unchanged"
-    if _conflict_of(weighed) is not None:
+    if _conflict_of(weighed, edit) is not None:
         return "conflict"
     head = weighed.settled.head
     return "advanced" if head is not None and head.version_id == edit.version_id else "merged"
 
 
-def _conflict_of(weighed: Weighed | None) -> Conflict | None:
-    """The one that this change met, if any."""
+def _conflict_of(weighed: Weighed | None, edit: Version) -> Conflict | None:
+    """The one that this change met, if any; else one that came back because of it."""
     met = () if weighed is None else weighed.conflicts
-    return next((one for one in met if one.state != "superseded"), None)
+    there = [one for one in met if one.state != "superseded"]
+    own = (one for one in there if edit.version_id in (one.theirs, one.ours))
+    return next(own, there[0] if there else None)

@@ -71,7 +71,7 @@ class Graph:
         if version.version_id in self.by_id:
             return
         self.by_id[version.version_id] = version
-        self.__dict__.pop("in_question", None)
+        self.__dict__.pop("_in_question", None)
         if version.version_id in self._bits:  # somebody built on it
             self._histories.clear()
 
@@ -80,8 +80,31 @@ class Graph:
         """What its own system said last."""
         return self._homes[-1] if self._homes else None
 
+    def is_in_question(self, ours: Version, theirs: Version) -> bool:
+        """Whether `theirs` brings what `ours` has not, and what a decision was undone about: it, or
+        something that it grew from, had lost, and may win after all."""
+        return any(self._of_theirs(ours, theirs) & self.bit(name) for name in self._in_question)
+
+    def is_decided(self, ours: Version, theirs: Version) -> bool:
+        """Whether somebody decided between the two, or between what they grew from."""
+        mine, yours = self._of_theirs(theirs, ours), self._of_theirs(ours, theirs)
+        for decision in self._decisions:
+            bits = [self.bit(parent) for parent in decision.grows_from]
+            if any(mine & bit for bit in bits) and any(yours & bit for bit in bits):
+                return True
+        return False
+
+    def _of_theirs(self, ours: Version, theirs: Version) -> int:
+        """The bits of what is in their history, and not in ours."""
+        return self.history(theirs) & ~self.history(ours)
+
     @cached_property
-    def in_question(self) -> frozenset[str]:
+    def _decisions(self) -> list[Version]:
+        kept = (one for one in self.by_id.values() if one.kind == "resolution")
+        return [one for one in kept if not one.withdrawn]
+
+    @cached_property
+    def _in_question(self) -> frozenset[str]:
         """What lost, and may win after all: the decisions against it were undone."""
         found: set[str] = set()
         left = [one.cut for one in self.by_id.values() if one.cut is not None]

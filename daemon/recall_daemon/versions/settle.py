@@ -123,7 +123,8 @@ def _joined(
     if not merged.overlapping:
         return child(ours, theirs, merged.record, "merge")
     chosen = fixed.get(conflict_id(ours.version_id, theirs.version_id))
-    if theirs.version_id in graph.in_question:
+    # A decision that was undone is made by a call alone; one that stands comes later, and counts.
+    if graph.is_in_question(ours, theirs) or graph.is_decided(ours, theirs):
         chosen = "manual_review"
     chosen = chosen or strategy(before or ours.record)
     winner, record = decide(chosen, ours, theirs, before)

@@ -54,6 +54,7 @@ class Model:
     head: str = ""
     homes: list[str] = field(default_factory=list)
     open: dict[str, Open] = field(default_factory=dict)  # by the other side
+    question: set[str] = field(default_factory=set)  # sides of decisions that were undone
     met: dict[str, Open] = field(default_factory=dict)
     resolved: list[Resolved] = field(default_factory=list)
     texts: set[str] = field(default_factory=set)
@@ -75,9 +76,9 @@ class Model:
                 left += self.made[name].parents
         return found
 
-    def base(self, name: str, side: str = "") -> Content | None:
-        """What a version and the one that is served, or another side, have in common."""
-        main = self.ancestors(side or self.head)
+    def base(self, name: str) -> Content | None:
+        """What a version and the one that is served have in common."""
+        main = self.ancestors(self.head)
         while name not in main:
             if not self.made[name].parents:
                 return None
@@ -112,7 +113,9 @@ class Model:
             self._join(name, Made((), self.merged(name), priority, moment, is_own=False))
             return "merged"
         self.met[name] = Open(self.head, overlap)
-        winner = self.winner(strategy or self.strategy, self.head, name)
+        is_asked_again = self.question & (self.ancestors(name) - self.ancestors(self.head))
+        said = "manual_review" if is_asked_again else self.strategy
+        winner = self.winner(strategy or said, self.head, name)
         if winner is None:
             self._close(name)
             self.open[name] = self.met[name]
@@ -151,9 +154,7 @@ class Model:
         winner = self.winner(decision["strategy"], side, name)
         if winner is None:
             return None
-        base = self.base(name, side)
-        kept = {f: v for f, v in standing.items() if _changed(base, standing, f)}
-        return by_theirs if winner == name else self.merged(name) | kept
+        return by_theirs if winner == name else self.merged(name) | standing
 
     def decided(self, name: str, served: str, made: Made, conflict_id: str) -> None:
         """A decision of somebody's became a version."""
@@ -187,6 +188,7 @@ class Model:
 
     def undo(self, one: Resolved) -> None:
         self.resolved.remove(one)
+        self.question.add(one.theirs)
         self.open[one.theirs] = one.open
         made = self.made[one.version]
         if self.head == one.version:

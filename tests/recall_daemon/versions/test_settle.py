@@ -158,6 +158,52 @@ def test_a_second_conflict_of_one_branch_takes_the_place_of_the_first() -> None:
     assert [clash.theirs for clash in told.clashes] == [theirs]
 
 
+def test_a_decision_stands_whatever_comes_late() -> None:
+    """An edit of before is found after somebody decided against the default: it is merged."""
+    first = home()
+    one, other = edit(first, 1, text="Ours.", priority=5), edit(first, 3, text="Theirs.")
+    decision = decided_for(other, one)
+    for late in (edit(first, 2, importance=0.75), edit(first, 2, tags=("x",), priority=9)):
+        for without in ([], [late]):
+            told = settled([first, one, other, decision, *without], "agent_priority")
+            assert said(told).text == "Theirs."
+        assert (said(told).importance, said(told).tags) == (
+            late.record and late.record.importance,
+            late.record and late.record.tags,
+        )
+        assert all(clash.resolution is not None for clash in told.clashes)
+
+
+def test_an_edit_that_comes_late_meets_the_decision_where_they_differ() -> None:
+    first = home()
+    one, other = edit(first, 1, text="Ours.", priority=5), edit(first, 3, text="Theirs.")
+    late = edit(first, 2, text="Late.", priority=9)
+    told = settled([first, one, other, decided_for(other, one), late], "agent_priority")
+    assert said(told).text == "Late."
+    assert {clash.theirs.kind for clash in told.clashes} >= {"resolution"}
+
+
+def test_what_grew_from_a_side_in_question_is_in_question() -> None:
+    first = home()
+    one, other = edit(first, 1, text="Ours."), edit(first, 2, text="Theirs.")
+    decision = decided_for(other, one)
+    undone = replace(decision, withdrawn=True, cut=other.version_id)
+    onward = edit(other, 4, text="Theirs again.")
+    told = settled([first, one, other, undone, onward], "latest_wins")
+    assert said(told).text == "Ours."
+    assert [(clash.theirs, clash.resolution) for clash in told.clashes] == [(onward, None)]
+
+
+def decided_for(winner: Version, loser: Version) -> Version:
+    """Somebody's decision, at minute 5."""
+    assert winner.record is not None
+    parents = [winner.version_id, loser.version_id]
+    made = edit_version(
+        winner.record, parents, author="x", agent_id=None, priority=0, written_at=minute(5)
+    )
+    return replace(made, kind="resolution")
+
+
 @dataclass(frozen=True)
 class Write:
     """An edit of an earlier version, by its number; -1: of what its system said first."""
