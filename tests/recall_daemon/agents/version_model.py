@@ -208,6 +208,8 @@ class Model:
             del self.open[last]
             self.homes.remove(last)
             parents = self.made.pop(last).parents
+            if last in self.question:
+                self.question.add(name)  # it is said in its place
         elif own and not is_built_on:
             return None
         else:
