@@ -342,6 +342,7 @@ gave = st.tuples(st.just("give"), names, texts)
 many = st.tuples(st.just("many"), names, texts)
 
 
+@pytest.mark.timeout(3600)
 def test_keeping_up_leaves_nothing_to_wait_whatever_changes(
     tmp_path: Path, rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
