@@ -232,6 +232,24 @@ def print_related(console: Console, answer: Json) -> None:
     _print_memories(console, ("relationship", "type", "strength", "direction"), rows)
 
 
+def print_groups(console: Console, answer: Json) -> None:
+    rows = [
+        (
+            str(one["group_id"]),
+            one["name"],
+            one["agent_id"] or "-",
+            _when(one["created_at"]),
+            short(one["description"] or ""),
+        )
+        for one in answer["groups"]
+    ]
+    if not rows:
+        console.print("there is no group that you may see")
+        return
+    _print_table(console, ("group", "name", "of", "made", "about"), rows)
+    _more(console, "--before", answer["next_before"])
+
+
 def _lead(memory: Json) -> tuple[str, str, str]:
     return _name(memory), _when(memory["created_at"]), f"{memory['importance']:.2f}"
 

@@ -50,6 +50,8 @@ class ActingApi(Protocol):
 
     def add_to_group(self, group_id: int, names: Sequence[str]) -> Json: ...
 
+    def groups(self, memory: str | None, limit: int, before: int | None) -> Json: ...
+
     def group(self, group_id: int, limit: int) -> Json: ...
 
     def create_session(self, body: Json) -> Json: ...
@@ -114,6 +116,9 @@ class ActingHere:
 
     def add_to_group(self, group_id: int, names: Sequence[str]) -> Json:
         return self._shared.groups.add(self._actor, group_id, names)
+
+    def groups(self, memory: str | None, limit: int, before: int | None) -> Json:
+        return self._shared.groups.list(self._actor, memory, limit=limit, before=before)
 
     def group(self, group_id: int, limit: int) -> Json:
         return self._shared.groups.memories(self._actor, group_id, limit=limit)

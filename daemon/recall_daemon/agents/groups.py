@@ -23,6 +23,8 @@ from recall_wire.formats.values import whole
 LIMIT: Final = 50
 NAME_MAX_CHARS: Final = 200
 DESCRIPTION_MAX_CHARS: Final = 10_000
+# Groups are read so many at a time, until enough may be seen.
+_PAGE: Final = 500
 
 
 class Groups:
@@ -98,6 +100,35 @@ class Groups:
             shown = self._memories.shown(actor, connection, found)
         return results(shown())
 
+    def list(
+        self,
+        actor: Actor,
+        name: str | None = None,
+        *,
+        limit: int = LIMIT,
+        before: int | None = None,
+    ) -> Json:
+        """`{groups: [{group_id, name, description, agent_id, created_at}], next_before}`.
+
+        Newest first: those that the actor sees, or of these the ones that a memory is in.
+
+        Raises `MemoryNotFound`, `AgentInvalid`.
+        """
+        check_limit(limit)
+        found: list[Group] = []
+        with one_moment(self._store) as connection:
+            of = None if name is None else identity(self._naming.find(connection, actor, name))
+            while len(found) <= limit:
+                page = relations.groups(connection, of=of, before=before, limit=_PAGE)
+                found += [one for one in page if _is_seen(actor, one)]
+                if len(page) < _PAGE:
+                    break
+                before = page[-1].group_id
+        return {
+            "groups": [_shown(one) for one in found[:limit]],
+            "next_before": found[limit - 1].group_id if len(found) > limit else None,
+        }
+
     def _once(self, key: Key | None, act: Callable[[Connection, datetime], Json]) -> Json:
         def work(connection: Connection) -> Json:
             now = self._now()
@@ -140,6 +171,16 @@ def read_ids(value: object) -> list[str]:
     if not all(isinstance(one, str) for one in value):
         raise AgentInvalid("memory_ids holds something that is no id of a memory")
     return list(value)
+
+
+def _shown(group: Group) -> Json:
+    return {
+        "group_id": group.group_id,
+        "name": group.name,
+        "description": group.description,
+        "agent_id": group.agent_id,
+        "created_at": group.created_at.isoformat(),
+    }
 
 
 def _is_seen(actor: Actor, group: Group) -> bool:

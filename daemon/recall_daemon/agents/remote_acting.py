@@ -82,6 +82,10 @@ class RemoteActing:
         body = {"memory_ids": list(names)}
         return self._call("POST", f"/v1/agent/groups/{group_id}/members", body)
 
+    def groups(self, memory: str | None, limit: int, before: int | None) -> Json:
+        asked = query_of(memory_id=memory, limit=limit, before=before)
+        return self._call("GET", f"/v1/agent/groups{asked}")
+
     def group(self, group_id: int, limit: int) -> Json:
         return self._call("GET", f"/v1/agent/groups/{group_id}/memories{query_of(limit=limit)}")
 

@@ -86,6 +86,32 @@ def unrelate(
 
 
 @groups.default
+def list_groups(
+    *,
+    memory: str | None = None,
+    limit: int = 50,
+    before: int | None = None,
+    speaker: Speaker = NOBODY,
+    json_: AsJson = False,
+    config: Config = None,
+) -> None:
+    """The groups that the speaker sees, newest first.
+
+    Parameters
+    ----------
+    memory
+        That this memory is in.
+    before
+        Go on below this group: an answer names it.
+    """
+    from recall_daemon.agent_tables import print_groups
+
+    with open_acting(config, speaker) as hub:
+        answer = hub.groups(memory, limit, before)
+    print_answer(answer, json_, lambda console: print_groups(console, answer))
+
+
+@groups.command
 def show(
     group: int,
     /,

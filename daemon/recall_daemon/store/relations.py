@@ -146,6 +146,29 @@ def find_group(connection: Connection, group_id: int) -> Group | None:
     return Group(*rows[0]) if rows else None
 
 
+def groups(
+    connection: Connection, *, of: Identity | None, before: int | None, limit: int
+) -> list[Group]:
+    """The newest first, below a number; `of`: those that this memory is in."""
+    conditions, values = [], list[object]()
+    if of is not None:
+        conditions.append(
+            f"group_id IN (SELECT group_id FROM store.{_MEMBERS} "
+            "WHERE memory_id = ? AND system_id = ?)"
+        )
+        values += [of[1], of[0]]
+    if before is not None:
+        conditions.append("group_id < ?")
+        values.append(before)
+    where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+    rows = statements.run(
+        connection,
+        f"SELECT {_GROUP} FROM store.{_GROUPS} {where} ORDER BY group_id DESC LIMIT ?",
+        [*values, limit],
+    ).fetchall()
+    return [Group(*row) for row in rows]
+
+
 def put_group(connection: Connection, group: Group, now: datetime) -> None:
     side_tables.put(connection, _GROUPS, [asdict(group)], now)
 

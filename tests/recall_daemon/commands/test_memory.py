@@ -88,9 +88,18 @@ def _belonging(recalld: Any) -> None:
     told = recalld.json("groups", "create", "of the door", "door", "--description", "All.", *GUARD)
     group = str(told["group_id"])
     assert recalld.json("groups", "add", group, "door", "key", *GUARD)["added"] == 1
-    shown = recalld.json("groups", group, *GUARD)["results"]
+    shown = recalld.json("groups", "show", group, *GUARD)["results"]
     assert [one["memory_id"] for one in shown] == ["door", "key"]
-    assert "The key is lost." in recalld.said("groups", group, *GUARD)
+    assert "The key is lost." in recalld.said("groups", "show", group, *GUARD)
+    recalld.json("groups", "create", "of keys", "key", *GUARD)
+    both = recalld.json("groups", *GUARD, "--limit", "1")
+    assert [one["name"] for one in both["groups"]] == ["of keys"]
+    rest = recalld.json("groups", *GUARD, "--before", str(both["next_before"]))
+    assert [one["name"] for one in rest["groups"]] == ["of the door"]
+    (one,) = recalld.json("groups", "--memory", "door", *GUARD)["groups"]
+    assert (str(one["group_id"]), one["description"]) == (group, "All.")
+    assert "of keys" in recalld.said("groups", *GUARD)
+    assert recalld.said("groups", *HELPER) == "there is no group that you may see\n"
     assert recalld.json("sessions", "create", "s2", *GUARD) == {"session_id": "s2"}
     assert recalld.said("sessions", "create", *GUARD).startswith("session_id  ses_")
 
@@ -125,7 +134,7 @@ def _refused(recalld: Any) -> None:
         (("memory", "share", "never", "helper"), "no such memory"),
         (("relations", "add", "door", "never", "--type", "opens"), "no such memory"),
         (("relations", "remove", "99"), "no such relationship"),
-        (("groups", "99"), "no such group"),
+        (("groups", "show", "99"), "no such group"),
         (("groups", "add", "99", "door"), "no such group"),
         (("locks", "release", "door", "--fence", "7"), "lock"),
     ):

@@ -334,6 +334,7 @@ ROWS = (
         ok=404,
     ),
     Row("POST", "/v1/agent/sessions", "writer", _at("/v1/agent/sessions", {})),
+    Row("GET", "/v1/agent/groups", "everyone", _at("/v1/agent/groups")),
     Row("POST", "/v1/agent/groups", "writer", _at("/v1/agent/groups", {"name": "tides"})),
     Row(
         "POST",

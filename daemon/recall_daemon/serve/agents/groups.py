@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import Body, FastAPI
+from fastapi import Body, FastAPI, Query
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
@@ -63,6 +63,16 @@ def install(app: FastAPI, groups: Groups, sessions: Sessions) -> None:
     def create(actor: ActorOf, key: KeyOf, body: _Group) -> JSONResponse:
         """→ `{group_id}`, a number."""
         return JSONResponse(groups.create(actor, body, key=key))
+
+    @app.get("/v1/agent/groups")
+    def listed(
+        actor: ActorOf,
+        memory_id: str | None = None,
+        limit: Limit = LIMIT,
+        before: Annotated[int | None, Query(ge=1, lt=1 << 63)] = None,
+    ) -> JSONResponse:
+        """→ `{groups, next_before}`, newest first: all, or those that a memory is in."""
+        return JSONResponse(groups.list(actor, memory_id, limit=limit, before=before))
 
     @app.post("/v1/agent/groups/{group_id}/members")
     def add(actor: ActorOf, key: KeyOf, group_id: Number, body: NewMembers) -> JSONResponse:

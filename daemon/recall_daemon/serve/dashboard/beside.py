@@ -36,6 +36,7 @@ async def show_beside(visit: Visit, system_id: str, memory_id: str, redraw: Redr
             "versions": shared.review.versions(actor, name)["versions"],
             "related": shared.relations.related(actor, name)["related_memories"],
             "shares": shared.sharing.list(actor, name)["shares"],
+            "groups": shared.groups.list(actor, name)["groups"],
             **visit.dashboard.stands(system_id, memory_id),
         }
 
@@ -62,6 +63,7 @@ def _stands(told: Json) -> None:
             ("Fades as", memory["memory_tier"]),
             ("Type", memory["memory_type"]),
             ("Categories", ", ".join(memory["categories"])),
+            ("Groups", ", ".join(one["name"] for one in told["groups"])),
             ("Pinned", "yes" if memory["pinned"] else None),
             ("Version", memory["version"]),
             ("Locked by", lock and f"{lock['holder']}, until {moment(lock['expires_at'])}"),

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from recall_daemon.agents import groups
 from recall_daemon.store import relations
 from recall_wire.records import Record
 
@@ -196,3 +197,32 @@ async def test_a_relationship_may_lead_to_another_system(fleet: Any, publisher: 
     own = await agent.add("own")
     await relate(agent, own, "laptop/a/b", "x", 1.0)
     assert await related(agent, own) == [("a/b", "outgoing", "x", 1.0)]
+
+
+async def test_groups_are_listed_to_whom_they_are_for(
+    fleet: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(groups, "_PAGE", 2)
+    ann = fleet(agent="guard", user="ann")
+    memory = await ann.add("held")
+    numbers = []
+    for number in range(5):
+        ids = [memory] if number % 2 else []
+        told = await ann.post("agent/groups", {"name": f"g{number}", "memory_ids": ids})
+        numbers.append(told["group_id"])
+        await fleet(agent="helper", user="bob").post("agent/groups", {"name": "other"})
+    listed = await ann.get("agent/groups")
+    assert [one["group_id"] for one in listed["groups"]] == numbers[::-1]
+    assert listed["next_before"] is None
+    first = await ann.get("agent/groups", limit=3)
+    rest = await ann.get("agent/groups", limit=3, before=first["next_before"])
+    assert [one["name"] for one in (*first["groups"], *rest["groups"])] == [
+        f"g{n}" for n in (4, 3, 2, 1, 0)
+    ]
+    held = await ann.get("agent/groups", memory_id=memory)
+    assert [one["name"] for one in held["groups"]] == ["g3", "g1"]
+    others = await fleet(agent="helper", user="bob").get("agent/groups")
+    assert {one["name"] for one in others["groups"]} == {"other"}
+    await fleet(agent="helper", user="bob").refused("GET", f"agent/groups?memory_id={memory}")
+    status, _ = await ann.refused("GET", "agent/groups?limit=0")
+    assert status == 422

@@ -109,6 +109,7 @@ async def test_what_the_audit_log_cannot_take_down_is_not_told(
     finally:
         goes_on.set()
         busy.result(10)
+        monkeypatch.undo()
     assert [hit["source_agent"] for hit in (await found(helper)).values()] == ["guard"]
 
 

@@ -73,6 +73,14 @@ class Group(Asked):
     limit: Limit = LIMIT
 
 
+class ListGroups(Asked):
+    memory_id: MemoryName | None = None
+    limit: Limit = LIMIT
+    before: Annotated[
+        int | None, Field(ge=1, lt=1 << 63, description="next_before of the page before.")
+    ] = None
+
+
 class CreateSession(Changing):
     session_id: Annotated[
         str | None, Field(description="A name of your own; a new one without it.")
@@ -122,6 +130,7 @@ class RelatingTools:
                 words.grouped,
                 hints=UPSERTS,
             ),
+            reading("list_context_groups", ListGroups, shapes.Groups, self.listed, words.groups),
             reading("get_memories_by_group", Group, shapes.Results, self.members, words.results),
             changing(
                 "create_session", CreateSession, shapes.SessionId, self.session, words.session
@@ -155,6 +164,10 @@ class RelatingTools:
     def add(self, actor: Actor, asked: AddToGroup, key: Key | None) -> Json:
         """Add memories to a group: all of them, or none."""
         return self._groups.add(actor, asked.group_id, asked.memory_ids, key=key)
+
+    def listed(self, actor: Actor, asked: ListGroups) -> Json:
+        """Your groups, or those that a memory is in, newest first."""
+        return self._groups.list(actor, asked.memory_id, limit=asked.limit, before=asked.before)
 
     def members(self, actor: Actor, asked: Group) -> Json:
         """The memories of a group that you may see, in the order in which they were added."""

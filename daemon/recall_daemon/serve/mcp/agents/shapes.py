@@ -154,6 +154,19 @@ class GroupId(BaseModel):
     group_id: int
 
 
+class ContextGroup(BaseModel):
+    group_id: int
+    name: str
+    description: str | None
+    agent_id: str | None
+    created_at: str
+
+
+class Groups(BaseModel):
+    groups: list[ContextGroup]
+    next_before: int | None
+
+
 class AddedToGroup(BaseModel):
     added: int
 

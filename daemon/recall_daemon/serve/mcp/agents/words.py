@@ -97,6 +97,12 @@ def group(told: shapes.GroupId) -> str:
     return f"Group {told.group_id} is made."
 
 
+def groups(told: shapes.Groups) -> str:
+    lines = [f"{one.group_id}: {one.name}" for one in told.groups]
+    more = [] if told.next_before is None else [f"More: before={told.next_before}."]
+    return "\n".join([*_within(lines), *more]) or "There is no group that you may see."
+
+
 def grouped(told: shapes.AddedToGroup) -> str:
     return f"{told.added} are new to the group."
 

@@ -60,6 +60,7 @@ ROWS: Final = (
     Row("get_coordinator_status", ("admin",)),
     Row("list_conflicts"),
     Row("list_locks"),
+    Row("list_context_groups"),
     Row("batch_get_memories", arguments={"memory_ids": ["laptop/m1"]}),
     _of("get_children"),
     _of("why_forgotten"),

@@ -20,7 +20,7 @@ READ = {
     *("get_memory_allocation", "get_sync_statistics", "get_coordinator_status", "list_locks"),
     *("batch_get_memories", "get_children", "why_forgotten", "get_memory_versions"),
     *("get_related_memories", "get_memories_by_group", "list_conflicts", "get_conflict"),
-    "list_share_rules",
+    *("list_share_rules", "list_context_groups"),
 }
 DESTRUCTIVE = {"delete_memory", "force_release_lock"}
 CHANGE = {
@@ -166,6 +166,7 @@ async def test_the_tools_answer_what_the_services_answer(tools: Any) -> None:
         ("get_memory_versions", one, shared.review.versions(actor, parent)),
         ("get_related_memories", one, shared.relations.related(actor, parent)),
         ("get_memories_by_group", group, shared.groups.memories(actor, group["group_id"])),
+        ("list_context_groups", one, shared.groups.list(actor, parent)),
         ("why_forgotten", {"memory_id": gone}, shared.fates.fate(actor, gone)),
         ("list_shares", {"memory_id": child}, shared.sharing.list(actor, child)),
         ("list_share_rules", {}, shared.share_rules.list(actor)),
