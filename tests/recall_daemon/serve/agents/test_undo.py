@@ -6,9 +6,20 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 sys.path.insert(0, str(Path(__file__).parent))  # editing_steps
 
 from editing_steps import MINUTE, added, conflicts, content, update
+
+from recall_daemon.access.caller import LOCAL
+from recall_daemon.agents.actor import Actor
+from recall_daemon.agents.decisions import Decision
+from recall_daemon.agents.editing import Terms
+from recall_daemon.versions.content import root_id
+from recall_wire.records import Record
+
+TAGS = ("type:general",)
 
 
 async def test_a_resolution_is_undone_after_the_other_side_has_gone_on(fleet: Any) -> None:
@@ -64,3 +75,36 @@ async def test_a_strategy_is_of_the_conflict_that_the_edit_itself_meets(fleet: A
     one = await agent.get(f"conflicts/{told['conflict_id']}")
     assert told["version"] in (one["ours"]["version_id"], one["theirs"]["version_id"])
     assert (one["state"], await conflicts(agent)) == ("resolved", [])
+
+
+@pytest.mark.parametrize("decision", [Decision("highest_importance"), Decision(choose="ours")])
+async def test_whoever_has_our_side_win_has_our_word(open_test_hub: Any, decision: Any) -> None:
+    """Though what both grew from says the same by now."""
+    actor = Actor(LOCAL, "careful")
+    async with open_test_hub(
+        agents=[{"name": "careful", "conflict_strategy": "manual_review"}]
+    ) as hub:
+        shared = hub.hub.shared
+        body = {"content": "A.", "memory_id": "m", "importance": 0.5}
+        first = shared.memories.add(actor, body)["version"]
+
+        def edit(base: str | None, content: str, importance: float) -> Any:
+            hub.clock[0] += MINUTE
+            changes = {"content": content, "importance": importance}
+            return shared.editing.update(actor, "m", changes, Terms(base))
+
+        def home(content: str, importance: float) -> str:
+            hub.clock[0] += MINUTE
+            record = Record("m", text=content, importance=importance, agent_id="careful", tags=TAGS)
+            hub.hub.core.operations._posts.store("agents", [record], actor="test")
+            return root_id(record)
+
+        edit(first, "B.", 0.75)
+        second = home("B.", 0.25)
+        theirs = edit(second, "D.", 0.25)
+        home("B.", 0.75)
+        edit(None, "B.", 0.875)
+        hub.clock[0] += MINUTE
+        shared.review.resolve(actor, theirs["conflict_id"], decision)
+        memory = shared.memories.get(actor, "m")["memory"]
+        assert memory["content"] == "B."

@@ -13,7 +13,7 @@ from recall_daemon.agents.relations import STRENGTH
 from recall_daemon.agents.relations import Asked as Direction
 from recall_daemon.agents.shared import Shared
 from recall_daemon.operations import Json
-from recall_daemon.serve.mcp.agents import shapes, words
+from recall_daemon.serve.mcp.agents import relating_shapes, shapes, words
 from recall_daemon.serve.mcp.agents.asked import (
     UPSERTS,
     Asked,
@@ -101,7 +101,7 @@ class RelatingTools:
             changing(
                 "add_relationship",
                 AddRelationship,
-                shapes.RelationshipId,
+                relating_shapes.RelationshipId,
                 self.relate,
                 words.related_now,
                 hints=UPSERTS,
@@ -109,7 +109,7 @@ class RelatingTools:
             changing(
                 "remove_relationship",
                 RemoveRelationship,
-                shapes.RelationshipId,
+                relating_shapes.RelationshipId,
                 self.unrelate,
                 words.unrelated,
                 hints=UPSERTS,
@@ -117,23 +117,35 @@ class RelatingTools:
             reading(
                 "get_related_memories",
                 Related,
-                shapes.RelatedMemories,
+                relating_shapes.RelatedMemories,
                 self.related,
                 words.related_memories,
             ),
-            changing("create_context_group", CreateGroup, shapes.GroupId, self.create, words.group),
+            changing(
+                "create_context_group",
+                CreateGroup,
+                relating_shapes.GroupId,
+                self.create,
+                words.group,
+            ),
             changing(
                 "add_to_group",
                 AddToGroup,
-                shapes.AddedToGroup,
+                relating_shapes.AddedToGroup,
                 self.add,
                 words.grouped,
                 hints=UPSERTS,
             ),
-            reading("list_context_groups", ListGroups, shapes.Groups, self.listed, words.groups),
+            reading(
+                "list_context_groups", ListGroups, relating_shapes.Groups, self.listed, words.groups
+            ),
             reading("get_memories_by_group", Group, shapes.Results, self.members, words.results),
             changing(
-                "create_session", CreateSession, shapes.SessionId, self.session, words.session
+                "create_session",
+                CreateSession,
+                relating_shapes.SessionId,
+                self.session,
+                words.session,
             ),
         ]
 

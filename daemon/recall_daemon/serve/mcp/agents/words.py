@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from recall_daemon.serve.mcp.agents import shapes
+from recall_daemon.serve.mcp.agents import relating_shapes, shapes
 
 # Of one memory that is read, and of one in a list.
 TEXT_CHARS = 20_000
@@ -75,15 +75,15 @@ def versions(told: shapes.Versions) -> str:
     return "\n\n".join([f"{told.system_id}/{told.memory_id}", *_within(lines)])
 
 
-def related_now(told: shapes.RelationshipId) -> str:
+def related_now(told: relating_shapes.RelationshipId) -> str:
     return f"Relationship {told.relationship_id} is there."
 
 
-def unrelated(told: shapes.RelationshipId) -> str:
+def unrelated(told: relating_shapes.RelationshipId) -> str:
     return f"Relationship {told.relationship_id} is no more."
 
 
-def related_memories(told: shapes.RelatedMemories) -> str:
+def related_memories(told: relating_shapes.RelatedMemories) -> str:
     blocks = [
         f"{one.relationship.direction} {one.relationship.type}, strength "
         f"{one.relationship.strength:.2f} (relationship {one.relationship.relationship_id})\n"
@@ -93,21 +93,21 @@ def related_memories(told: shapes.RelatedMemories) -> str:
     return "\n\n".join(_within(blocks)) or "It is related to nothing that you may see."
 
 
-def group(told: shapes.GroupId) -> str:
+def group(told: relating_shapes.GroupId) -> str:
     return f"Group {told.group_id} is made."
 
 
-def groups(told: shapes.Groups) -> str:
+def groups(told: relating_shapes.Groups) -> str:
     lines = [f"{one.group_id}: {one.name}" for one in told.groups]
     more = [] if told.next_before is None else [f"More: before={told.next_before}."]
     return "\n".join([*_within(lines), *more]) or "There is no group that you may see."
 
 
-def grouped(told: shapes.AddedToGroup) -> str:
+def grouped(told: relating_shapes.AddedToGroup) -> str:
     return f"{told.added} are new to the group."
 
 
-def session(told: shapes.SessionId) -> str:
+def session(told: relating_shapes.SessionId) -> str:
     return f"Session {told.session_id}."
 
 
