@@ -45,9 +45,9 @@ class Grouped:
 
     def unsorted(self, column: Array, keys: Array) -> dict[int, Array]:
         """For each of the distinct `keys`, ascending: the ordinals past the sorted part with it."""
-        if not len(keys):
-            return {}
         newest = column[self.sorted_to :]
+        if not len(keys) or not len(newest):
+            return dict.fromkeys(keys.tolist(), newest)
         place = np.searchsorted(keys, newest)
         place[place == len(keys)] = 0
         hits = np.flatnonzero(keys[place] == newest)

@@ -114,14 +114,14 @@ class IndexView:
         """A number for each row's text, int32: the same for the same text_hash, -1 without text."""
         return self.columns.slot[self.columns.ordinals(row_ids)]
 
-    def text_keys(self, row_ids: npt.ArrayLike) -> list[tuple[int, int] | None]:
-        """The 128 bits of each row's text_hash, None without text."""
+    def text_keys(self, row_ids: npt.ArrayLike) -> Keys:
+        """The 128 bits of each row's text_hash, all 0 without text."""
         slots = self.text_slots(row_ids)
-        keys = self.keys.at(np.maximum(slots, 0)) if len(self.keys) else None
-        if keys is None:
-            return [None] * len(slots)
-        pairs = zip(keys.high.tolist(), keys.low.tolist(), (slots >= 0).tolist(), strict=True)
-        return [(high, low) if has else None for high, low, has in pairs]
+        has = slots >= 0
+        keys = Keys(np.zeros(len(slots), np.uint64), np.zeros(len(slots), np.uint64))
+        found = self.keys.at(slots[has])
+        keys.high[has], keys.low[has] = found.high, found.low
+        return keys
 
     def sharing(
         self, row_ids: Sequence[int], filters: CodedFilters, most: int

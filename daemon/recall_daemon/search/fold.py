@@ -2,28 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
 
 from recall_daemon.index.view import IndexView
+from recall_daemon.search.pool import Places
 from recall_daemon.search.rank import Stage
 
+_Key = tuple[str | None, int, int]
 
-def keys(view: IndexView, stage: Stage) -> list[tuple[Hashable, ...]]:
-    """The keys of each row, one at least: rows that share one are one hit.
 
-    They have the same text, or their texts have the same words in the same order, whatever the
-    case, outer punctuation and articles (`analysis.said_key`). A text whose words are not indexed
-    yet (cold) has only its hash. What was found exactly and what was not stay apart.
+@dataclass(frozen=True, slots=True)
+class Sayings:
+    """What ranked rows say, as columns: two rows with an equal part, and found alike, are one hit.
+
+    They have the same text (`high` and `low`, its hash; both 0 without a text), or their texts have
+    the same words in the same order, whatever the case, outer punctuation and articles (`said`, see
+    `analysis.said_key`). A text whose words are not indexed yet (cold) has only its hash. `matches`:
+    how a row was found exactly; such a row and one that was not stay apart.
     """
-    row_ids = stage.row_ids.tolist()
-    said = stage.pool.coverage.said[stage.at].tolist()
-    found: list[tuple[Hashable, ...]] = []
-    for row_id, text, key in zip(row_ids, view.text_keys(row_ids), said, strict=True):
-        kind = stage.matches.get(row_id)
-        own: list[Hashable] = []
-        if key:
-            own.append((kind, "said", key))
-        if text is not None:
-            own.append((kind, text))
-        found.append(tuple(own) or ((kind, row_id),))
-    return found
+
+    said: npt.NDArray[np.uint64]
+    high: npt.NDArray[np.uint64]
+    low: npt.NDArray[np.uint64]
+    matches: tuple[str | None, ...]
+
+    def keys(self, at: int) -> list[_Key]:
+        match = self.matches[at]
+        both = [(match, int(self.said[at]), 0), (match, int(self.high[at]), int(self.low[at]))]
+        return [key for key in both if any(key[1:])]
+
+
+def sayings(view: IndexView, stage: Stage) -> Sayings:
+    keys = view.text_keys(stage.row_ids)
+    matches = [stage.matches.get(row_id) for row_id in stage.row_ids.tolist()]
+    return Sayings(stage.pool.coverage.said[stage.at], keys.high, keys.low, tuple(matches))
+
+
+def leaders(parts: Sequence[Sayings]) -> Places:
+    """For each row, of all parts one after the other, the first row that is the same hit: int64.
+
+    What comes after a row does not change what it is led by.
+    """
+    whole = Sayings(
+        np.concatenate([part.said for part in parts]),
+        np.concatenate([part.high for part in parts]),
+        np.concatenate([part.low for part in parts]),
+        tuple(match for part in parts for match in part.matches),
+    )
+    leads = np.arange(len(whole.said))
+    group_of: dict[_Key, int] = {}
+    for at in np.flatnonzero(_repeated(whole.said) | _repeated(whole.high)).tolist():
+        own = whole.keys(at)
+        leads[at] = next((group_of[key] for key in own if key in group_of), at)
+        for key in own:
+            group_of.setdefault(key, int(leads[at]))
+    return leads
+
+
+def _repeated(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
+    """Which values are there more than once; 0 is none."""
+    order = np.argsort(values)
+    same = np.diff(values[order]) == 0
+    found = np.zeros(len(values), dtype=np.bool_)
+    found[order[1:][same]] = True
+    found[order[:-1][same]] = True
+    return found & (values != 0)

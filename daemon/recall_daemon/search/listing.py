@@ -7,16 +7,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
-from recall_daemon.index.view import IndexView
-from recall_daemon.search.fold import keys
+import numpy as np
+
+from recall_daemon.search.fold import Sayings, leaders, sayings
+from recall_daemon.search.pool import Places
 from recall_daemon.search.rank import Ranked, Ranker, Stage
 
 KEPT = 32
 KEPT_S = 600.0
-
-
-# The rows of one hit, best first: each is a row of a part of the ranking.
-Group = list[tuple[Stage, int]]
 
 
 @dataclass(slots=True)
@@ -29,44 +27,51 @@ class Listing:
 
     fold: bool
     lock: threading.Lock = field(default_factory=threading.Lock)
-    _groups: list[Group] = field(default_factory=list)
-    _group_of: dict[Hashable, Group] = field(default_factory=dict)
+    # The parts of the ranking one after the other: `_leads` says for each row of theirs which is
+    # the first of its hit, `_first` which rows are, best hit first.
+    _stages: list[Stage] = field(default_factory=list)
+    _sayings: list[Sayings] = field(default_factory=list)
+    _leads: Places = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    _first: Places = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     _seen: set[int] = field(default_factory=set)
-    _stages: int = 0
+    _ranked: int = 0
     _ceiling: float = float("inf")
 
     def __len__(self) -> int:
-        return len(self._groups)
+        return len(self._first)
 
     def hits(self, start: int, stop: int) -> list[list[Ranked]]:
-        """The rows of each hit."""
+        """The rows of each hit, best first."""
         return [
-            [stage.row(number) for stage, number in group] for group in self._groups[start:stop]
+            [self._row(at) for at in np.flatnonzero(self._leads == first).tolist()]
+            for first in self._first[start:stop].tolist()
         ]
+
+    def _row(self, at: int) -> Ranked:
+        for stage in self._stages:
+            if at < len(stage.row_ids):
+                return stage.row(at)
+            at -= len(stage.row_ids)
+        raise IndexError(at)
 
     def reach(self, count: int, ranker: Ranker) -> None:
         """Rank deeper until there are `count` hits, or no more to be had."""
-        while len(self._groups) < count and self._stages < ranker.stages:
-            stage = ranker.stage(self._stages, self._seen, self._ceiling)
-            self._stages = self._stages + 1 if stage.more else ranker.stages
+        while len(self) < count and self._ranked < ranker.stages:
+            stage = ranker.stage(self._ranked, self._seen, self._ceiling)
+            self._ranked = self._ranked + 1 if stage.more else ranker.stages
             self._seen |= stage.looked_at
             self._ceiling = stage.lowest
-            self._take(stage, ranker.view)
+            self._take(stage, ranker)
 
-    def _take(self, stage: Stage, view: IndexView) -> None:
+    def _take(self, stage: Stage, ranker: Ranker) -> None:
         """Rows that say what a hit before says are its witnesses, and no hits."""
-        if not self.fold:
-            self._groups += [[(stage, number)] for number in range(len(stage.row_ids))]
-            return
-        for number, own in enumerate(keys(view, stage)):
-            known = [key for key in own if key in self._group_of]
-            group = self._group_of[known[0]] if known else []
-            if not known:
-                self._groups.append(group)
-            group.append((stage, number))
-            if len(known) < len(own):
-                for key in own:
-                    self._group_of.setdefault(key, group)
+        self._stages.append(stage)
+        rows = np.arange(sum(len(stage.row_ids) for stage in self._stages))
+        self._leads = rows
+        if self.fold:
+            self._sayings.append(sayings(ranker.view, stage))
+            self._leads = leaders(self._sayings)
+        self._first = np.flatnonzero(self._leads == rows)
 
 
 class Listings:
