@@ -93,11 +93,11 @@ class IndexView:
         """Rows that hold every phrase, its terms side by side; best first by the query's words."""
         return self._ranked(self.words.holding(phrases, query, filters, k), filters, k)
 
-    def coverage(self, query: str, row_ids: Sequence[int]) -> Coverage:
+    def coverage(self, query: str, row_ids: Array) -> Coverage:
         """Which of the query's terms each of the rows holds, how much each term tells, and a key of
         what each row says: 0 also while the words are of an older version of the row.
         """
-        coverage = self.words.coverage(query, row_ids)
+        coverage = self.words.coverage(query, row_ids.tolist())
         change_nos = self.columns.change_no[self.columns.ordinals(row_ids)]
         coverage.said[change_nos > self.words.watermark] = 0
         return coverage

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from tantivy import (
@@ -18,7 +18,7 @@ from tantivy import (
     TextAnalyzer,
 )
 
-from recall_daemon.index.analysis import composed, humps, units
+from recall_daemon.index.analysis import composed
 from recall_daemon.index.documents import (
     LACKING,
     SAID_KEY,
@@ -28,23 +28,19 @@ from recall_daemon.index.documents import (
 )
 from recall_daemon.index.filters import CodedFilters
 from recall_daemon.index.growable import Array
+from recall_daemon.index.query_words import QueryWords, any_of, word
 from recall_daemon.index.words_seen import within as within_sight
 
-QUERY_MAX_TERMS = 64
 PHRASE_MAX_TERMS = 4_096
 # What proves that a row's words are there.
 HELD_TERMS = 64
-# A float32 score tells 24 bits apart.
-COVERAGE_MAX_TERMS = 20
-_UNITS_MAX = 32
 _TIED_MAX = 40
-# Of that many rows and more, a term that this share of them holds has an idf below 1.3.
-COMMON_MIN_ROWS = 10_000
-COMMON_SHARE = 0.3
 # A term that so few rows have, or one in a hundred, is rare.
 RARE_ROWS = 50
 _RARE_IDF = math.log(100)
 _LISTED_ROW_IDS = 50_000
+# A search asks several times by the same words.
+_READ_MAX = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +67,7 @@ class WordsView:
     schema: Schema
     analyzer: TextAnalyzer
     watermark: int
+    _read: dict[str, QueryWords] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def rows(self) -> int:
@@ -84,7 +81,7 @@ class WordsView:
         Words that nearly every one of very many rows holds find none where others do.
         `without`: the keys of texts that are not wanted (`Keys.high`).
         """
-        words = self._words(query)
+        words = self._asked(query).any
         if words is None:
             return []
         unwanted = [
@@ -98,7 +95,7 @@ class WordsView:
 
     def scores(self, query: str, row_ids: Sequence[int]) -> dict[int, float]:
         """The scores `search` would give these rows; a row with none of the words is absent."""
-        words = self._words(query)
+        words = self._asked(query).any
         if words is None or not row_ids:
             return {}
         these = Query.term_set_query(self.schema, "row_id", list(row_ids))
@@ -121,7 +118,7 @@ class WordsView:
         held = [phrase for text in phrases if (phrase := self._phrase(text)) is not None]
         if not held:
             return []
-        words = self._words(query)
+        words = self._asked(query).any
         wanted = [(Occur.Must, phrase) for phrase in held]
         if words is not None:
             wanted.append((Occur.Should, words))
@@ -136,18 +133,18 @@ class WordsView:
         least = min(_RARE_IDF, math.log1p((self.rows - RARE_ROWS) / RARE_ROWS)) if self.rows else 0
         terms = [
             Query.const_score_query(term, idf)
-            for _, idf, term in self._telling(composed(query))
+            for _, idf, term in self._asked(query).telling
             if idf >= least
         ]
-        return self._hits(self._within(_any(terms), filters), k) if terms else []
+        return self._hits(self._within(any_of(terms), filters), k) if terms else []
 
     def coverage(self, query: str, row_ids: Sequence[int]) -> Coverage:
         """Which of the query's terms each of the rows holds, and a key of what each says.
 
-        For some hundred distinct rows at a time. Of a long query the `COVERAGE_MAX_TERMS` rarest
-        terms that any row has.
+        For some hundred distinct rows at a time. Of a long query the 20 rarest terms that any row
+        has.
         """
-        terms = self._telling(composed(query))
+        terms = self._asked(query).telling
         names, weights = [name for name, _, _ in terms], [weight for _, weight, _ in terms]
         bits, said = np.zeros(len(row_ids), dtype=np.int64), np.zeros(len(row_ids), dtype=np.uint64)
         if len(row_ids):
@@ -157,7 +154,7 @@ class WordsView:
             ]
             # Each term scores a power of two of its own, so that one query tells which are held.
             held = [Query.const_score_query(term, 2.0**at) for at, (_, _, term) in enumerate(terms)]
-            rows = Query.const_score_query(_any(these), 0.0)
+            rows = Query.const_score_query(any_of(these), 0.0)
             found = Query.boolean_query([(Occur.Must, rows), *((Occur.Should, t) for t in held)])
             place = {row_id: at for at, row_id in enumerate(row_ids)}
             hits = self.searcher.search(found, len(row_ids), count=False).hits
@@ -169,30 +166,21 @@ class WordsView:
         holds = (bits[:, None] >> np.arange(len(terms)) & 1).astype(np.bool_)
         return Coverage(names, np.asarray(weights, dtype=np.float64), holds, said)
 
-    def _telling(self, plain: str) -> list[tuple[str, float, Query]]:
-        """Terms, and units of them, that some row has: the name, the idf and the query of each."""
-        words = self.analyzer.analyze(f"{plain} {humps(plain)}")
-        terms = dict.fromkeys(self._telling_rows(words))
-        found = [(t, idf, self._term(t)) for t in terms if (idf := self._idf(t)) > 0]
-        for unit in units(plain)[:_UNITS_MAX]:
-            parts = self.analyzer.analyze(unit)
-            weights = [self._idf(part) for part in parts]
-            if len(parts) > 1 and all(weights):
-                phrase = Query.phrase_query(self.schema, "text", parts)
-                found.append((unit, sum(weights), phrase))
-        return sorted(found, key=lambda item: -item[1])[:COVERAGE_MAX_TERMS]
-
-    def _idf(self, term: str) -> float:
-        """BM25's; 0 for a term that no row has."""
-        rows = self.searcher.doc_freq("text", term)
-        return math.log1p((self.rows - rows + 0.5) / (rows + 0.5)) if rows else 0.0
+    def _asked(self, query: str) -> QueryWords:
+        known = self._read.get(query)
+        if known is None:
+            if len(self._read) >= _READ_MAX:
+                self._read.clear()
+            known = QueryWords.of(query, self.searcher, self.schema, self.analyzer)
+            self._read[query] = known
+        return known
 
     def _phrase(self, text: str, most: int = PHRASE_MAX_TERMS) -> Query | None:
         tokens = self.analyzer.pre_tokenize(composed(text)).tokens[:most]
         if not tokens:
             return None
         if len(tokens) == 1:  # tantivy panics on a phrase of a single term
-            return self._term(tokens[0].text)
+            return word(self.schema, tokens[0].text)
         first = tokens[0].position
         places = [(token.position - first, token.text) for token in tokens]
         return Query.phrase_query(self.schema, "text", places)
@@ -237,43 +225,6 @@ class WordsView:
         these = Query.term_query(self.schema, LACKING, TEXT, index_option="basic")
         return int(self.searcher.search(these, 1, count=True).count or 0)
 
-    def _words(self, query: str) -> Query | None:
-        plain = composed(query)
-        terms = self._rarest(self._telling_rows(self.analyzer.analyze(f"{plain} {humps(plain)}")))
-        clauses = [self._term(term) for term in terms]
-        clauses += self._together(plain)
-        return _any(clauses) if clauses else None
-
-    def _telling_rows(self, terms: list[str]) -> list[str]:
-        """Without the terms that so many rows hold that they tell next to nothing of any.
-
-        They take seven eighths of a search's time at 1,000,000 rows. Where nothing else is held by
-        any row, and among few rows, they stay.
-        """
-        if self.rows < COMMON_MIN_ROWS:
-            return terms
-        rows = {term: self.searcher.doc_freq("text", term) for term in terms}
-        rest = [term for term in terms if rows[term] <= COMMON_SHARE * self.rows]
-        return rest if any(rows[term] for term in rest) else terms
-
-    def _rarest(self, terms: list[str]) -> list[str]:
-        """Of a long query the rarest terms say most; their order is the query's."""
-        distinct = list(dict.fromkeys(terms))
-        if len(distinct) <= QUERY_MAX_TERMS:
-            return distinct
-        rows = {term: self.searcher.doc_freq("text", term) for term in distinct}
-        found = [term for term in distinct if rows[term]]
-        return sorted(found, key=lambda term: rows[term])[:QUERY_MAX_TERMS]
-
-    def _together(self, query: str) -> list[Query]:
-        terms = [self.analyzer.analyze(unit) for unit in units(query)[:_UNITS_MAX]]
-        # tantivy panics on a phrase of a single term.
-        return [Query.phrase_query(self.schema, "text", t) for t in terms if len(t) > 1]
-
-    def _term(self, term: str) -> Query:
-        # Not "position": a term query needs none, and reading them costs time.
-        return Query.term_query(self.schema, "text", term, index_option="freq")
-
     def _within(self, query: Query, filters: CodedFilters) -> Query:
         narrowed = query
         for name, values in filters.plain.allowed():
@@ -314,10 +265,6 @@ class WordsView:
 
     def _row_ids(self, addresses: Sequence[DocAddress]) -> list[int]:
         return [int(row_id) for row_id in self.searcher.fast_field_values("row_id", addresses)]
-
-
-def _any(clauses: Sequence[Query]) -> Query:
-    return Query.boolean_query([(Occur.Should, clause) for clause in clauses])
 
 
 def _both(query: Query, narrowing: Query) -> Query:

@@ -70,4 +70,5 @@ def _repeated(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
     found = np.zeros(len(values), dtype=np.bool_)
     found[order[1:][same]] = True
     found[order[:-1][same]] = True
-    return found & (values != 0)
+    found &= values != 0
+    return found

@@ -97,7 +97,7 @@ def gather(
         row_ids=row_ids,
         meaning=None if vector is None else view.meanings(vector, row_ids),
         bm25=bm25,
-        coverage=view.coverage(asked.content, row_ids.tolist()),
+        coverage=view.coverage(asked.content, row_ids),
         passages=view.passage_counts(row_ids),
         next=after,
         found=np.arange(len(row_ids)) < len(candidates),
@@ -151,7 +151,10 @@ def _following(view: IndexView, filters: CodedFilters, candidates: Places) -> Pl
     Windows overlap: a pair may come more than once.
     """
     around = view.around(candidates, WINDOW)
-    passing = np.isin(around, view.passing(np.unique(around), filters))
+    asked, which = np.unique(around, return_inverse=True)
+    mask = np.zeros(len(asked), dtype=np.bool_)
+    mask[np.searchsorted(asked, view.passing(asked, filters))] = True
+    passing = mask[which].reshape(around.shape)
     pairs = np.stack([around[:, :-1], around[:, 1:]], axis=-1)
     return np.asarray(pairs[passing[:, :-1] & passing[:, 1:]])
 

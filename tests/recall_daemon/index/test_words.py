@@ -118,7 +118,7 @@ def test_scores_of_chosen_rows_equal_those_of_the_search(index):
 
 
 def test_among_many_rows_common_words_find_no_row_where_others_do(store, monkeypatch):
-    monkeypatch.setattr("recall_daemon.index.words_view.COMMON_MIN_ROWS", 4)
+    monkeypatch.setattr("recall_daemon.index.query_words.COMMON_MIN_ROWS", 4)
     for row_id, text in enumerate(["the shop", "the shop", "the lake", "a the boat"], start=1):
         store.put(row_id, text)
     index = Index(4)
