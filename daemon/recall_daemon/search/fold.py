@@ -21,8 +21,8 @@ class Sayings:
 
     They have the same text (`high` and `low`, its hash; both 0 without a text), or their texts have
     the same words in the same order, whatever the case, outer punctuation and articles (`said`, see
-    `analysis.said_key`). A text whose words are not indexed yet (cold) has only its hash. `matches`:
-    how a row was found exactly; such a row and one that was not stay apart.
+    `analysis.said_key`). A text whose words are not indexed yet (cold) has only its hash.
+    `matches`: how a row was found exactly; such a row and one that was not stay apart.
     """
 
     said: npt.NDArray[np.uint64]
