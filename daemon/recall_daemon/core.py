@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -34,6 +36,7 @@ from recall_daemon.store.store import Connection, Store
 from recall_daemon.tiers.build import build_tiers
 from recall_daemon.tiers.tiers import Tiers
 from recall_daemon.verify import Verification
+from recall_wire.errors import RecallError
 from recall_wire.manifest import now_utc
 
 Clock = Callable[[], datetime]
@@ -62,6 +65,17 @@ class Core:
     def follow(self) -> int:
         """Bring the index up to the store; returns the changes applied. Blocking."""
         return self.index.apply(self.feed)
+
+    def begin(self) -> None:
+        """Have the index read what it has, in a thread, while something else is loaded.
+
+        `follow` waits for that, and meets again what failed.
+        """
+        threading.Thread(target=self._begin, name="index", daemon=True).start()
+
+    def _begin(self) -> None:
+        with contextlib.suppress(RecallError):
+            self.follow()
 
     def fetch_words(self) -> int:
         """Give the index the words of cold rows that it lacks; returns how many rows. Blocking."""

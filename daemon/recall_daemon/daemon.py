@@ -14,7 +14,7 @@ import structlog
 from recall_daemon import logs
 from recall_daemon.agents.upkeep import reconcile
 from recall_daemon.app import Hub, open_hub
-from recall_daemon.core import Core, open_core
+from recall_daemon.core import Core
 from recall_daemon.embed.base import Embedder
 from recall_daemon.gauges import Gauges
 from recall_daemon.index.health import health
@@ -235,20 +235,20 @@ class Daemon:
 
 
 async def run(
-    settings: HubSettings,
+    core: Core,
     *,
     announce: Announce,
     on_stop: Callable[[], None] = lambda: None,
     load: Load | None = None,
 ) -> None:
-    """Run the hub until SIGTERM or SIGINT, which `on_stop` is told at once.
+    """Run the hub until SIGTERM or SIGINT, which `on_stop` is told at once. `core` stays open.
 
     `announce` gets the address once it answers. At SIGHUP the settings that `load` gives are taken
     up, as far as a running hub can.
     """
     raise_file_limit()
+    settings = core.settings
     with (
-        open_core(settings) as core,
         bind(settings, has_token=core.tokens.any) as listener,
         local_token(settings.data_dir) as secret,
     ):

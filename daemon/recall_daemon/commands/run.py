@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 import threading
+from contextlib import ExitStack
 
 from recall_daemon import logs
 from recall_daemon.commands.program import AsJson, Config, app, print_answer
@@ -20,24 +21,30 @@ STOP_S = 9.5
 @app.command
 def run(*, config: Config = None) -> None:
     """Run the hub: poll, merge, embed and serve until it is told to stop."""
-    from recall_daemon.daemon import run as run_daemon
+    from recall_daemon.core import open_core
 
     settings = load_settings(config)
     logs.set_level(settings.log_level)
+    with ExitStack() as opened:
+        core = opened.enter_context(open_core(settings))
+        # The index is read beside the import of all that serves: each takes seconds.
+        core.begin()
+        from recall_daemon.daemon import run as run_daemon
 
-    async def work() -> None:
-        await run_daemon(
-            settings,
-            announce=lambda url: print(f"recalld answers at {url}", flush=True),
-            on_stop=_end_soon,
-            load=lambda: load_settings(config),
-        )
-        # The store is closed and everything committed. A thread that still embeds or loads a model
-        # has nothing to lose, and waiting for it would take a minute.
-        sys.stdout.flush()
-        os._exit(0)
+        async def work() -> None:
+            await run_daemon(
+                core,
+                announce=lambda url: print(f"recalld answers at {url}", flush=True),
+                on_stop=_end_soon,
+                load=lambda: load_settings(config),
+            )
+            opened.close()
+            # The store is closed and everything committed. A thread that still embeds or loads a
+            # model has nothing to lose, and waiting for it would take a minute.
+            sys.stdout.flush()
+            os._exit(0)
 
-    asyncio.run(work())
+        asyncio.run(work())
 
 
 def _end_soon() -> None:

@@ -93,12 +93,13 @@ class IndexView:
         """Rows that hold every phrase, its terms side by side; best first by the query's words."""
         return self._ranked(self.words.holding(phrases, query, filters, k), filters, k)
 
-    def coverage(self, query: str, row_ids: Array) -> Coverage:
+    def coverage(self, query: str, row_ids: npt.ArrayLike) -> Coverage:
         """Which of the query's terms each of the rows holds, how much each term tells, and a key of
         what each row says: 0 also while the words are of an older version of the row.
         """
-        coverage = self.words.coverage(query, row_ids.tolist())
-        change_nos = self.columns.change_no[self.columns.ordinals(row_ids)]
+        asked = np.asarray(row_ids, dtype=np.int64)
+        coverage = self.words.coverage(query, asked.tolist())
+        change_nos = self.columns.change_no[self.columns.ordinals(asked)]
         coverage.said[change_nos > self.words.watermark] = 0
         return coverage
 

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import stat
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,7 +16,10 @@ from typing import Any
 import httpx
 import pytest
 
-from recall_daemon import daemon
+sys.path.insert(0, str(Path(__file__).parents[1]))  # hubs
+
+import hubs
+
 from recall_daemon.commands import program
 from recall_daemon.serve.local_token import FILE_NAME
 from recall_daemon.settings import load_settings
@@ -59,7 +63,7 @@ def shell(capsys: pytest.CaptureFixture[str]) -> Shell:
 async def running() -> AsyncIterator[str]:
     """A daemon's address, while it answers there."""
     told: asyncio.Queue[str] = asyncio.Queue()
-    task = asyncio.create_task(daemon.run(load_settings(), announce=told.put_nowait))
+    task = asyncio.create_task(hubs.run(load_settings(), announce=told.put_nowait))
     first = asyncio.create_task(told.get())
     await asyncio.wait({task, first}, return_when=asyncio.FIRST_COMPLETED)
     if task.done():

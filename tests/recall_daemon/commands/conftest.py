@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,7 +15,10 @@ from typing import Any
 
 import pytest
 
-from recall_daemon import daemon
+sys.path.insert(0, str(Path(__file__).parents[1]))  # hubs
+
+import hubs
+
 from recall_daemon.commands import program
 from recall_daemon.settings import load_settings
 
@@ -73,7 +77,7 @@ def running() -> Any:
     @asynccontextmanager
     async def running() -> AsyncIterator[None]:
         told = asyncio.Event()
-        task = asyncio.create_task(daemon.run(load_settings(), announce=lambda _: told.set()))
+        task = asyncio.create_task(hubs.run(load_settings(), announce=lambda _: told.set()))
         first = asyncio.create_task(told.wait())
         await asyncio.wait({task, first}, return_when=asyncio.FIRST_COMPLETED)
         if task.done():

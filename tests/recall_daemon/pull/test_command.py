@@ -12,10 +12,11 @@ import httpx
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # peers
+sys.path.insert(0, str(Path(__file__).parents[1]))  # hubs
 
+import hubs
 from peers import Seen, mcp_instance, memory, plain_instance, saying, served
 
-from recall_daemon import daemon
 from recall_daemon.commands import program
 from recall_daemon.commands.pull import sync_all_instances
 from recall_daemon.settings import HubSettings, load_settings
@@ -70,7 +71,7 @@ async def test_by_the_hub_that_runs(
         monkeypatch.setenv("RECALLD_PULL_INSTANCES", json.dumps([{"url": url, "system": "desk"}]))
         monkeypatch.setenv("RECALLD_PULL_TOKEN", "secret")
         told: asyncio.Queue[str] = asyncio.Queue()
-        running = asyncio.create_task(daemon.run(load_settings(), announce=told.put_nowait))
+        running = asyncio.create_task(hubs.run(load_settings(), announce=told.put_nowait))
         try:
             await told.get()
             code, out, _ = await recalld("pull", "--full", "--query", "x", "--limit", "7", "--json")
