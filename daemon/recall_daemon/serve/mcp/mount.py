@@ -6,13 +6,10 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final
 
 from fastapi import FastAPI
-from mcp.server.streamable_http_manager import (
-    StreamableHTTPASGIApp,
-    StreamableHTTPSessionManager,
-)
 from starlette.routing import Route
 
 from recall_daemon.agents.shared import Shared
@@ -21,10 +18,10 @@ from recall_daemon.serve.guard import Allowance
 from recall_daemon.serve.mcp import plain
 from recall_daemon.serve.mcp.agents.tools import INSTRUCTIONS as AGENT_INSTRUCTIONS
 from recall_daemon.serve.mcp.agents.tools import agent_tools
+from recall_daemon.serve.mcp.late import Endpoint, Late
 from recall_daemon.serve.mcp.plain import EnvelopePath, McpPath, ToolPath
 from recall_daemon.serve.mcp.reading import Reading
-from recall_daemon.serve.mcp.server import Shown, make_manager
-from recall_daemon.serve.mcp.tool import Toolbox
+from recall_daemon.serve.mcp.tool import Shown, Toolbox
 from recall_daemon.serve.mcp.writing import Pull, Writing
 from recall_daemon.serve.memories import Parts
 
@@ -60,9 +57,9 @@ def install(
     shown = {"/mcp": Shown(common), AGENTS: Shown(agents, AGENT_INSTRUCTIONS)}
     endpoints: dict[str, plain.Posts] = {}
     for path, one in shown.items():
-        manager = make_manager(tools, one, plain.BODY_MAX_BYTES)
-        endpoints[path] = McpPath(tools, StreamableHTTPASGIApp(manager))
-        _run_with(app, manager)
+        late = Late(partial(_endpoint, tools, one))
+        endpoints[path] = McpPath(tools, late)
+        _run_with(app, late)
     endpoints |= {path: EnvelopePath(tools) for path in _ENVELOPES}
     for name in _PUSHES:
         endpoints |= {path: ToolPath(tools, name) for path in (f"/{name}", f"/mcp/{name}")}
@@ -70,12 +67,18 @@ def install(
         app.router.routes.append(Route(path, endpoint=endpoint, include_in_schema=False))
 
 
-def _run_with(app: FastAPI, manager: StreamableHTTPSessionManager) -> None:
+def _endpoint(tools: Toolbox, shown: Shown) -> Endpoint:
+    from recall_daemon.serve.mcp.server import make_endpoint
+
+    return make_endpoint(tools, shown, plain.BODY_MAX_BYTES)
+
+
+def _run_with(app: FastAPI, late: Late) -> None:
     before = app.router.lifespan_context
 
     @asynccontextmanager
     async def lifespan(running: Any) -> AsyncIterator[Mapping[str, Any]]:
-        async with before(running) as state, manager.run():
+        async with before(running) as state, late.running():
             yield state or {}
 
     app.router.lifespan_context = lifespan
