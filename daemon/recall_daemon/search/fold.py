@@ -12,7 +12,8 @@ from recall_daemon.index.view import IndexView
 from recall_daemon.search.pool import Places
 from recall_daemon.search.rank import Stage
 
-_Key = tuple[str | None, int, int]
+# What a row was matched by, and its said key or its text's hash.
+_Key = tuple[str | None, int] | tuple[str | None, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +32,9 @@ class Sayings:
     matches: tuple[str | None, ...]
 
     def keys(self, at: int) -> list[_Key]:
-        match = self.matches[at]
-        both = [(match, int(self.said[at]), 0), (match, int(self.high[at]), int(self.low[at]))]
-        return [key for key in both if any(key[1:])]
+        match, said, high = self.matches[at], int(self.said[at]), int(self.high[at])
+        keys: list[_Key] = [(match, said)] if said else []
+        return [*keys, (match, high, int(self.low[at]))] if high else keys
 
 
 def sayings(view: IndexView, stage: Stage) -> Sayings:

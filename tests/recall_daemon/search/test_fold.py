@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from recall_daemon.index.analysis import said_key, telling_words
 from recall_daemon.index.follower import Index
 from recall_daemon.search.engine import Search
+from recall_daemon.search.fold import Sayings, leaders
 from recall_daemon.search.query import SearchRequest
 
 DIM = 64
@@ -196,3 +197,35 @@ def test_an_id_that_several_systems_use_is_not_answered_by_a_copy_under_another(
         ("a", "note-17"),
         ("b", "note-17"),
     }
+
+
+_FEW = st.integers(0, 3)
+
+
+@given(
+    rows=st.lists(
+        st.tuples(_FEW, _FEW, _FEW, st.sampled_from([None, "id", "verbatim"])), max_size=30
+    ),
+    cut=st.integers(0, 30),
+)
+def test_the_leaders_are_those_of_one_look_after_the_other(rows, cut):
+    """The plain way: row by row, each joins the first hit that has one of its keys."""
+    first_of, expected = {}, []
+    for at, (said, high, low, match) in enumerate(rows):
+        keys = [(match, "said", said)] if said else []
+        keys += [(match, high, low)] if high else []
+        lead = next((first_of[key] for key in keys if key in first_of), at)
+        for key in keys:
+            first_of.setdefault(key, lead)
+        expected.append(lead)
+    parts = [part for part in (rows[:cut], rows[cut:]) if part]
+    if parts:
+        assert leaders([_columns(part) for part in parts]).tolist() == expected
+
+
+def _columns(rows):
+    said, high, low, matches = zip(*rows, strict=True)
+    numbers = [np.asarray(column, dtype=np.uint64) for column in (said, high, low)]
+    # Without a text its hash is 0 as a whole.
+    numbers[2][numbers[1] == 0] = 0
+    return Sayings(*numbers, matches)
