@@ -36,6 +36,7 @@ from sources import Options
 READY_S = 5.0
 LIMIT_S = 1_800.0
 LOOK_S = 0.1
+STILL_LOOKS = 20
 
 
 def main() -> None:
@@ -154,8 +155,11 @@ def _build(options: Options, folder: Path, rows: int) -> None:
         _loader(core, corpus).fill(0, rows, NEWEST)
         core.follow()
         # As a hub that had the time: a segment that is not whole yet would be begun in each round.
-        while core.index.counts.sealing:
+        # One is begun right after another, as long as there is a full tail.
+        still = 0
+        while still < STILL_LOOKS:
             time.sleep(LOOK_S)
+            still = 0 if core.index.counts.sealing else still + 1
 
 
 def _add_and_die(options: Options, folder: Path, start: int, stop: int) -> None:
